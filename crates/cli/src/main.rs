@@ -1,0 +1,2 @@
+//! The `tunsock` command.
+fn main() {}

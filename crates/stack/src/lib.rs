@@ -1,0 +1,24 @@
+//! tunsock's stack: one virtual host's IPv4, IPv6, ICMP, UDP and TCP as pure state.
+//!
+//! Nothing here does I/O, reads a clock, draws OS randomness, takes a lock or starts a thread. Whoever owns a [`Stack`]
+//! hands it frames ([`Stack::handle_frame`]), socket calls and the passing of time ([`Stack::handle_timers`]), each with
+//! `now`, and then collects what came of it: frames ([`Stack::transmit`]), readiness changes ([`Stack::poll_event`]) and the
+//! next deadline ([`Stack::next_deadline`]). Same input and seed, same output, to the bit.
+//!
+//! A *frame* is a 10-byte virtio-net header (`struct virtio_net_hdr`, `wire::vnet`) followed by an IP packet of up to 64 KB.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod error;
+pub mod socket;
+pub mod stack;
+pub mod time;
+
+pub use config::{Config, Offload, Route};
+pub use error::{Error, Result};
+pub use socket::{
+    Closed, Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt, SockOptName,
+    SocketId, SocketInfo, State,
+};
+pub use stack::{Stack, Stats};
+pub use time::Instant;
