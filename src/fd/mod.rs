@@ -1,0 +1,62 @@
+//! Descriptors: which numbers are ours, what they stand for, and waiting over ours and the kernel's together.
+//!
+//! A descriptor of ours is a real kernel descriptor (a duplicate of one AF_UNIX socket, or a kernel epoll), so numbers, limits,
+//! `fstat`, inheritance over `exec` and `dup2` keep their meaning; [`table`] maps the number to what it stands for.
+
+mod dup;
+mod epoll;
+mod poll;
+mod select;
+mod socket;
+mod table;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libc::c_int;
+use tunsock_stack::{Domain, Error, Kind};
+
+pub(crate) use dup::{close, dup, dup2, forget};
+pub(crate) use epoll::{EpollSet, epoll_create, epoll_ctl, epoll_wait};
+pub(crate) use poll::poll;
+pub(crate) use select::{FdBits, select};
+pub(crate) use socket::{SocketFile, open};
+pub(crate) use table::lookup;
+
+/// What a descriptor of ours stands for.
+#[derive(Clone)]
+pub(crate) enum Object {
+    /// A socket of the stack.
+    Socket(Arc<SocketFile>),
+    /// A kernel epoll descriptor that was made through us and may hold sockets of the stack.
+    Epoll(Arc<EpollSet>),
+}
+
+/// Why a descriptor call did not succeed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fail {
+    /// The stack says so.
+    Stack(Error),
+    /// A signal handler ran (EINTR).
+    Interrupted,
+    /// SO_RCVTIMEO or SO_SNDTIMEO ran out (EAGAIN; for connect EINPROGRESS).
+    TimedOut,
+    /// The kernel says so, or we in its words.
+    Os(rustix::io::Errno),
+}
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Fail {
+        Fail::Stack(error)
+    }
+}
+
+impl From<rustix::io::Errno> for Fail {
+    fn from(errno: rustix::io::Errno) -> Fail {
+        Fail::Os(errno)
+    }
+}
+
+/// Outcome of a descriptor call.
+pub(crate) type FdResult<T> = Result<T, Fail>;
