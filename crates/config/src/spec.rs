@@ -1,0 +1,295 @@
+//! The table: one row per option.
+
+/// Which option a row is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Each is described by its row's help text.
+pub enum OptionId {
+    Addr,
+    HostAddr,
+    Gateway,
+    Route,
+    Device,
+    Mtu,
+    Isolate,
+    Pcap,
+    Loss,
+    Delay,
+    Jitter,
+    Reorder,
+    Duplicate,
+    Corrupt,
+    Rate,
+    Seed,
+    Log,
+}
+
+/// The form of an option's value.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An address with its prefix length: `10.83.0.2/24`, `fd83::2/64`.
+    Cidr,
+    /// An IPv4 or IPv6 address.
+    Ip,
+    /// The name of a network device: 1 to 15 bytes.
+    Device,
+    /// A size in bytes.
+    Bytes,
+    /// Present or absent; in the environment `1`, `0`, `yes`, `no`, `on`, `off`, `true`, `false`.
+    Flag,
+    /// A file's path, any bytes.
+    Path,
+    /// A probability: `1%` or `0.01`.
+    Probability,
+    /// A time with its unit: `20ms`, `1.5s`, `100us`.
+    Duration,
+    /// Bits per second: `10Mbit`, `1Gbit`, `64000`.
+    Rate,
+    /// A whole number of 64 bits.
+    Integer,
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
+    Level,
+}
+
+/// One option: everything that its users are told about it.
+#[derive(Debug)]
+pub struct OptionSpec {
+    /// Which it is.
+    pub id: OptionId,
+    /// Name on the command line, without the dashes.
+    pub long: &'static str,
+    /// Name in the environment.
+    pub env: &'static str,
+    /// What stands for the value in help texts; empty for a flag.
+    pub value_name: &'static str,
+    /// What holds when the option is absent, as a text for people.
+    pub default: &'static str,
+    /// One sentence of help, without a full stop.
+    pub help: &'static str,
+    /// May be given several times; in the environment the values are separated by commas.
+    pub repeatable: bool,
+    /// Form of the value.
+    pub kind: Kind,
+}
+
+/// Set to `1` by the command for the program it starts: the device exists and is configured, the library only attaches
+/// to it. Not an option: nobody sets it by hand.
+pub const MANAGED_ENV: &str = "TUNSOCK_MANAGED";
+
+/// Where the command finds `libtunsock.so` when it is neither beside the command nor in `../lib`. The library ignores it.
+pub const LIBRARY_ENV: &str = "TUNSOCK_LIBRARY";
+
+/// Every option, in the order of the help text.
+pub static OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        id: OptionId::Addr,
+        long: "addr",
+        env: "TUNSOCK_ADDR",
+        value_name: "CIDR",
+        default: "first free of 10.83.N.2/24, with fd83:7475:6e73:N::2/64",
+        help: "Address of the program's own network stack, with its prefix length",
+        repeatable: true,
+        kind: Kind::Cidr,
+    },
+    OptionSpec {
+        id: OptionId::HostAddr,
+        long: "host-addr",
+        env: "TUNSOCK_HOST_ADDR",
+        value_name: "IP",
+        default: "first other address of each --addr's net",
+        help: "Address of the kernel's end of the device",
+        repeatable: true,
+        kind: Kind::Ip,
+    },
+    OptionSpec {
+        id: OptionId::Gateway,
+        long: "gateway",
+        env: "TUNSOCK_GATEWAY",
+        value_name: "IP",
+        default: "--host-addr",
+        help: "Next hop of the stack's routes, one for each address family",
+        repeatable: true,
+        kind: Kind::Ip,
+    },
+    OptionSpec {
+        id: OptionId::Route,
+        long: "route",
+        env: "TUNSOCK_ROUTE",
+        value_name: "CIDR",
+        default: "everything",
+        help: "Destinations that the stack reaches over the gateway",
+        repeatable: true,
+        kind: Kind::Cidr,
+    },
+    OptionSpec {
+        id: OptionId::Device,
+        long: "device",
+        env: "TUNSOCK_DEVICE",
+        value_name: "NAME",
+        default: "first free tunsockN",
+        help: "TUN device: used and left if it exists, else made and deleted again",
+        repeatable: false,
+        kind: Kind::Device,
+    },
+    OptionSpec {
+        id: OptionId::Mtu,
+        long: "mtu",
+        env: "TUNSOCK_MTU",
+        value_name: "BYTES",
+        default: "1500",
+        help: "Largest IP packet on the device, 68 to 65535 (IPv6 needs 1280)",
+        repeatable: false,
+        kind: Kind::Bytes,
+    },
+    OptionSpec {
+        id: OptionId::Isolate,
+        long: "isolate",
+        env: "TUNSOCK_ISOLATE",
+        value_name: "",
+        default: "off",
+        help: "Put the kernel's end and the program into a fresh network namespace (and user namespace when not root)",
+        repeatable: false,
+        kind: Kind::Flag,
+    },
+    OptionSpec {
+        id: OptionId::Pcap,
+        long: "pcap",
+        env: "TUNSOCK_PCAP",
+        value_name: "FILE",
+        default: "off",
+        help: "Write every packet to a pcapng file, from the first one on",
+        repeatable: false,
+        kind: Kind::Path,
+    },
+    OptionSpec {
+        id: OptionId::Loss,
+        long: "loss",
+        env: "TUNSOCK_LOSS",
+        value_name: "P",
+        default: "0%",
+        help: "Lose packets, each way, with this probability (1% or 0.01)",
+        repeatable: false,
+        kind: Kind::Probability,
+    },
+    OptionSpec {
+        id: OptionId::Delay,
+        long: "delay",
+        env: "TUNSOCK_DELAY",
+        value_name: "T",
+        default: "0",
+        help: "Delay packets, each way, by this time (20ms, 1.5s, 100us)",
+        repeatable: false,
+        kind: Kind::Duration,
+    },
+    OptionSpec {
+        id: OptionId::Jitter,
+        long: "jitter",
+        env: "TUNSOCK_JITTER",
+        value_name: "T",
+        default: "0",
+        help: "Vary the delay by up to this time",
+        repeatable: false,
+        kind: Kind::Duration,
+    },
+    OptionSpec {
+        id: OptionId::Reorder,
+        long: "reorder",
+        env: "TUNSOCK_REORDER",
+        value_name: "P",
+        default: "0%",
+        help: "Let packets be overtaken, each way, with this probability",
+        repeatable: false,
+        kind: Kind::Probability,
+    },
+    OptionSpec {
+        id: OptionId::Duplicate,
+        long: "duplicate",
+        env: "TUNSOCK_DUPLICATE",
+        value_name: "P",
+        default: "0%",
+        help: "Deliver packets twice, each way, with this probability",
+        repeatable: false,
+        kind: Kind::Probability,
+    },
+    OptionSpec {
+        id: OptionId::Corrupt,
+        long: "corrupt",
+        env: "TUNSOCK_CORRUPT",
+        value_name: "P",
+        default: "0%",
+        help: "Change a byte of packets, each way, with this probability",
+        repeatable: false,
+        kind: Kind::Probability,
+    },
+    OptionSpec {
+        id: OptionId::Rate,
+        long: "rate",
+        env: "TUNSOCK_RATE",
+        value_name: "BPS",
+        default: "unlimited",
+        help: "Limit each way to this many bits per second (10Mbit, 1Gbit, 64000)",
+        repeatable: false,
+        kind: Kind::Rate,
+    },
+    OptionSpec {
+        id: OptionId::Seed,
+        long: "seed",
+        env: "TUNSOCK_SEED",
+        value_name: "N",
+        default: "random",
+        help: "Make the faults and every other random choice of the stack repeat; sequence numbers become predictable",
+        repeatable: false,
+        kind: Kind::Integer,
+    },
+    OptionSpec {
+        id: OptionId::Log,
+        long: "log",
+        env: "TUNSOCK_LOG",
+        value_name: "LEVEL",
+        default: "warn",
+        help: "What to report on standard error: off, error, warn, info, debug, trace",
+        repeatable: false,
+        kind: Kind::Level,
+    },
+];
+
+impl OptionSpec {
+    /// The row of an option.
+    pub fn of(id: OptionId) -> &'static OptionSpec {
+        // The test below holds every id to its row: position and discriminant agree.
+        &OPTIONS[id as usize]
+    }
+
+    /// The row of an environment variable.
+    pub fn of_env(name: &str) -> Option<&'static OptionSpec> {
+        OPTIONS.iter().find(|spec| spec.env == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_stands_at_its_ids_place() {
+        for (i, spec) in OPTIONS.iter().enumerate() {
+            assert_eq!(spec.id as usize, i, "{}", spec.long);
+            assert!(std::ptr::eq(OptionSpec::of(spec.id), spec));
+        }
+        assert_eq!(OPTIONS.last().map(|spec| spec.id), Some(OptionId::Log));
+    }
+
+    #[test]
+    fn environment_names_follow_the_long_names() {
+        for spec in OPTIONS {
+            let env = format!("TUNSOCK_{}", spec.long.replace('-', "_").to_uppercase());
+            assert_eq!(spec.env, env);
+            assert_eq!(
+                spec.value_name.is_empty(),
+                spec.kind == Kind::Flag,
+                "{}",
+                spec.long
+            );
+            assert!(!spec.help.ends_with('.'), "{}", spec.long);
+        }
+    }
+}
