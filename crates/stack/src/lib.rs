@@ -10,9 +10,16 @@
 
 pub mod config;
 pub mod error;
+mod events;
+mod ip;
+mod keyed;
+mod ports;
 pub mod socket;
 pub mod stack;
+mod tcp;
 pub mod time;
+mod udp;
+mod wire;
 
 pub use config::{Config, Offload, Route};
 pub use error::{Error, Result};

@@ -3,10 +3,20 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+use slotmap::SlotMap;
+
 use crate::config::Config;
 use crate::error::Result;
+use crate::events::EventQueue;
+use crate::ip::IpLayer;
+use crate::ports::PortTable;
+use crate::socket::table::Socket;
 use crate::socket::*;
+use crate::tcp::TcpLayer;
 use crate::time::Instant;
+use crate::udp::UdpLayer;
 
 /// Counters of what was received, sent and dropped, and why.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -27,13 +37,44 @@ pub struct Stats {
 
 /// One virtual host. After every call that takes `now`, and before the owner sleeps, call [`Stack::transmit`], then
 /// drain [`Stack::poll_event`], then look at [`Stack::next_deadline`].
-pub struct Stack {}
+#[derive(Debug)]
+pub struct Stack {
+    pub(crate) config: Config,
+    pub(crate) ip: IpLayer,
+    pub(crate) sockets: SlotMap<SocketId, Socket>,
+    pub(crate) ports: PortTable,
+    pub(crate) tcp: TcpLayer,
+    pub(crate) udp: UdpLayer,
+    pub(crate) events: EventQueue,
+    pub(crate) rng: ChaCha8Rng,
+    pub(crate) stats: Stats,
+}
 
 #[allow(unused_variables, missing_docs)]
 impl Stack {
     /// A host as `config` describes it.
     pub fn new(config: Config, now: Instant) -> Stack {
-        todo!()
+        let mut rng = ChaCha8Rng::from_seed(config.seed);
+        let mut ip = IpLayer::new(&config, &mut rng);
+        ip.set_now(now);
+        Stack {
+            ip,
+            sockets: SlotMap::with_key(),
+            ports: PortTable::new(config.ports, &mut rng),
+            tcp: TcpLayer::new(&config, &mut rng),
+            udp: UdpLayer::new(&config, &mut rng),
+            events: EventQueue::default(),
+            rng,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// The handle ceases to exist: its port, its pending events and the socket itself go.
+    pub(crate) fn forget(&mut self, id: SocketId) {
+        self.ports.release(id);
+        self.events.forget(id);
+        self.sockets.remove(id);
     }
 
     // ---- in: what happened ----

@@ -1,5 +1,8 @@
 //! Sockets as the C face sees them: kinds, readiness, flags, options.
 
+pub(crate) mod address;
+pub(crate) mod table;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

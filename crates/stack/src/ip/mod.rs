@@ -1,0 +1,108 @@
+//! The IP layer: addresses and routes, packets in, packets out, fragments, path MTU.
+
+mod output;
+mod route;
+
+use std::net::{IpAddr, SocketAddr};
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::config::{Config, Offload};
+use crate::error::Error;
+use crate::time::Instant;
+
+pub(crate) use output::PacketQueue;
+pub(crate) use route::{Path, Routes};
+
+/// IP protocol numbers (IANA).
+pub(crate) mod proto {
+    /// ICMPv4.
+    pub(crate) const ICMP: u8 = 1;
+    /// TCP.
+    pub(crate) const TCP: u8 = 6;
+    /// UDP.
+    pub(crate) const UDP: u8 = 17;
+    /// ICMPv6.
+    pub(crate) const ICMPV6: u8 = 58;
+}
+
+/// Whom a packet was sent to.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum DstKind {
+    /// An address of ours.
+    Unicast,
+    /// 255.255.255.255 or a prefix's broadcast address.
+    Broadcast,
+    /// A group.
+    Multicast,
+}
+
+/// What of a received packet's headers the transport needs.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct RxMeta {
+    /// Source address, never IPv4-mapped.
+    pub(crate) src: IpAddr,
+    /// Destination address.
+    pub(crate) dst: IpAddr,
+    /// TTL or hop limit as received.
+    pub(crate) ttl: u8,
+    /// TOS or traffic class as received (ECN in the low two bits).
+    pub(crate) tos: u8,
+    /// The transport checksum needs no verification.
+    pub(crate) csum_ok: bool,
+    /// Bytes of each segment when this is a super-segment, else 0.
+    pub(crate) gso_size: u16,
+    /// Came round inside, from ourselves.
+    pub(crate) local: bool,
+    /// Whom it was sent to.
+    pub(crate) dst_kind: DstKind,
+}
+
+/// An ICMP error about a packet that we sent.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct IcmpError {
+    /// What a socket call reports for it.
+    pub(crate) error: Error,
+    /// The connection cannot go on (RFC 1122 4.2.3.9: port and protocol unreachable, prohibited).
+    pub(crate) hard: bool,
+    /// Source of the packet in question: us.
+    pub(crate) local: SocketAddr,
+    /// Destination of the packet in question.
+    pub(crate) remote: SocketAddr,
+    /// TCP: its sequence number. Believe the error only when it is within SND.UNA..SND.NXT (RFC 5927 4.1).
+    pub(crate) seq: Option<u32>,
+    /// Fragmentation needed, packet too big: the next hop's MTU. TCP, once it believes the error, calls
+    /// [`IpLayer::update_path_mtu`]; for UDP the IP layer has done so.
+    pub(crate) mtu: Option<u32>,
+}
+
+/// The IP layer's state.
+#[derive(Debug)]
+pub(crate) struct IpLayer {
+    routes: Routes,
+    queue: PacketQueue,
+    offload: Offload,
+    now: Instant,
+}
+
+impl IpLayer {
+    /// The layer as `config` describes it.
+    pub(crate) fn new(config: &Config, rng: &mut ChaCha8Rng) -> IpLayer {
+        IpLayer {
+            routes: Routes::new(config, rng),
+            queue: PacketQueue::default(),
+            offload: config.offload,
+            now: Instant::ZERO,
+        }
+    }
+
+    /// What the device does for us.
+    pub(crate) fn offload(&self) -> Offload {
+        self.offload
+    }
+
+    /// Time goes on; every entry point of the stack that has a `now` says so.
+    pub(crate) fn set_now(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+}

@@ -1,0 +1,217 @@
+//! Own addresses, routes, source address choice, path MTU.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use rand_chacha::ChaCha8Rng;
+
+use super::{DstKind, IpLayer};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::keyed::{KeyedMap, KeyedState};
+use crate::time::Instant;
+
+/// How packets get to a destination.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Path {
+    /// Source address to use.
+    pub(crate) src: IpAddr,
+    /// Largest IP packet, bytes.
+    pub(crate) mtu: u32,
+    /// The destination is ourselves.
+    pub(crate) local: bool,
+}
+
+/// Addresses, routes and what has been learnt of paths.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    /// Our addresses, in the order of the configuration.
+    addrs: Vec<IpNet>,
+    own: KeyedMap<IpAddr, ()>,
+    /// Broadcast addresses of our IPv4 prefixes.
+    broadcasts: KeyedMap<Ipv4Addr, ()>,
+    /// Prefixes that leave by the device, longest first.
+    prefixes: Vec<IpNet>,
+    mtu: u32,
+    learnt: KeyedMap<IpAddr, (u32, Instant)>,
+}
+
+/// MTU of packets that go round inside.
+pub(crate) const LOCAL_MTU: u32 = 65536;
+/// Smallest IPv4 path MTU that is believed (Linux: net.ipv4.route.min_pmtu).
+const MIN_MTU_V4: u32 = 552;
+/// RFC 8200 5: every IPv6 link carries 1280 bytes.
+const MIN_MTU_V6: u32 = 1280;
+/// How long a learnt path MTU is believed (RFC 1191 6.3; Linux: mtu_expires), microseconds.
+const MTU_EXPIRES_US: u64 = 600 * 1_000_000;
+/// How many learnt path MTUs are kept.
+const LEARNT_MAX: usize = 4096;
+
+impl Routes {
+    /// As `config` says.
+    pub(crate) fn new(config: &Config, rng: &mut ChaCha8Rng) -> Routes {
+        let mut own = KeyedState::map(rng);
+        let mut broadcasts = KeyedState::map(rng);
+        for net in &config.addrs {
+            own.insert(net.addr(), ());
+            if let IpNet::V4(v4) = net
+                && v4.prefix_len() < 31
+            {
+                broadcasts.insert(v4.broadcast(), ());
+            }
+        }
+        let mut prefixes: Vec<IpNet> = config
+            .addrs
+            .iter()
+            .map(|net| net.trunc())
+            .chain(config.routes.iter().map(|route| route.dest.trunc()))
+            .collect();
+        prefixes.sort_by_key(|net| std::cmp::Reverse(net.prefix_len()));
+        Routes {
+            addrs: config.addrs.clone(),
+            own,
+            broadcasts,
+            prefixes,
+            mtu: config.mtu,
+            learnt: KeyedState::map(rng),
+        }
+    }
+
+    fn is_loopback_v4(addr: IpAddr) -> bool {
+        matches!(addr, IpAddr::V4(a) if a.is_loopback())
+    }
+
+    /// An address of ours, or all of 127.0.0.0/8, or ::1.
+    fn is_local(&self, addr: IpAddr) -> bool {
+        self.own.contains_key(&addr) || addr.is_loopback()
+    }
+
+    fn is_broadcast(&self, addr: IpAddr) -> bool {
+        match addr {
+            IpAddr::V4(a) => a.is_broadcast() || self.broadcasts.contains_key(&a),
+            IpAddr::V6(_) => false,
+        }
+    }
+
+    fn reachable(&self, dst: IpAddr) -> bool {
+        self.prefixes.iter().any(|net| net.contains(&dst))
+    }
+
+    /// Source address for `dst`: one in the same prefix as the destination, else the first of the family.
+    fn source(&self, dst: IpAddr) -> Option<IpAddr> {
+        if self.is_local(dst) {
+            // Linux: packets to an address of ours carry that same address as source; ::1 for ::1.
+            return Some(if Routes::is_loopback_v4(dst) {
+                IpAddr::V4(Ipv4Addr::LOCALHOST)
+            } else {
+                dst
+            });
+        }
+        let family = |net: &&IpNet| net.addr().is_ipv4() == dst.is_ipv4();
+        let mut candidates = self.addrs.iter().filter(family);
+        self.addrs
+            .iter()
+            .filter(|net| net.contains(&dst))
+            .max_by_key(|net| net.prefix_len())
+            .or_else(|| candidates.next())
+            .map(|net| net.addr())
+    }
+}
+
+impl IpLayer {
+    /// How packets get to `dst`, from `src` when the caller is bound to an address. `NetworkUnreachable` without a route.
+    pub(crate) fn path(&self, dst: IpAddr, src: Option<IpAddr>) -> Result<Path> {
+        let routes = &self.routes;
+        let src = src.filter(|addr| !addr.is_unspecified());
+        if routes.is_local(dst) {
+            let src = src.or_else(|| routes.source(dst));
+            return Ok(Path {
+                src: src.ok_or(Error::NetworkUnreachable)?,
+                mtu: LOCAL_MTU,
+                local: true,
+            });
+        }
+        // 255.255.255.255 needs a device with an IPv4 address, not a route.
+        let limited = matches!(dst, IpAddr::V4(a) if a.is_broadcast());
+        if !limited && !routes.reachable(dst) {
+            return Err(Error::NetworkUnreachable);
+        }
+        // RFC 1122 3.2.1.3 (g): loopback addresses stay inside. Linux refuses the route with EINVAL.
+        if src.is_some_and(|addr| addr.is_loopback()) {
+            return Err(Error::Invalid);
+        }
+        let src = src.or_else(|| routes.source(dst));
+        Ok(Path {
+            src: src.ok_or(Error::NetworkUnreachable)?,
+            mtu: self.learnt_mtu(dst).unwrap_or(routes.mtu),
+            local: false,
+        })
+    }
+
+    /// Whether packets to `addr` are for ourselves.
+    pub(crate) fn is_local(&self, addr: IpAddr) -> bool {
+        self.routes.is_local(addr)
+    }
+
+    /// 255.255.255.255 or the broadcast address of one of our prefixes.
+    pub(crate) fn is_broadcast(&self, addr: IpAddr) -> bool {
+        self.routes.is_broadcast(addr)
+    }
+
+    /// Whom a packet to `dst` is for, `None` when not for us.
+    pub(crate) fn dst_kind(&self, dst: IpAddr) -> Option<DstKind> {
+        if self.is_local(dst) {
+            Some(DstKind::Unicast)
+        } else if self.is_broadcast(dst) {
+            Some(DstKind::Broadcast)
+        } else if dst.is_multicast() {
+            Some(DstKind::Multicast)
+        } else {
+            None
+        }
+    }
+
+    /// Where 0.0.0.0 and :: lead as destinations: to the bound address, or loopback (Linux: ip_route_output_key_hash_rcu).
+    pub(crate) fn resolve_unspecified(&self, dst: IpAddr, bound: Option<IpAddr>) -> IpAddr {
+        match (dst, bound) {
+            (IpAddr::V4(a), Some(IpAddr::V4(b))) if a.is_unspecified() && !b.is_unspecified() => {
+                IpAddr::V4(b)
+            }
+            (IpAddr::V4(a), _) if a.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            (IpAddr::V6(a), _) if a.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            _ => dst,
+        }
+    }
+
+    /// A believed "too big" about `dst`: packets to it are at most `mtu` bytes for ten minutes. Never raises.
+    pub(crate) fn update_path_mtu(&mut self, dst: IpAddr, mtu: u32) {
+        let floor = if dst.is_ipv4() {
+            MIN_MTU_V4
+        } else {
+            MIN_MTU_V6
+        };
+        let current = self.learnt_mtu(dst).unwrap_or(self.routes.mtu);
+        let mtu = mtu.max(floor.min(self.routes.mtu));
+        if mtu >= current || self.is_local(dst) {
+            return;
+        }
+        let now = self.now;
+        let learnt = &mut self.routes.learnt;
+        if learnt.len() >= LEARNT_MAX {
+            learnt.retain(|_, (_, since)| fresh(now, *since));
+        }
+        if learnt.len() >= LEARNT_MAX {
+            learnt.clear();
+        }
+        learnt.insert(dst, (mtu, now));
+    }
+
+    fn learnt_mtu(&self, dst: IpAddr) -> Option<u32> {
+        let (mtu, since) = self.routes.learnt.get(&dst)?;
+        fresh(self.now, *since).then_some(*mtu)
+    }
+}
+
+fn fresh(now: Instant, since: Instant) -> bool {
+    now.as_micros().saturating_sub(since.as_micros()) < MTU_EXPIRES_US
+}

@@ -1,0 +1,282 @@
+//! Who holds which port: bind conflicts as Linux judges them, and ephemeral ports.
+//!
+//! A port's holders are kept as *shapes* (address and the flags that matter to conflicts) with counts, so ten thousand
+//! accepted connections on one port are one entry, and a bind costs the same whether there are ten sockets or a million.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::Rng;
+use slotmap::SecondaryMap;
+use smallvec::SmallVec;
+
+use crate::error::{Error, Result};
+use crate::keyed::{KeyedMap, KeyedState};
+use crate::socket::{Kind, SocketId};
+
+/// What of a holder matters to others who want its port.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    /// Bound address or the wildcard of a family.
+    pub(crate) addr: IpAddr,
+    /// The IPv6 wildcard does not take IPv4.
+    pub(crate) v6only: bool,
+    /// SO_REUSEADDR.
+    pub(crate) reuse_addr: bool,
+    /// SO_REUSEPORT.
+    pub(crate) reuse_port: bool,
+    /// A TCP listener.
+    pub(crate) listening: bool,
+    /// Held by the choice of connect: other connects may share it (Linux: tb->fastreuse -1).
+    pub(crate) connected: bool,
+}
+
+/// A hold on a port that outlives its socket (TIME-WAIT). Give it back with [`PortTable::release_hold`].
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hold {
+    proto: Kind,
+    port: u16,
+    shape: Shape,
+}
+
+/// All ports of both protocols.
+#[derive(Debug)]
+pub(crate) struct PortTable {
+    buckets: KeyedMap<(Kind, u16), SmallVec<[(Shape, u32); 1]>>,
+    held: SecondaryMap<SocketId, Hold>,
+    hash: KeyedState,
+    /// RFC 6056 3.3.4: per-bucket counters of the double-hash selection.
+    counters: [u16; 256],
+    first: u16,
+    last: u16,
+    rng: ChaCha8Rng,
+}
+
+impl Shape {
+    /// A shape of a bound socket.
+    pub(crate) fn new(addr: IpAddr, v6only: bool, reuse_addr: bool, reuse_port: bool) -> Shape {
+        Shape {
+            addr,
+            v6only,
+            reuse_addr,
+            reuse_port,
+            listening: false,
+            connected: false,
+        }
+    }
+
+    /// Whether two holders' addresses can match the same packet (Linux: inet_rcv_saddr_equal).
+    fn overlaps(&self, other: &Shape) -> bool {
+        let dual = |shape: &Shape| shape.addr.is_ipv6() && !shape.v6only;
+        match (self.addr.is_ipv4(), other.addr.is_ipv4()) {
+            (true, false) => other.addr.is_unspecified() && dual(other),
+            (false, true) => self.addr.is_unspecified() && dual(self),
+            _ => {
+                self.addr == other.addr || self.addr.is_unspecified() || other.addr.is_unspecified()
+            }
+        }
+    }
+
+    /// Whether `new` may not have the port because of `self` (Linux: inet_csk_bind_conflict, inet_rcv_saddr_equal).
+    fn conflicts(&self, proto: Kind, new: &Shape) -> bool {
+        if !self.overlaps(new) {
+            return false;
+        }
+        if self.reuse_port && new.reuse_port {
+            return false;
+        }
+        // TCP: SO_REUSEADDR on both lets them share unless one listens. UDP: on both lets them share.
+        let listener = proto == Kind::Stream && (self.listening || new.listening);
+        !(self.reuse_addr && new.reuse_addr && !listener)
+    }
+}
+
+impl PortTable {
+    /// No port is taken; ephemeral ones are `first..=last`.
+    pub(crate) fn new(ports: (u16, u16), rng: &mut ChaCha8Rng) -> PortTable {
+        use rand_core::SeedableRng;
+        let first = ports.0.max(1);
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        PortTable {
+            buckets: KeyedState::map(rng),
+            held: SecondaryMap::new(),
+            hash: KeyedState::new(rng),
+            counters: [0; 256],
+            first,
+            last: ports.1.max(first),
+            rng: ChaCha8Rng::from_seed(seed),
+        }
+    }
+
+    /// Takes `port` (0: an ephemeral one) for `id`. `AddressInUse` when somebody is in the way or no port is left.
+    pub(crate) fn bind(
+        &mut self,
+        proto: Kind,
+        id: SocketId,
+        shape: Shape,
+        port: u16,
+    ) -> Result<u16> {
+        let port = match port {
+            0 => self.free_port(proto, &shape)?,
+            port if self.is_free(proto, &shape, port) => port,
+            _ => return Err(Error::AddressInUse),
+        };
+        self.adopt(proto, id, shape, port);
+        Ok(port)
+    }
+
+    /// Lets `id` hold `port` without asking for conflicts: a connection accepted from a listener.
+    pub(crate) fn adopt(&mut self, proto: Kind, id: SocketId, shape: Shape, port: u16) {
+        self.release(id);
+        let hold = Hold { proto, port, shape };
+        if self.held.insert(id, hold).is_none() && !self.held.contains_key(id) {
+            return; // a stale handle holds nothing
+        }
+        self.enter(hold);
+    }
+
+    /// An ephemeral port for a TCP connect from `src` to `dst`: RFC 6056 3.3.4 (keyed offset, counter, walk). A port that other
+    /// connects hold may be shared when `in_use` says the 4-tuple is free. `AddressNotAvailable` when none is left.
+    pub(crate) fn connect_port(
+        &mut self,
+        id: SocketId,
+        mut shape: Shape,
+        src: IpAddr,
+        dst: SocketAddr,
+        in_use: &dyn Fn(u16) -> bool,
+    ) -> Result<u16> {
+        shape.connected = true;
+        let range = u32::from(self.last - self.first) + 1;
+        let offset = self.hash.hash(&(0u8, src, dst)) as u32;
+        let index = self.hash.hash(&(1u8, src, dst)) as usize % self.counters.len();
+        for _ in 0..range {
+            let Some(counter) = self.counters.get_mut(index) else {
+                break;
+            };
+            let step = u32::from(*counter);
+            *counter = counter.wrapping_add(1);
+            let port = self.first + (offset.wrapping_add(step) % range) as u16;
+            let shareable = match self.buckets.get(&(Kind::Stream, port)) {
+                None => true,
+                Some(holders) => holders.iter().all(|(shape, _)| shape.connected) && !in_use(port),
+            };
+            if shareable {
+                self.adopt(Kind::Stream, id, shape, port);
+                return Ok(port);
+            }
+        }
+        Err(Error::AddressNotAvailable)
+    }
+
+    /// `id` holds no port any longer.
+    pub(crate) fn release(&mut self, id: SocketId) {
+        if let Some(hold) = self.held.remove(id) {
+            self.leave(hold);
+        }
+    }
+
+    /// Takes the hold away from `id` so that it can outlive the socket.
+    pub(crate) fn detach(&mut self, id: SocketId) -> Option<Hold> {
+        self.held.remove(id)
+    }
+
+    /// Ends a hold taken by [`PortTable::detach`].
+    pub(crate) fn release_hold(&mut self, hold: Hold) {
+        self.leave(hold);
+    }
+
+    /// TCP: `id` starts to listen (or stops). `AddressInUse` when another holder does not allow a listener.
+    pub(crate) fn set_listening(&mut self, id: SocketId, listening: bool) -> Result<()> {
+        let Some(hold) = self.held.get(id).copied() else {
+            return Ok(());
+        };
+        let shape = Shape {
+            listening,
+            connected: false,
+            ..hold.shape
+        };
+        self.leave(hold);
+        if listening && !self.is_free(hold.proto, &shape, hold.port) {
+            self.enter(hold);
+            return Err(Error::AddressInUse);
+        }
+        self.reshape(id, shape);
+        Ok(())
+    }
+
+    /// The socket's address became another (UDP connect), or its options did: the hold follows, unasked.
+    pub(crate) fn update(&mut self, id: SocketId, change: impl FnOnce(&mut Shape)) {
+        if let Some(hold) = self.held.get(id).copied() {
+            self.leave(hold);
+            let mut shape = hold.shape;
+            change(&mut shape);
+            self.reshape(id, shape);
+        }
+    }
+
+    /// Replaces the shape of a hold that has been taken out of its bucket.
+    fn reshape(&mut self, id: SocketId, shape: Shape) {
+        if let Some(hold) = self.held.get_mut(id) {
+            hold.shape = shape;
+            let hold = *hold;
+            self.enter(hold);
+        }
+    }
+
+    fn is_free(&self, proto: Kind, shape: &Shape, port: u16) -> bool {
+        self.buckets.get(&(proto, port)).is_none_or(|holders| {
+            holders
+                .iter()
+                .all(|(holder, _)| !holder.conflicts(proto, shape))
+        })
+    }
+
+    /// A random free port; from there a walk over the whole range, so none is missed.
+    fn free_port(&mut self, proto: Kind, shape: &Shape) -> Result<u16> {
+        let range = u32::from(self.last - self.first) + 1;
+        let start = self.rng.next_u32() % range;
+        // Port 0 asks for a port of one's own: SO_REUSEADDR does not make one land on somebody else's.
+        let alone = Shape {
+            reuse_addr: false,
+            reuse_port: false,
+            ..*shape
+        };
+        for strict in [true, false] {
+            let wanted = if strict { &alone } else { shape };
+            for step in 0..range {
+                let port = self.first + ((start + step) % range) as u16;
+                if self.is_free(proto, wanted, port) {
+                    return Ok(port);
+                }
+            }
+        }
+        Err(Error::AddressInUse)
+    }
+
+    fn enter(&mut self, hold: Hold) {
+        let holders = self.buckets.entry((hold.proto, hold.port)).or_default();
+        match holders.iter_mut().find(|(shape, _)| *shape == hold.shape) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => holders.push((hold.shape, 1)),
+        }
+    }
+
+    fn leave(&mut self, hold: Hold) {
+        let key = (hold.proto, hold.port);
+        let Some(holders) = self.buckets.get_mut(&key) else {
+            return;
+        };
+        if let Some(at) = holders.iter().position(|(shape, _)| *shape == hold.shape)
+            && let Some((_, count)) = holders.get_mut(at)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                holders.swap_remove(at);
+            }
+        }
+        if holders.is_empty() {
+            self.buckets.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The edge between the caller's addresses and the stack's: inside there are no IPv4-mapped addresses (RFC 4291 2.5.5.2).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::error::{Error, Result};
+use crate::socket::{Domain, Kind};
+
+/// What an address is given for; Linux's checks differ.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Use {
+    /// bind(2).
+    Bind,
+    /// connect(2) or a destination.
+    Peer,
+}
+
+/// A caller's address as the stack keeps it, or the error that Linux gives for it.
+pub(crate) fn inward(
+    domain: Domain,
+    kind: Kind,
+    v6only: bool,
+    addr: SocketAddr,
+    purpose: Use,
+) -> Result<SocketAddr> {
+    match (domain, addr.ip()) {
+        (Domain::V4, IpAddr::V4(_)) => Ok(addr),
+        (Domain::V4, IpAddr::V6(_)) => Err(Error::AddressFamily),
+        // Linux udpv6_sendmsg and __ip6_datagram_connect take a sockaddr_in on an IPv6 socket; TCP and bind do not.
+        (Domain::V6, IpAddr::V4(_)) => match (kind, purpose, v6only) {
+            (Kind::Datagram, Use::Peer, false) => Ok(addr),
+            _ => Err(Error::AddressFamily),
+        },
+        (Domain::V6, IpAddr::V6(ip)) => match (ip.to_ipv4_mapped(), v6only, purpose) {
+            (None, _, _) => Ok(SocketAddr::new(addr.ip(), addr.port())),
+            (Some(_), true, Use::Bind) => Err(Error::Invalid),
+            (Some(_), true, Use::Peer) => Err(Error::NetworkUnreachable),
+            (Some(v4), false, _) => Ok(SocketAddr::new(IpAddr::V4(v4), addr.port())),
+        },
+    }
+}
+
+/// An address of the stack as the caller of a socket of `domain` sees it.
+pub(crate) fn outward(domain: Domain, addr: SocketAddr) -> SocketAddr {
+    match (domain, addr.ip()) {
+        (Domain::V6, IpAddr::V4(v4)) => {
+            SocketAddr::new(IpAddr::V6(v4.to_ipv6_mapped()), addr.port())
+        }
+        _ => addr,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(s: &str) -> SocketAddr {
+        s.parse().unwrap()
+    }
+
+    #[test]
+    fn mapped_addresses_turn_plain_and_back() {
+        let mapped = addr("[::ffff:10.1.2.3]:80");
+        let plain = inward(Domain::V6, Kind::Stream, false, mapped, Use::Peer);
+        assert_eq!(plain, Ok(addr("10.1.2.3:80")));
+        assert_eq!(outward(Domain::V6, addr("10.1.2.3:80")), mapped);
+        assert_eq!(
+            outward(Domain::V4, addr("10.1.2.3:80")),
+            addr("10.1.2.3:80")
+        );
+    }
+
+    #[test]
+    fn families_are_refused_as_on_linux() {
+        let (v4, v6) = (addr("10.1.2.3:80"), addr("[fd00::1]:80"));
+        let mapped = addr("[::ffff:10.1.2.3]:80");
+        let (stream, dgram) = (Kind::Stream, Kind::Datagram);
+        let family = Err(Error::AddressFamily);
+        assert_eq!(inward(Domain::V4, stream, false, v6, Use::Peer), family);
+        assert_eq!(inward(Domain::V6, stream, false, v4, Use::Peer), family);
+        assert_eq!(inward(Domain::V6, dgram, false, v4, Use::Peer), Ok(v4));
+        assert_eq!(inward(Domain::V6, dgram, false, v4, Use::Bind), family);
+        assert_eq!(
+            inward(Domain::V6, dgram, true, mapped, Use::Bind),
+            Err(Error::Invalid)
+        );
+        assert_eq!(
+            inward(Domain::V6, dgram, true, mapped, Use::Peer),
+            Err(Error::NetworkUnreachable)
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! IPv6 headers and extension headers, RFC 8200.

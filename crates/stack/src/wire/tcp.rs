@@ -1,0 +1,1 @@
+//! TCP segments, RFC 9293 3.1.
