@@ -1,0 +1,400 @@
+#include "harness.h"
+
+#include <dlfcn.h>
+#include <stdarg.h>
+
+/* A case that takes longer than this has failed. */
+#define CASE_SECONDS 10
+
+static struct test_case *first_case, **next_case = &first_case;
+
+void register_case(struct test_case *c)
+{
+    *next_case = c;
+    next_case = &c->next;
+}
+
+__attribute__((format(printf, 3, 4), noreturn)) static void fail(const char *file, int line, const char *format, ...)
+{
+    const char *base = strrchr(file, '/');
+    va_list args;
+    fprintf(stderr, "%s:%d: ", base ? base + 1 : file, line);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    fflush(NULL);
+    _exit(1);
+}
+
+long long check_eq(const char *file, int line, const char *what, long long got, long long want)
+{
+    int e = errno;
+    if (got != want)
+        fail(file, line, "%s: expected %lld, got %lld (0x%llx) (errno %d %s)", what, want, got, (unsigned long long)got, e, strerror(e));
+    errno = e;
+    return got;
+}
+
+long long check_ok(const char *file, int line, const char *what, long long got)
+{
+    int e = errno;
+    if (got < 0)
+        fail(file, line, "%s: expected success, got %lld (errno %d %s)", what, got, e, strerror(e));
+    return got;
+}
+
+void check_err(const char *file, int line, const char *what, long long got, int want_errno)
+{
+    int e = errno;
+    if (got != -1)
+        fail(file, line, "%s: expected -1 with errno %d %s, got %lld", what, want_errno, strerror(want_errno), got);
+    if (e != want_errno)
+        fail(file, line, "%s: expected errno %d %s, got errno %d %s", what, want_errno, strerror(want_errno), e, strerror(e));
+}
+
+void check_true(const char *file, int line, const char *what, bool holds)
+{
+    if (!holds)
+        fail(file, line, "does not hold: %s (errno %d %s)", what, errno, strerror(errno));
+}
+
+void check_range(const char *file, int line, const char *what, long long got, long long low, long long high)
+{
+    if (got < low || got > high)
+        fail(file, line, "%s: expected %lld to %lld, got %lld (errno %d %s)", what, low, high, got, errno, strerror(errno));
+}
+
+void skip(const char *reason)
+{
+    fprintf(stderr, "skipped: %s\n", reason);
+    fflush(NULL);
+    _exit(77);
+}
+
+long long now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+void sleep_ms(int ms)
+{
+    struct timespec t = {ms / 1000, (ms % 1000) * 1000000L};
+    while (nanosleep(&t, &t) == -1 && errno == EINTR)
+        ;
+}
+
+struct addr ipv4(const char *text, int port)
+{
+    struct addr a;
+    memset(&a, 0, sizeof(a));
+    a.len = sizeof(a.v4);
+    a.v4.sin_family = AF_INET;
+    a.v4.sin_port = htons((uint16_t)port);
+    EQ(inet_pton(AF_INET, text, &a.v4.sin_addr), 1);
+    return a;
+}
+
+struct addr ipv6(const char *text, int port)
+{
+    struct addr a;
+    memset(&a, 0, sizeof(a));
+    a.len = sizeof(a.v6);
+    a.v6.sin6_family = AF_INET6;
+    a.v6.sin6_port = htons((uint16_t)port);
+    EQ(inet_pton(AF_INET6, text, &a.v6.sin6_addr), 1);
+    return a;
+}
+
+struct addr loopback(int family, int port) { return family == AF_INET ? ipv4("127.0.0.1", port) : ipv6("::1", port); }
+
+struct addr wildcard(int family, int port) { return family == AF_INET ? ipv4("0.0.0.0", port) : ipv6("::", port); }
+
+struct addr local_of(int fd)
+{
+    struct addr a;
+    memset(&a, 0, sizeof(a));
+    a.len = sizeof(a.ss);
+    OK(getsockname(fd, &a.sa, &a.len));
+    return a;
+}
+
+struct addr peer_of(int fd)
+{
+    struct addr a;
+    memset(&a, 0, sizeof(a));
+    a.len = sizeof(a.ss);
+    OK(getpeername(fd, &a.sa, &a.len));
+    return a;
+}
+
+int port_of(const struct addr *a) { return ntohs(a->sa.sa_family == AF_INET ? a->v4.sin_port : a->v6.sin6_port); }
+
+bool same_addr(const struct addr *a, const struct addr *b)
+{
+    if (a->sa.sa_family != b->sa.sa_family || port_of(a) != port_of(b))
+        return false;
+    if (a->sa.sa_family == AF_INET)
+        return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+    return memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(struct in6_addr)) == 0;
+}
+
+int tcp(int family) { return (int)OK(socket(family, SOCK_STREAM, 0)); }
+
+int udp(int family) { return (int)OK(socket(family, SOCK_DGRAM, 0)); }
+
+int bound_udp(int family, struct addr *at)
+{
+    int fd = udp(family);
+    struct addr a = loopback(family, 0);
+    OK(bind(fd, &a.sa, a.len));
+    *at = local_of(fd);
+    return fd;
+}
+
+int listener(int family, int backlog, struct addr *at)
+{
+    int fd = tcp(family);
+    struct addr a = loopback(family, 0);
+    OK(bind(fd, &a.sa, a.len));
+    OK(listen(fd, backlog));
+    *at = local_of(fd);
+    return fd;
+}
+
+int free_port(int family)
+{
+    int fd = tcp(family);
+    struct addr a = loopback(family, 0);
+    OK(bind(fd, &a.sa, a.len));
+    a = local_of(fd);
+    OK(close(fd));
+    return port_of(&a);
+}
+
+struct pair pair_through(int listening, const struct addr *at)
+{
+    struct pair p;
+    p.client = tcp(at->sa.sa_family);
+    OK(connect(p.client, &at->sa, at->len));
+    p.server = (int)OK(accept(listening, NULL, NULL));
+    return p;
+}
+
+struct pair tcp_pair(int family)
+{
+    struct addr at;
+    int listening = listener(family, 8, &at);
+    struct pair p = pair_through(listening, &at);
+    OK(close(listening));
+    return p;
+}
+
+struct pair udp_pair(int family)
+{
+    struct addr client, server;
+    struct pair p;
+    p.client = bound_udp(family, &client);
+    p.server = bound_udp(family, &server);
+    OK(connect(p.client, &server.sa, server.len));
+    OK(connect(p.server, &client.sa, client.len));
+    return p;
+}
+
+void reset(int fd)
+{
+    struct linger l = {1, 0};
+    OK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)));
+    OK(close(fd));
+}
+
+void set_nonblocking(int fd) { OK(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)); }
+
+int get_int(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    OK(getsockopt(fd, level, name, &value, &len));
+    EQ(len, sizeof(value));
+    return value;
+}
+
+void set_int(int fd, int level, int name, int value) { OK(setsockopt(fd, level, name, &value, sizeof(value))); }
+
+int events_of(int fd, int events, int ms)
+{
+    struct pollfd p = {fd, (short)events, 0};
+    int n = (int)OK(poll(&p, 1, ms));
+    EQ(n, p.revents != 0);
+    return p.revents;
+}
+
+void wait_for(int fd, int events)
+{
+    long long end = now_ms() + LONG_MS;
+    int got = 0;
+    while (now_ms() < end) {
+        got = events_of(fd, events, (int)(end - now_ms()));
+        if ((got & events) == events)
+            return;
+        sleep_ms(1);
+    }
+    EQ(got & events, events);
+}
+
+void send_all(int fd, const void *data, size_t len)
+{
+    const char *at = data;
+    while (len > 0) {
+        ssize_t n = OK(send(fd, at, len, MSG_NOSIGNAL));
+        at += n;
+        len -= (size_t)n;
+    }
+}
+
+void recv_all(int fd, void *data, size_t len)
+{
+    char *at = data;
+    while (len > 0) {
+        ssize_t n = OK(recv(fd, at, len, 0));
+        TRUE(n > 0);
+        at += n;
+        len -= (size_t)n;
+    }
+}
+
+size_t fill(int fd)
+{
+    static char block[64 * 1024];
+    size_t total = 0;
+    set_nonblocking(fd);
+    for (;;) {
+        ssize_t n = send(fd, block, sizeof(block), MSG_NOSIGNAL);
+        if (n >= 0) {
+            total += (size_t)n;
+            continue;
+        }
+        EQ(errno, EAGAIN);
+        /* What travels may still make room: full is when it stays full. */
+        if (events_of(fd, POLLOUT, SHORT_MS) == 0)
+            return total;
+    }
+}
+
+size_t drain(int fd, size_t at_most)
+{
+    static char block[64 * 1024];
+    size_t total = 0;
+    while (total < at_most) {
+        size_t want = at_most - total < sizeof(block) ? at_most - total : sizeof(block);
+        ssize_t n = recv(fd, block, want, 0);
+        if (n <= 0)
+            break;
+        total += (size_t)n;
+    }
+    return total;
+}
+
+void pattern(void *data, size_t len, unsigned seed)
+{
+    unsigned char *at = data;
+    for (size_t i = 0; i < len; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        at[i] = (unsigned char)(seed >> 24);
+    }
+}
+
+static void *task_main(void *arg)
+{
+    struct task *t = arg;
+    if (t->delay_ms > 0)
+        sleep_ms(t->delay_ms);
+    t->run(t->arg);
+    t->done = true;
+    return NULL;
+}
+
+void start(struct task *t, int delay_ms, void (*run)(void *), void *arg)
+{
+    t->run = run;
+    t->arg = arg;
+    t->delay_ms = delay_ms;
+    t->done = false;
+    EQ(pthread_create(&t->thread, NULL, task_main, t), 0);
+}
+
+void join(struct task *t) { EQ(pthread_join(t->thread, NULL), 0); }
+
+volatile sig_atomic_t caught_signals;
+
+static void on_signal(int signo)
+{
+    (void)signo;
+    caught_signals++;
+}
+
+void catch_signal(int signo, int sa_flags)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = on_signal;
+    action.sa_flags = sa_flags;
+    OK(sigaction(signo, &action, NULL));
+}
+
+struct signal_order {
+    pthread_t to;
+    int signo;
+};
+
+static void deliver(void *arg)
+{
+    struct signal_order *order = arg;
+    EQ(pthread_kill(order->to, order->signo), 0);
+    free(order);
+}
+
+void send_signal_after(struct task *t, int delay_ms, int signo)
+{
+    struct signal_order *order = malloc(sizeof(*order));
+    order->to = pthread_self();
+    order->signo = signo;
+    start(t, delay_ms, deliver, order);
+}
+
+
+static void on_alarm(int signo)
+{
+    static const char text[] = "timed out: the case did not end within its bound\n";
+    (void)signo;
+    if (write(2, text, sizeof(text) - 1) < 0) {
+    }
+    _exit(1);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+        for (struct test_case *c = first_case; c; c = c->next)
+            puts(c->name);
+        return 0;
+    }
+    /* A run on tunsock must not quietly be a run on the kernel. */
+    if (getenv("CTEST_TUNSOCK") && !dlsym(RTLD_DEFAULT, "tunsock_socket")) {
+        fprintf(stderr, "libtunsock is not in this process\n");
+        return 1;
+    }
+    close_range(3, ~0u, 0); /* numbers are part of what is tested */
+    for (struct test_case *c = first_case; argc == 2 && c; c = c->next) {
+        if (strcmp(c->name, argv[1]) != 0)
+            continue;
+        signal(SIGALRM, on_alarm);
+        alarm(CASE_SECONDS);
+        c->run(c->family);
+        return 0;
+    }
+    fprintf(stderr, "usage: %s --list | CASE\n", argv[0]);
+    return 2;
+}

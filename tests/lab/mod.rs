@@ -1,0 +1,166 @@
+//! What the suites that need a network of their own share: namespaces, bounded child processes, and
+//! the plain statement of what is missing when they can't run.
+#![allow(dead_code)] // each suite uses its part
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+/// The directory for what the suites build and write.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&dir).expect("the target directory is writable");
+    dir
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file that the workspace's build leaves in the profile directory (`target/debug` or the like).
+pub(crate) fn built(name: &str) -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    let profile = exe.parent()?.parent()?;
+    Some(profile.join(name)).filter(|p| p.exists())
+}
+
+/// Asks that the command runs in a network namespace of its own, made in the child before exec.
+/// `up`: with the kernel's loopback up; without it the kernel's sockets reach nobody there.
+pub(crate) fn in_own_namespace(command: &mut Command, up: bool) {
+    let user = rustix::process::geteuid();
+    let group = rustix::process::getegid();
+    let uid_map = CString::new(format!("0 {} 1", user.as_raw())).expect("no NUL in a number");
+    let gid_map = CString::new(format!("0 {} 1", group.as_raw())).expect("no NUL in a number");
+    let privileged = user.is_root();
+    // SAFETY: only system calls are made between fork and exec; what they need was allocated before.
+    unsafe {
+        command.pre_exec(move || {
+            if libc::unshare(libc::CLONE_NEWNET) != 0 {
+                if privileged {
+                    return Err(io::Error::last_os_error());
+                }
+                if libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                write_raw(c"/proc/self/setgroups", c"deny")?;
+                write_raw(c"/proc/self/uid_map", &uid_map)?;
+                write_raw(c"/proc/self/gid_map", &gid_map)?;
+            }
+            if up { raise_loopback() } else { Ok(()) }
+        });
+    }
+}
+
+/// Writes a whole file with plain system calls (for use between fork and exec).
+fn write_raw(path: &std::ffi::CStr, text: &std::ffi::CStr) -> io::Result<()> {
+    // SAFETY: both are NUL-terminated and outlive the calls; the descriptor is ours.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let bytes = text.to_bytes();
+        let written = libc::write(fd, bytes.as_ptr().cast(), bytes.len());
+        let error = io::Error::last_os_error();
+        libc::close(fd);
+        if written < 0 { Err(error) } else { Ok(()) }
+    }
+}
+
+/// Brings `lo` up in the present namespace (for use between fork and exec).
+fn raise_loopback() -> io::Result<()> {
+    // SAFETY: ifreq is plain data, filled as SIOCSIFFLAGS asks (netdevice(7)).
+    unsafe {
+        let fd = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut request: libc::ifreq = std::mem::zeroed();
+        request.ifr_name[0] = b'l' as libc::c_char;
+        request.ifr_name[1] = b'o' as libc::c_char;
+        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        let result = libc::ioctl(fd, libc::SIOCSIFFLAGS as _, &request);
+        let error = io::Error::last_os_error();
+        libc::close(fd);
+        if result < 0 { Err(error) } else { Ok(()) }
+    }
+}
+
+/// Why namespaces can't be made here; None: they can.
+pub(crate) fn no_namespaces() -> Option<String> {
+    let mut command = Command::new("true");
+    in_own_namespace(&mut command, true);
+    match command.status() {
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(format!("no network namespaces: `true` in one gave {status}")),
+        Err(error) => Some(format!(
+            "no network namespaces ({error}): run as root or allow user namespaces"
+        )),
+    }
+}
+
+/// Why tunsock can't run here (library not built, no TUN, no rights); None: it can.
+pub(crate) fn no_tunsock() -> Option<String> {
+    if built("libtunsock.so").is_none() {
+        return Some("libtunsock.so is not built: cargo build --workspace".into());
+    }
+    if let Err(error) = File::options().read(true).write(true).open("/dev/net/tun") {
+        return Some(format!("/dev/net/tun: {error}: modprobe tun, or rights for it"));
+    }
+    no_namespaces()
+}
+
+/// Runs a child to its end, at most for `bound`; then its whole process group is killed.
+/// None: the bound was over.
+pub(crate) fn wait_bounded(child: &mut Child, bound: Duration) -> io::Result<Option<ExitStatus>> {
+    let pid = Pid::from_child(child);
+    let handle: OwnedFd = pidfd_open(pid, PidfdFlags::empty())?;
+    let end = Instant::now() + bound;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        let mut fds = [PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) => {
+                let _ = kill_process_group(pid, Signal::KILL);
+                child.kill()?;
+                child.wait()?;
+                return Ok(None);
+            }
+            Ok(_) => return child.wait().map(Some),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// How a bounded run ended: its status (None: out of time) and everything it wrote.
+pub(crate) struct Outcome {
+    /// The exit status, or None when the bound was over.
+    pub(crate) status: Option<ExitStatus>,
+    /// Standard output and standard error, as they came.
+    pub(crate) output: String,
+}
+
+/// Runs a command in its own process group with its output in `log`, for at most `bound`.
+pub(crate) fn run_logged(command: &mut Command, log: &Path, bound: Duration) -> io::Result<Outcome> {
+    let file = File::create(log)?;
+    command
+        .stdin(Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file)
+        .process_group(0);
+    let mut child = command.spawn()?;
+    let status = wait_bounded(&mut child, bound)?;
+    let output = String::from_utf8_lossy(&fs::read(log)?).into_owned();
+    Ok(Outcome { status, output })
+}
