@@ -3,6 +3,9 @@
 #include <dlfcn.h>
 #include <stdarg.h>
 
+void *volatile bad_pointer = (void *)16;
+volatile int minus_one = -1;
+
 /* A case that takes longer than this has failed. */
 #define CASE_SECONDS 10
 
@@ -88,9 +91,7 @@ void sleep_ms(int ms)
 
 struct addr ipv4(const char *text, int port)
 {
-    struct addr a;
-    memset(&a, 0, sizeof(a));
-    a.len = sizeof(a.v4);
+    struct addr a = {.len = sizeof(a.v4)};
     a.v4.sin_family = AF_INET;
     a.v4.sin_port = htons((uint16_t)port);
     EQ(inet_pton(AF_INET, text, &a.v4.sin_addr), 1);
@@ -99,9 +100,7 @@ struct addr ipv4(const char *text, int port)
 
 struct addr ipv6(const char *text, int port)
 {
-    struct addr a;
-    memset(&a, 0, sizeof(a));
-    a.len = sizeof(a.v6);
+    struct addr a = {.len = sizeof(a.v6)};
     a.v6.sin6_family = AF_INET6;
     a.v6.sin6_port = htons((uint16_t)port);
     EQ(inet_pton(AF_INET6, text, &a.v6.sin6_addr), 1);
@@ -114,18 +113,14 @@ struct addr wildcard(int family, int port) { return family == AF_INET ? ipv4("0.
 
 struct addr local_of(int fd)
 {
-    struct addr a;
-    memset(&a, 0, sizeof(a));
-    a.len = sizeof(a.ss);
+    struct addr a = {.len = sizeof(a.ss)};
     OK(getsockname(fd, &a.sa, &a.len));
     return a;
 }
 
 struct addr peer_of(int fd)
 {
-    struct addr a;
-    memset(&a, 0, sizeof(a));
-    a.len = sizeof(a.ss);
+    struct addr a = {.len = sizeof(a.ss)};
     OK(getpeername(fd, &a.sa, &a.len));
     return a;
 }
@@ -276,7 +271,7 @@ size_t fill(int fd)
             total += (size_t)n;
             continue;
         }
-        EQ(errno, EAGAIN);
+        TRUE(errno == EAGAIN);
         /* What travels may still make room: full is when it stays full. */
         if (events_of(fd, POLLOUT, SHORT_MS) == 0)
             return total;

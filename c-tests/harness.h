@@ -81,6 +81,10 @@ __attribute__((noreturn)) void skip(const char *reason);
 #define TRUE(cond) check_true(__FILE__, __LINE__, #cond, (cond))
 #define RANGE(expr, low, high) check_range(__FILE__, __LINE__, #expr, (long long)(expr), (low), (high))
 
+/* For calls that are wrong on purpose, so that the compiler doesn't see it. */
+extern void *volatile bad_pointer;
+extern volatile int minus_one;
+
 /* --- time ------------------------------------------------------------------------------------------------------- */
 
 long long now_ms(void); /* CLOCK_MONOTONIC */

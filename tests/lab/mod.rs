@@ -101,7 +101,9 @@ pub(crate) fn no_namespaces() -> Option<String> {
     in_own_namespace(&mut command, true);
     match command.status() {
         Ok(status) if status.success() => None,
-        Ok(status) => Some(format!("no network namespaces: `true` in one gave {status}")),
+        Ok(status) => Some(format!(
+            "no network namespaces: `true` in one gave {status}"
+        )),
         Err(error) => Some(format!(
             "no network namespaces ({error}): run as root or allow user namespaces"
         )),
@@ -114,7 +116,9 @@ pub(crate) fn no_tunsock() -> Option<String> {
         return Some("libtunsock.so is not built: cargo build --workspace".into());
     }
     if let Err(error) = File::options().read(true).write(true).open("/dev/net/tun") {
-        return Some(format!("/dev/net/tun: {error}: modprobe tun, or rights for it"));
+        return Some(format!(
+            "/dev/net/tun: {error}: modprobe tun, or rights for it"
+        ));
     }
     no_namespaces()
 }
@@ -152,7 +156,11 @@ pub(crate) struct Outcome {
 }
 
 /// Runs a command in its own process group with its output in `log`, for at most `bound`.
-pub(crate) fn run_logged(command: &mut Command, log: &Path, bound: Duration) -> io::Result<Outcome> {
+pub(crate) fn run_logged(
+    command: &mut Command,
+    log: &Path,
+    bound: Duration,
+) -> io::Result<Outcome> {
     let file = File::create(log)?;
     command
         .stdin(Stdio::null())
