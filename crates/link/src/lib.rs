@@ -1,1 +1,24 @@
-//! Devices.
+//! What carries a stack's IP packets: a TUN device ([`Tun`]), a link in memory ([`MemoryDevice`]),
+//! and two wrappers that go around either: [`Capture`] writes every packet to a pcapng file,
+//! [`Faults`] loses, delays and damages packets on purpose.
+//!
+//! Wrappers nest in one order: stack ↔ `Capture` ↔ `Faults` ↔ device. The capture therefore shows
+//! what the stack sent and what reached it: an outgoing packet that the faults lose is in the file,
+//! an incoming one that they lose is not. That is what a capture on the sending host would show.
+//!
+//! Everything here talks to the kernel through `rustix`, so no call passes through a libc name.
+
+mod capture;
+mod device;
+mod faults;
+mod memory;
+mod netlink;
+mod sys;
+mod tun;
+
+pub use device::{
+    Caps, Device, FRAME_MAX, GSO_NONE, GSO_TCPV4, GSO_TCPV6, HDR_F_DATA_VALID, HDR_F_NEEDS_CSUM,
+    LinkError, VNET_HDR_LEN,
+};
+pub use netlink::{AddressEntry, HostSide, LinkEntry, Netlink, NetlinkError, Slot, configure};
+pub use tun::{OpenError, Tun, TunConfig, create_persistent, delete_persistent};

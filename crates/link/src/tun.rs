@@ -1,0 +1,472 @@
+//! TUN: a network device of the kernel whose other end is a descriptor (Documentation/networking/tuntap.rst).
+//!
+//! What the kernel does when the device changes under us, as seen on Linux 6.18:
+//!
+//! | event | read | write | poll |
+//! | --- | --- | --- | --- |
+//! | `ip link del` | EBADFD | EBADFD | POLLERR |
+//! | `ip link set down` | EAGAIN | EIO | nothing |
+//! | up again | works | works | |
+//!
+//! So EBADFD (and ENODEV) is [`LinkError::Gone`]; EIO is a frame lost on a link that is down,
+//! [`LinkError::Full`], because the device may come up again.
+
+use std::ffi::c_int;
+use std::fmt;
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ipnet::IpNet;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::ioctl::{IntegerSetter, Opcode, Setter, Updater, opcode};
+
+use crate::device::{Caps, Device, LinkError, VNET_HDR_LEN};
+use crate::netlink::{self, HostSide, Netlink, NetlinkError};
+use crate::sys::Descriptor;
+
+/// How to open a TUN device.
+#[derive(Debug, Clone)]
+pub struct TunConfig {
+    /// Name, 1 to 15 bytes. Made if absent, attached to if it exists. A `%d` in it stands for the
+    /// first number that makes a free name.
+    pub name: String,
+    /// MTU in bytes, set when `configure` says so; otherwise the device's own is taken.
+    pub mtu: u32,
+    /// Ask for checksum and segmentation offload. Without, every frame is plain: complete checksums,
+    /// no super-segments. Faults on the link need that.
+    pub offload: bool,
+    /// The host side's addresses with their prefixes; the stack's addresses lie in these nets.
+    pub host_addrs: Vec<IpNet>,
+    /// More nets that the host sends into the device (stack addresses outside `host_addrs`' nets).
+    pub routes: Vec<IpNet>,
+    /// Set MTU, addresses, routes and the device up. Off when somebody else did, or when there are no rights.
+    pub configure: bool,
+    /// The device outlives this process (TUNSETPERSIST). False leaves a device that exists as it is.
+    pub persist: bool,
+}
+
+impl Default for TunConfig {
+    /// `tunsock%d`, 1500 bytes, offload, configured but without addresses, gone with the process.
+    fn default() -> TunConfig {
+        TunConfig {
+            name: "tunsock%d".into(),
+            mtu: 1500,
+            offload: true,
+            host_addrs: Vec::new(),
+            routes: Vec::new(),
+            configure: true,
+            persist: false,
+        }
+    }
+}
+
+/// Why a TUN device could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenError {
+    /// /dev/net/tun is missing or may not be opened (ENOENT, ENXIO, ENODEV, EACCES).
+    NoTun(Errno),
+    /// The right to make, attach to or configure the device is missing (CAP_NET_ADMIN).
+    NotPermitted,
+    /// Another process is attached to the device of this name.
+    InUse(String),
+    /// The name is empty, too long, or not one that a network device may have.
+    BadName(String),
+    /// A device of this name exists that is not a TUN device we could attach to.
+    NotTun(String),
+    /// No device of this name exists.
+    NoDevice(String),
+    /// A system call failed otherwise.
+    Os(&'static str, Errno),
+    /// The device is there, and setting its addresses, MTU or state failed.
+    Configure(NetlinkError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::NoTun(errno) => write!(f, "/dev/net/tun cannot be opened: {errno}"),
+            OpenError::NotPermitted => {
+                f.write_str("a TUN device needs the right CAP_NET_ADMIN, which this process lacks")
+            }
+            OpenError::InUse(name) => write!(f, "device {name} is in use by another process"),
+            OpenError::BadName(name) => write!(f, "{name:?} cannot be the name of a device"),
+            OpenError::NotTun(name) => {
+                write!(
+                    f,
+                    "device {name} exists and is not a TUN device of one queue"
+                )
+            }
+            OpenError::NoDevice(name) => write!(f, "there is no device {name}"),
+            OpenError::Os(op, errno) => write!(f, "{op}: {errno}"),
+            OpenError::Configure(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<NetlinkError> for OpenError {
+    fn from(error: NetlinkError) -> OpenError {
+        match error.errno {
+            Errno::PERM | Errno::ACCESS => OpenError::NotPermitted,
+            _ => OpenError::Configure(error),
+        }
+    }
+}
+
+/// A TUN device, attached. Dropping it detaches; a device that is not persistent goes with it.
+///
+/// `recv` and `send` are one system call each, without copying or allocating.
+#[derive(Debug)]
+pub struct Tun {
+    fd: Descriptor,
+    name: String,
+    caps: Caps,
+    /// The kernel's frames carry the virtio-net header themselves.
+    vnet_hdr: bool,
+}
+
+impl Tun {
+    /// Makes the device or attaches to it, asks for offload and, if told to, configures the host's side.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A device made by a call that fails does not stay.
+    pub fn open(config: &TunConfig) -> Result<Tun, OpenError> {
+        check_name(&config.name)?;
+        let fd = open_control()?;
+        let (name, vnet_hdr) = attach(&fd, &config.name)?;
+        let granted = set_offload(&fd, config.offload && vnet_hdr)?;
+        let mtu = if config.configure {
+            let host = HostSide {
+                device: &name,
+                mtu: config.mtu,
+                addrs: &config.host_addrs,
+                routes: &config.routes,
+            };
+            netlink::configure(&host)?;
+            config.mtu
+        } else {
+            current_mtu(&name).unwrap_or(config.mtu)
+        };
+        if config.persist {
+            // Last, so that a device made by a call that fails goes with its descriptor.
+            set_persist(&fd)?;
+        }
+        let caps = Caps {
+            mtu,
+            csum: granted & TUN_F_CSUM != 0,
+            tso4: granted & TUN_F_TSO4 != 0,
+            tso6: granted & TUN_F_TSO6 != 0,
+        };
+        Ok(Tun {
+            fd,
+            name,
+            caps,
+            vnet_hdr,
+        })
+    }
+
+    /// The device's name, with `%d` replaced.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes a frame to a device that takes packets without a header.
+    fn send_plain(&self, frame: &[IoSlice<'_>]) -> Result<(), LinkError> {
+        let header = frame.first().and_then(|slice| slice.get(..VNET_HDR_LEN));
+        // Nothing can ask for offload here: it was not offered.
+        if header.is_none_or(|header| header[0] & crate::HDR_F_NEEDS_CSUM != 0 || header[1] != 0) {
+            return Err(LinkError::Io(Errno::INVAL));
+        }
+        let mut few = [IoSlice::new(&[]); 8];
+        let mut many;
+        let slices = match few.get_mut(..frame.len()) {
+            Some(slices) => {
+                slices.copy_from_slice(frame);
+                slices
+            }
+            None => {
+                many = frame.to_vec();
+                &mut many[..]
+            }
+        };
+        if let Some(first) = slices.first_mut() {
+            first.advance(VNET_HDR_LEN);
+        }
+        rustix::io::writev(&self.fd, slices)
+            .map(|_| ())
+            .map_err(send_error)
+    }
+}
+
+impl Device for Tun {
+    #[inline]
+    fn recv(&mut self, _now_us: u64, buf: &mut [u8]) -> Result<usize, LinkError> {
+        if self.vnet_hdr {
+            return rustix::io::read(&self.fd, buf).map_err(recv_error);
+        }
+        let Some((header, packet)) = buf.split_at_mut_checked(VNET_HDR_LEN) else {
+            return Err(LinkError::Io(Errno::INVAL));
+        };
+        let len = rustix::io::read(&self.fd, packet).map_err(recv_error)?;
+        header.fill(0);
+        Ok(VNET_HDR_LEN + len)
+    }
+
+    #[inline]
+    fn send(&mut self, _now_us: u64, frame: &[IoSlice<'_>]) -> Result<(), LinkError> {
+        if self.vnet_hdr {
+            return rustix::io::writev(&self.fd, frame)
+                .map(|_| ())
+                .map_err(send_error);
+        }
+        self.send_plain(frame)
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        None
+    }
+
+    fn poll(&mut self, _now_us: u64) {}
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
+    }
+
+    fn caps(&self) -> Caps {
+        self.caps
+    }
+}
+
+/// Makes a persistent TUN device for later processes, configured as `config` says (its `persist` is
+/// taken as true), that `owner` (a user id; `None`: whoever has CAP_NET_ADMIN) may attach to.
+/// Returns its name.
+///
+/// # Errors
+/// As [`Tun::open`]; a device that this call made does not stay when it fails.
+pub fn create_persistent(config: &TunConfig, owner: Option<u32>) -> Result<String, OpenError> {
+    let tun = Tun::open(&TunConfig {
+        persist: false,
+        ..config.clone()
+    })?;
+    if let Some(uid) = owner {
+        // SAFETY: TUNSETOWNER takes the user id by value and touches no memory of ours.
+        unsafe {
+            rustix::ioctl::ioctl(
+                &tun.fd,
+                IntegerSetter::<TUNSETOWNER>::new_usize(uid as usize),
+            )
+        }
+        .map_err(|errno| OpenError::Os("TUNSETOWNER", errno))?;
+    }
+    set_persist(&tun.fd)?;
+    Ok(tun.name)
+}
+
+/// Deletes the TUN device of this name, also when a process is attached to it (whose calls then
+/// give [`LinkError::Gone`]). Refuses any other kind of device.
+///
+/// # Errors
+/// `NoDevice`, `NotTun`, `NotPermitted`, or what the kernel said.
+pub fn delete_persistent(name: &str) -> Result<(), OpenError> {
+    check_name(name)?;
+    let mut netlink = Netlink::open()?;
+    let Some(link) = netlink.link(name)? else {
+        return Err(OpenError::NoDevice(name.into()));
+    };
+    if !link.is_tun {
+        return Err(OpenError::NotTun(name.into()));
+    }
+    Ok(netlink.delete_link(link.index)?)
+}
+
+fn recv_error(errno: Errno) -> LinkError {
+    match errno {
+        // EINTR cannot happen on a read that does not wait, but it would mean "look again".
+        Errno::AGAIN | Errno::INTR => LinkError::WouldBlock,
+        Errno::BADFD | Errno::NODEV => LinkError::Gone,
+        other => LinkError::Io(other),
+    }
+}
+
+fn send_error(errno: Errno) -> LinkError {
+    match errno {
+        Errno::AGAIN | Errno::INTR | Errno::NOBUFS | Errno::NOMEM | Errno::IO => LinkError::Full,
+        Errno::BADFD | Errno::NODEV => LinkError::Gone,
+        other => LinkError::Io(other),
+    }
+}
+
+/// A name the kernel will take as it is or complete (dev_valid_name, dev_alloc_name).
+fn check_name(name: &str) -> Result<(), OpenError> {
+    let valid = !name.is_empty()
+        && name.len() < IFNAMSIZ
+        && name != "."
+        && name != ".."
+        && !name
+            .bytes()
+            .any(|b| b == b'/' || b == b':' || b == 0 || b.is_ascii_whitespace());
+    if valid {
+        Ok(())
+    } else {
+        Err(OpenError::BadName(name.into()))
+    }
+}
+
+fn open_control() -> Result<Descriptor, OpenError> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    match rustix::fs::open(c"/dev/net/tun", flags, Mode::empty()) {
+        Ok(fd) => Ok(Descriptor::new_high(fd)),
+        Err(errno @ (Errno::NOENT | Errno::NXIO | Errno::NODEV | Errno::ACCESS)) => {
+            Err(OpenError::NoTun(errno))
+        }
+        Err(Errno::PERM) => Err(OpenError::NotPermitted),
+        Err(errno) => Err(OpenError::Os("open /dev/net/tun", errno)),
+    }
+}
+
+/// TUNSETIFF, with the virtio-net header if the kernel has it. Returns the name and whether it has.
+fn attach(fd: &Descriptor, name: &str) -> Result<(String, bool), OpenError> {
+    let with = set_iff(fd, name, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR).and_then(|name| {
+        let len = VNET_HDR_LEN as c_int;
+        // SAFETY: TUNSETVNETHDRSZ reads one int through the pointer.
+        unsafe { rustix::ioctl::ioctl(fd, Setter::<TUNSETVNETHDRSZ, c_int>::new(len)) }?;
+        Ok(name)
+    });
+    match with {
+        Ok(name) => Ok((name, true)),
+        Err(Errno::BUSY) => Err(OpenError::InUse(name.into())),
+        Err(Errno::PERM) => Err(OpenError::NotPermitted),
+        Err(_) => match set_iff(fd, name, IFF_TUN | IFF_NO_PI) {
+            Ok(name) => Ok((name, false)),
+            Err(Errno::BUSY) => Err(OpenError::InUse(name.into())),
+            Err(Errno::PERM) => Err(OpenError::NotPermitted),
+            // EINVAL: another kind of device, a TAP device, or one with several queues.
+            Err(Errno::INVAL) => Err(OpenError::NotTun(name.into())),
+            Err(errno) => Err(OpenError::Os("TUNSETIFF", errno)),
+        },
+    }
+}
+
+fn set_iff(fd: &Descriptor, name: &str, flags: c_int) -> Result<String, Errno> {
+    let mut request = IfReq {
+        name: [0; IFNAMSIZ],
+        flags: flags as u16,
+        rest: [0; 22],
+    };
+    for (to, from) in request.name.iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    // SAFETY: TUNSETIFF reads and writes one struct ifreq, which IfReq has the size and layout of.
+    unsafe { rustix::ioctl::ioctl(fd, Updater::<TUNSETIFF, IfReq>::new(&mut request)) }?;
+    let len = request
+        .name
+        .iter()
+        .position(|&b| b == 0)
+        .unwrap_or(IFNAMSIZ);
+    Ok(String::from_utf8_lossy(request.name.get(..len).unwrap_or_default()).into_owned())
+}
+
+/// Asks for as much offload as the kernel grants, step by step less. Returns what it granted.
+fn set_offload(fd: &Descriptor, wanted: bool) -> Result<usize, OpenError> {
+    const TSO: usize = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+    let steps: &[usize] = if wanted {
+        &[TSO | TUN_F_TSO_ECN, TSO, TUN_F_CSUM]
+    } else {
+        &[]
+    };
+    for &features in steps {
+        if try_offload(fd, features).is_ok() {
+            return Ok(features);
+        }
+    }
+    // Said even when nothing is wanted: a persistent device keeps what the last process asked for.
+    match try_offload(fd, 0) {
+        Ok(()) => Ok(0),
+        // A kernel without TUNSETOFFLOAD never offloads.
+        Err(Errno::INVAL | Errno::NOTTY) => Ok(0),
+        Err(errno) => Err(OpenError::Os("TUNSETOFFLOAD", errno)),
+    }
+}
+
+fn try_offload(fd: &Descriptor, features: usize) -> Result<(), Errno> {
+    // SAFETY: TUNSETOFFLOAD takes the features by value and touches no memory of ours.
+    unsafe { rustix::ioctl::ioctl(fd, IntegerSetter::<TUNSETOFFLOAD>::new_usize(features)) }
+}
+
+fn set_persist(fd: &Descriptor) -> Result<(), OpenError> {
+    // SAFETY: TUNSETPERSIST takes its flag by value and touches no memory of ours.
+    unsafe { rustix::ioctl::ioctl(fd, IntegerSetter::<TUNSETPERSIST>::new_usize(1)) }
+        .map_err(|errno| OpenError::Os("TUNSETPERSIST", errno))
+}
+
+fn current_mtu(name: &str) -> Option<u32> {
+    let link = Netlink::open()
+        .and_then(|mut netlink| netlink.link(name))
+        .ok()??;
+    Some(link.mtu)
+}
+
+/// `struct ifreq` as TUNSETIFF uses it: 16 bytes of name, then ifr_flags in a union of 24 bytes.
+#[repr(C)]
+struct IfReq {
+    name: [u8; IFNAMSIZ],
+    flags: u16,
+    rest: [u8; 22],
+}
+
+const _: () = assert!(size_of::<IfReq>() == size_of::<libc::ifreq>());
+
+const IFNAMSIZ: usize = libc::IFNAMSIZ;
+const IFF_TUN: c_int = libc::IFF_TUN;
+const IFF_NO_PI: c_int = libc::IFF_NO_PI;
+const IFF_VNET_HDR: c_int = libc::IFF_VNET_HDR;
+
+/// linux/if_tun.h
+const TUNSETIFF: Opcode = opcode::write::<c_int>(b'T', 202);
+const TUNSETPERSIST: Opcode = opcode::write::<c_int>(b'T', 203);
+const TUNSETOWNER: Opcode = opcode::write::<c_int>(b'T', 204);
+const TUNSETOFFLOAD: Opcode = opcode::write::<u32>(b'T', 208);
+const TUNSETVNETHDRSZ: Opcode = opcode::write::<c_int>(b'T', 216);
+const TUN_F_CSUM: usize = 0x01;
+const TUN_F_TSO4: usize = 0x02;
+const TUN_F_TSO6: usize = 0x04;
+const TUN_F_TSO_ECN: usize = 0x08;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["tunsock0", "tunsock%d", "a", "fifteen-bytes-x"] {
+            assert_eq!(check_name(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "a:b",
+            "a\0b",
+            "sixteen-bytes-xx",
+        ] {
+            assert_eq!(
+                check_name(bad),
+                Err(OpenError::BadName(bad.into())),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn errors_by_what_they_mean() {
+        assert_eq!(recv_error(Errno::AGAIN), LinkError::WouldBlock);
+        assert_eq!(recv_error(Errno::BADFD), LinkError::Gone);
+        assert_eq!(send_error(Errno::BADFD), LinkError::Gone);
+        assert_eq!(send_error(Errno::IO), LinkError::Full);
+        assert_eq!(send_error(Errno::INVAL), LinkError::Io(Errno::INVAL));
+    }
+}
