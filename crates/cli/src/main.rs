@@ -1,2 +1,27 @@
-//! The `tunsock` command.
-fn main() {}
+//! The `tunsock` command: runs programs on a network stack of their own.
+
+mod args;
+mod child;
+mod device;
+mod isolate;
+mod library;
+mod refusal;
+mod run;
+mod target;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = args::command().get_matches();
+    let result = match matches.subcommand() {
+        Some(("run", run)) => run::run(run),
+        _ => unreachable!("clap asks for a subcommand and knows no other"),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(refusal) => {
+            eprintln!("tunsock: {refusal}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `tunsock run`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use clap::ArgMatches;
+use tunsock_config::Options;
+
+use crate::child::{Signals, exit_code};
+use crate::refusal::Refusal;
+use crate::{args, device, isolate, library, target};
+
+/// Runs the program that the arguments name, and gives its exit status.
+pub(crate) fn run(matches: &ArgMatches) -> Result<u8, Refusal> {
+    let (options, mtu_given) = args::options(matches)?;
+    let words = args::program(matches);
+    let Some((program, args)) = words.split_first() else {
+        return Err(Refusal::new("no program was named"));
+    };
+    let library = library::find()?;
+    let path = target::check(program, args, &library)?;
+    let signals = Signals::hold()
+        .map_err(|error| Refusal::new(format!("cannot hold signals back: {error}")))?;
+    if options.isolate {
+        isolate::enter()?;
+    }
+    let device = device::prepare(&options, mtu_given)?;
+    let mut command = Command::new(path);
+    preload(&mut command, &library, &device.settled);
+    command.arg0(program).args(args);
+    let cannot = |error| Refusal::new(format!("{}: {error}", program.display()));
+    let mut child = signals.spawn(&mut command).map_err(cannot)?;
+    let status = signals.wait(&mut child).map_err(cannot)?;
+    Ok(exit_code(status))
+}
+
+/// Puts the library, before whatever is preloaded already, and the options into the program's environment.
+pub(crate) fn preload(command: &mut Command, library: &Path, options: &Options) {
+    let mut list = OsString::from(library);
+    if let Some(others) = std::env::var_os(LD_PRELOAD).filter(|others| !others.is_empty()) {
+        list.push(OsStr::new(":"));
+        list.push(others);
+    }
+    command.env(LD_PRELOAD, list);
+    for spec in tunsock_config::OPTIONS {
+        command.env_remove(spec.env);
+    }
+    command.envs(options.to_env());
+}
+
+const LD_PRELOAD: &str = "LD_PRELOAD";
