@@ -265,17 +265,18 @@ size_t fill(int fd)
     static char block[64 * 1024];
     size_t total = 0;
     set_nonblocking(fd);
-    for (;;) {
+    for (int refused = 0; refused < 3;) { /* what still travels may make room: full is when it stays full */
         ssize_t n = send(fd, block, sizeof(block), MSG_NOSIGNAL);
         if (n >= 0) {
             total += (size_t)n;
+            refused = 0;
             continue;
         }
         TRUE(errno == EAGAIN);
-        /* What travels may still make room: full is when it stays full. */
-        if (events_of(fd, POLLOUT, SHORT_MS) == 0)
-            return total;
+        refused++;
+        sleep_ms(SHORT_MS);
     }
+    return total;
 }
 
 size_t drain(int fd, size_t at_most)
