@@ -101,6 +101,10 @@ pub trait Device: Send {
 
     /// What the stack may count on. Constant for the life of the device.
     fn caps(&self) -> Caps;
+
+    /// Writes out what a wrapper has only buffered: the capture file. For the end of the process,
+    /// where nothing is dropped. Frames that are held back stay so.
+    fn flush(&mut self) {}
 }
 
 impl<D: Device + ?Sized> Device for Box<D> {
@@ -127,10 +131,13 @@ impl<D: Device + ?Sized> Device for Box<D> {
     fn caps(&self) -> Caps {
         (**self).caps()
     }
+
+    fn flush(&mut self) {
+        (**self).flush();
+    }
 }
 
 /// Replaces the contents of `into` by the bytes of `frame`.
-#[allow(dead_code)]
 pub(crate) fn gather(frame: &[IoSlice<'_>], into: &mut Vec<u8>) {
     into.clear();
     into.reserve(frame.iter().map(|slice| slice.len()).sum());
@@ -140,7 +147,6 @@ pub(crate) fn gather(frame: &[IoSlice<'_>], into: &mut Vec<u8>) {
 }
 
 /// The earlier of two deadlines, where `None` is never.
-#[allow(dead_code)]
 pub(crate) fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

@@ -16,9 +16,12 @@ mod netlink;
 mod sys;
 mod tun;
 
+pub use capture::{Capture, CaptureConfig};
 pub use device::{
     Caps, Device, FRAME_MAX, GSO_NONE, GSO_TCPV4, GSO_TCPV6, HDR_F_DATA_VALID, HDR_F_NEEDS_CSUM,
     LinkError, VNET_HDR_LEN,
 };
+pub use faults::{FaultConfig, FaultStats, Faults};
+pub use memory::{MemoryConfig, MemoryDevice};
 pub use netlink::{AddressEntry, HostSide, LinkEntry, Netlink, NetlinkError, Slot, configure};
 pub use tun::{OpenError, Tun, TunConfig, create_persistent, delete_persistent};

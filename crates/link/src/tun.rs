@@ -469,4 +469,63 @@ mod tests {
         assert_eq!(send_error(Errno::IO), LinkError::Full);
         assert_eq!(send_error(Errno::INVAL), LinkError::Io(Errno::INVAL));
     }
+
+    /// A device without the header, played by a socket that keeps packet boundaries.
+    #[test]
+    fn without_a_header_in_the_kernel() {
+        let (near, far) = rustix::net::socketpair(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::SEQPACKET,
+            rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
+        let caps = Caps {
+            mtu: 1500,
+            csum: false,
+            tso4: false,
+            tso6: false,
+        };
+        let fd = Descriptor::new(near);
+        let mut tun = Tun {
+            fd,
+            name: "plain".into(),
+            caps,
+            vnet_hdr: false,
+        };
+        let mut buf = [0xaa; 100];
+        assert_eq!(tun.recv(0, &mut buf), Err(LinkError::WouldBlock));
+
+        let read = |far| {
+            let mut packet = [0; 100];
+            let len = rustix::io::read(far, &mut packet).unwrap();
+            packet[..len].to_vec()
+        };
+        let header = [0; VNET_HDR_LEN];
+        let first: Vec<u8> = [&header[..], b"pack"].concat();
+        tun.send(0, &[IoSlice::new(&first), IoSlice::new(b"et")])
+            .unwrap();
+        assert_eq!(read(&far), b"packet");
+        // More slices than there is room for on the stack.
+        let mut slices = vec![IoSlice::new(&header)];
+        slices.extend([IoSlice::new(b"x"); 20]);
+        tun.send(0, &slices).unwrap();
+        assert_eq!(read(&far), [b'x'; 20]);
+        // What was not offered is refused.
+        let mut partial = [0; 20];
+        partial[0] = crate::HDR_F_NEEDS_CSUM;
+        let invalid = Err(LinkError::Io(Errno::INVAL));
+        assert_eq!(tun.send(0, &[IoSlice::new(&partial)]), invalid);
+        assert_eq!(
+            tun.send(0, &[IoSlice::new(&[0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 9])]),
+            invalid
+        );
+        assert_eq!(tun.send(0, &[IoSlice::new(b"short")]), invalid);
+        assert_eq!(tun.send(0, &[]), invalid);
+
+        rustix::io::write(&far, b"reply").unwrap();
+        assert_eq!(tun.recv(0, &mut buf), Ok(15));
+        assert_eq!(buf[..15], *b"\0\0\0\0\0\0\0\0\0\0reply");
+        assert_eq!(tun.recv(0, &mut buf[..5]), invalid.map(|()| 0));
+    }
 }
