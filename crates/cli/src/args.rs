@@ -17,6 +17,17 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run_command())
+        .subcommand(demo_command())
+}
+
+fn demo_command() -> Command {
+    Command::new("demo")
+        .about("Show a server and a client talk, once the one and once the other on a stack of its own")
+        .long_about(
+            "Show an ordinary C server and client talk, once the one and once the other on a stack inside its own process, \
+             with every packet in words. All of it happens in a network namespace made for the purpose, in less than \
+             five seconds. The exit status is 1 when anything went otherwise than it should.",
+        )
 }
 
 fn run_command() -> Command {

@@ -2,6 +2,7 @@
 
 mod args;
 mod child;
+mod demo;
 mod device;
 mod isolate;
 mod library;
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     let matches = args::command().get_matches();
     let result = match matches.subcommand() {
         Some(("run", run)) => run::run(run),
+        Some(("demo", _)) => demo::demo(),
         _ => unreachable!("clap asks for a subcommand and knows no other"),
     };
     match result {

@@ -1,0 +1,140 @@
+//! The two C programs, which the command carries inside itself, as children.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// A program's name and its executable file.
+pub(crate) struct Image {
+    name: &'static str,
+    bytes: &'static [u8],
+}
+
+/// demo/server.c, compiled.
+pub(crate) const SERVER: Image = Image {
+    name: "server",
+    bytes: include_bytes!(concat!(env!("OUT_DIR"), "/server")),
+};
+
+/// demo/client.c, compiled.
+pub(crate) const CLIENT: Image = Image {
+    name: "client",
+    bytes: include_bytes!(concat!(env!("OUT_DIR"), "/client")),
+};
+
+/// A running program. Dropping it ends it.
+pub(crate) struct Program {
+    name: &'static str,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    deadline: Instant,
+}
+
+impl Program {
+    /// Starts the program; `adjust` may put the library into its environment. Everything asked of it later has to happen
+    /// before `deadline`.
+    pub(crate) fn start(
+        image: &Image,
+        arguments: &[String],
+        stdin: Stdio,
+        adjust: &dyn Fn(&mut Command),
+        deadline: Instant,
+    ) -> Result<Program, String> {
+        let name = image.name;
+        let file = in_memory(image).map_err(|error| format!("{name}: {error}"))?;
+        let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        std::os::unix::process::CommandExt::arg0(&mut command, name);
+        command.args(arguments).stdin(stdin).stdout(Stdio::piped());
+        adjust(&mut command);
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("{name}: {error}"))?;
+        let stdin = child.stdin.take();
+        let (sender, lines) = channel();
+        if let Some(stdout) = child.stdout.take() {
+            std::thread::spawn(move || {
+                let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+                lines.into_iter().try_for_each(|line| sender.send(line))
+            });
+        }
+        Ok(Program {
+            name,
+            child,
+            stdin,
+            lines,
+            deadline,
+        })
+    }
+
+    /// Waits for the program's next line, which begins with `start`, and prints it.
+    pub(crate) fn says(&mut self, start: &str) -> Result<(), String> {
+        let line = self
+            .lines
+            .recv_timeout(self.left())
+            .map_err(|_| format!("the {} did not say \"{start}\"", self.name))?;
+        println!("   {:<8} {line}", self.name);
+        if line.starts_with(start) {
+            Ok(())
+        } else {
+            Err(format!("the {} did not say \"{start}\"", self.name))
+        }
+    }
+
+    /// Gives the program a line to read.
+    pub(crate) fn hears(&mut self, line: &str) -> Result<(), String> {
+        let Some(stdin) = &mut self.stdin else {
+            return Ok(());
+        };
+        writeln!(stdin, "{line}")
+            .map_err(|error| format!("the {} reads nothing: {error}", self.name))
+    }
+
+    /// Closes its standard input and waits for it to end well.
+    pub(crate) fn ends(mut self) -> Result<(), String> {
+        self.stdin = None;
+        let name = self.name;
+        let failed = |error: std::io::Error| format!("the {name} cannot be waited for: {error}");
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pidfd = pid
+            .map(|pid| pidfd_open(pid, PidfdFlags::empty()))
+            .transpose();
+        if let Some(pidfd) = pidfd.map_err(|errno| failed(errno.into()))? {
+            let left = Timespec::try_from(self.left()).ok();
+            let ready = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref());
+            if ready.map_err(|errno| failed(errno.into()))? == 0 {
+                return Err(format!("the {name} did not end"));
+            }
+        }
+        let status = self.child.wait().map_err(failed)?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("the {name} ended with {status}"))
+        }
+    }
+
+    fn left(&self) -> std::time::Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail only when it has ended and was waited for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn in_memory(image: &Image) -> std::io::Result<OwnedFd> {
+    let mut file = std::fs::File::from(rustix::fs::memfd_create(image.name, MemfdFlags::CLOEXEC)?);
+    file.write_all(image.bytes)?;
+    Ok(file.into())
+}
