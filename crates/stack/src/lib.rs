@@ -11,6 +11,7 @@
 pub mod config;
 pub mod error;
 mod events;
+mod icmp;
 mod ip;
 mod keyed;
 mod ports;

@@ -8,15 +8,23 @@ use rand_core::SeedableRng;
 use slotmap::SlotMap;
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::EventQueue;
-use crate::ip::IpLayer;
-use crate::ports::PortTable;
-use crate::socket::table::Socket;
+use crate::icmp::Limiter;
+use crate::ip::input::FRAME_MAX;
+use crate::ip::{self, IpLayer};
+use crate::ports::{PortTable, Shape};
+use crate::socket::address::{self, Use};
+use crate::socket::table::{Proto, Socket};
 use crate::socket::*;
-use crate::tcp::TcpLayer;
+use crate::tcp::{self, TcpLayer, TcpSocket};
 use crate::time::Instant;
-use crate::udp::UdpLayer;
+use crate::udp::{self, UdpLayer};
+
+/// Most packets to ourselves that one [`Stack::transmit`] processes.
+const ROUND_MAX: usize = 10_000;
+/// Default buffers of a UDP socket, bytes (Linux: rmem_default, wmem_default).
+const DATAGRAM_BUFFER: usize = 212_992;
 
 /// Counters of what was received, sent and dropped, and why.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -48,9 +56,9 @@ pub struct Stack {
     pub(crate) events: EventQueue,
     pub(crate) rng: ChaCha8Rng,
     pub(crate) stats: Stats,
+    pub(crate) icmp_limiter: Limiter,
 }
 
-#[allow(unused_variables, missing_docs)]
 impl Stack {
     /// A host as `config` describes it.
     pub fn new(config: Config, now: Instant) -> Stack {
@@ -66,6 +74,7 @@ impl Stack {
             events: EventQueue::default(),
             rng,
             stats: Stats::default(),
+            icmp_limiter: Limiter::new(),
             config,
         }
     }
@@ -81,12 +90,20 @@ impl Stack {
 
     /// Takes one frame (virtio-net header, then an IP packet) that arrived at `now`. Whatever is wrong with it is counted.
     pub fn handle_frame(&mut self, now: Instant, frame: &[u8]) {
-        todo!()
+        self.ip.set_now(now);
+        self.stats.frames_in += 1;
+        if frame.len() > FRAME_MAX {
+            self.stats.malformed += 1;
+            return;
+        }
+        ip::input::input(self, now, frame, false);
     }
 
     /// Lets every deadline up to `now` do its work.
     pub fn handle_timers(&mut self, now: Instant) {
-        todo!()
+        self.ip.set_now(now);
+        ip::input::expire_fragments(self, now);
+        tcp::handle_timers(self, now);
     }
 
     // ---- out: what to do next ----
@@ -94,51 +111,156 @@ impl Stack {
     /// Hands every frame that is ready to go to `sink`, as slices that together are one frame; returns when none is left.
     /// Packets to the stack's own addresses go round inside and are processed before this returns.
     pub fn transmit(&mut self, now: Instant, sink: &mut dyn FnMut(&[IoSlice<'_>])) {
-        todo!()
+        self.ip.set_now(now);
+        let mut budget = ROUND_MAX;
+        loop {
+            // Order between the two does not matter to anybody; what TCP forms last may be for ourselves.
+            self.flush(sink);
+            let mut sent = 0;
+            tcp::transmit(self, now, &mut |frame| {
+                sent += 1;
+                sink(frame);
+            });
+            self.stats.frames_out += sent;
+            // Each round takes what was there at its beginning, so that answers leave between rounds.
+            let round = self.ip.queue().local_len().min(budget);
+            if round == 0 {
+                break;
+            }
+            budget -= round;
+            for _ in 0..round {
+                let Some(frame) = self.ip.queue().pop_local() else {
+                    break;
+                };
+                ip::input::input(self, now, &frame, true);
+                self.ip.queue().recycle(frame);
+            }
+        }
+        self.flush(sink);
     }
 
     /// The next socket whose waiters are to be woken, with what happened since it was last returned: the bits that a
     /// wake-up of the kernel would carry (an arrival gives `IN` even if the socket was readable before).
     pub fn poll_event(&mut self) -> Option<(SocketId, Ready)> {
-        todo!()
+        self.events.pop()
     }
 
     /// When [`Stack::handle_timers`] has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        todo!()
+        // Packets for ourselves that the last transmit left over are due at once.
+        let local = self.ip.has_local().then(|| self.ip.now());
+        let fragments = self.ip.reassembly.next_deadline();
+        [local, fragments, tcp::next_deadline(self)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     // ---- socket calls ----
 
     /// A new socket.
     pub fn socket(&mut self, domain: Domain, kind: Kind) -> Result<SocketId> {
-        todo!()
+        let proto = match kind {
+            Kind::Stream => Proto::Tcp(Box::new(TcpSocket::new(&self.config))),
+            Kind::Datagram => Proto::Udp(Box::default()),
+        };
+        let mut socket = Socket::new(domain, &self.config, proto);
+        if kind == Kind::Datagram {
+            socket.opts.sndbuf = self.config.sndbuf.min(DATAGRAM_BUFFER);
+            socket.opts.rcvbuf = self.config.rcvbuf.min(DATAGRAM_BUFFER);
+        }
+        Ok(self.sockets.insert(socket))
     }
 
     /// bind(2).
     pub fn bind(&mut self, id: SocketId, addr: SocketAddr) -> Result<()> {
-        todo!()
+        let socket = self.get(id)?;
+        let (domain, kind) = (socket.domain, socket.kind());
+        let addr = address::inward(domain, kind, socket.opts.v6only, addr, Use::Bind)?;
+        let ip = addr.ip();
+        let ours = self.ip.is_local(ip) || self.ip.is_broadcast(ip);
+        if !ours && !ip.is_unspecified() && !ip.is_multicast() {
+            return Err(Error::AddressNotAvailable);
+        }
+        let socket = self.get(id)?;
+        if socket.local.is_some_and(|local| local.port() != 0) {
+            return Err(Error::Invalid);
+        }
+        match kind {
+            Kind::Stream if tcp::calls::state(self, id)? != State::Closed => {
+                return Err(Error::Invalid);
+            }
+            Kind::Stream => {
+                let opts = &self.get(id)?.opts;
+                let v6only = domain == Domain::V6 && opts.v6only;
+                let shape = Shape::new(ip, v6only, opts.reuse_addr, opts.reuse_port);
+                let port = self.ports.bind(kind, id, shape, addr.port())?;
+                self.get_mut(id)?.local = Some(SocketAddr::new(ip, port));
+            }
+            Kind::Datagram => udp::calls::bind(self, id, addr)?,
+        }
+        let socket = self.get_mut(id)?;
+        socket.addr_locked = !ip.is_unspecified();
+        socket.port_locked = addr.port() != 0;
+        Ok(())
     }
 
     /// listen(2). Binds to an ephemeral port when unbound.
     pub fn listen(&mut self, now: Instant, id: SocketId, backlog: usize) -> Result<()> {
-        todo!()
+        self.ip.set_now(now);
+        match self.get(id)?.kind() {
+            Kind::Stream => tcp::calls::listen(self, now, id, backlog),
+            Kind::Datagram => Err(Error::NotSupported),
+        }
     }
 
     /// accept(2): the connection and its peer (for an AF_INET6 listener an IPv4 peer is ::ffff:a.b.c.d), or `WouldBlock`.
     pub fn accept(&mut self, now: Instant, id: SocketId) -> Result<(SocketId, SocketAddr)> {
-        todo!()
+        self.ip.set_now(now);
+        let socket = self.get(id)?;
+        let domain = socket.domain;
+        match socket.kind() {
+            Kind::Stream => {
+                let (child, peer) = tcp::calls::accept(self, now, id)?;
+                Ok((child, address::outward(domain, peer)))
+            }
+            Kind::Datagram => Err(Error::NotSupported),
+        }
     }
 
     /// connect(2). TCP: `InProgress` when this call started the attempt; call again when writable or failed to learn how it
     /// ended (`Ok` once on success, then `IsConnected`; the pending error once on failure). UDP: done at once.
     pub fn connect(&mut self, now: Instant, id: SocketId, addr: SocketAddr) -> Result<()> {
-        todo!()
+        self.ip.set_now(now);
+        let socket = self.get(id)?;
+        let (domain, kind, v6only) = (socket.domain, socket.kind(), socket.opts.v6only);
+        let bound = socket.local.map(|local| local.ip());
+        let inward = address::inward(domain, kind, v6only, addr, Use::Peer);
+        match kind {
+            Kind::Datagram => udp::calls::connect(self, id, inward?),
+            // Linux inet_stream_connect looks at the state first: EISCONN and EALREADY come before any fault of the address.
+            Kind::Stream if tcp::calls::state(self, id)? != State::Closed => {
+                tcp::calls::connect(self, now, id, inward.unwrap_or(addr))
+            }
+            Kind::Stream => {
+                let inward = inward?;
+                let ip = self.ip.resolve_unspecified(inward.ip(), bound);
+                // Linux tcp_v4_connect, tcp_v6_connect: no TCP to broadcast or group addresses.
+                if ip.is_multicast() || self.ip.is_broadcast(ip) {
+                    return Err(Error::NetworkUnreachable);
+                }
+                tcp::calls::connect(self, now, id, SocketAddr::new(ip, inward.port()))
+            }
+        }
     }
 
     /// connect(2) with AF_UNSPEC.
     pub fn disconnect(&mut self, now: Instant, id: SocketId) -> Result<()> {
-        todo!()
+        self.ip.set_now(now);
+        match self.get(id)?.kind() {
+            Kind::Stream => tcp::calls::disconnect(self, now, id),
+            Kind::Datagram => udp::calls::disconnect(self, id),
+        }
     }
 
     /// send(2) and its kin: the bytes taken (TCP: possibly fewer than given), or `WouldBlock` when none fits.
@@ -150,7 +272,19 @@ impl Stack {
         flags: SendFlags,
         dest: Option<SocketAddr>,
     ) -> Result<usize> {
-        todo!()
+        self.ip.set_now(now);
+        let socket = self.get(id)?;
+        let (domain, kind, v6only) = (socket.domain, socket.kind(), socket.opts.v6only);
+        match kind {
+            // Linux ignores a destination given to a TCP socket.
+            Kind::Stream => tcp::calls::send(self, now, id, data, flags),
+            Kind::Datagram => {
+                let dest = dest
+                    .map(|dest| address::inward(domain, kind, v6only, dest, Use::Peer))
+                    .transpose()?;
+                udp::calls::send(self, id, data, flags, dest)
+            }
+        }
     }
 
     /// recv(2) and its kin.
@@ -161,96 +295,193 @@ impl Stack {
         bufs: &mut [IoSliceMut<'_>],
         flags: RecvFlags,
     ) -> Result<Received> {
-        todo!()
+        self.ip.set_now(now);
+        let socket = self.get(id)?;
+        let domain = socket.domain;
+        match socket.kind() {
+            Kind::Stream => tcp::calls::recv(self, now, id, bufs, flags),
+            Kind::Datagram => {
+                let mut received = udp::calls::recv(self, id, bufs, flags)?;
+                received.from = received.from.map(|from| address::outward(domain, from));
+                Ok(received)
+            }
+        }
     }
 
     /// shutdown(2).
     pub fn shutdown(&mut self, now: Instant, id: SocketId, how: Shutdown) -> Result<()> {
-        todo!()
+        self.ip.set_now(now);
+        match self.get(id)?.kind() {
+            Kind::Stream => tcp::calls::shutdown(self, now, id, how),
+            Kind::Datagram => udp::calls::shutdown(self, id, how),
+        }
     }
 
     /// close(2) of the last descriptor. The connection itself goes on to its orderly end inside.
     pub fn close(&mut self, now: Instant, id: SocketId) -> Closed {
-        todo!()
+        self.ip.set_now(now);
+        match self.get(id).map(Socket::kind) {
+            Ok(Kind::Stream) => tcp::calls::close(self, now, id),
+            Ok(Kind::Datagram) => {
+                udp::calls::close(self, id);
+                Closed::Done
+            }
+            Err(_) => Closed::Done,
+        }
     }
 
     /// Whether a socket closed with [`Closed::Linger`] still has bytes or a FIN that the peer has not acknowledged.
     pub fn lingering(&self, id: SocketId) -> bool {
-        todo!()
+        match self.get(id).map(Socket::kind) {
+            Ok(Kind::Stream) => tcp::calls::lingering(self, id),
+            _ => false,
+        }
     }
 
     /// Gives a lingering handle up; the connection goes on to its orderly end inside.
     pub fn release(&mut self, now: Instant, id: SocketId) {
-        todo!()
+        self.ip.set_now(now);
+        if let Ok(Kind::Stream) = self.get(id).map(Socket::kind) {
+            tcp::calls::release(self, now, id);
+        }
     }
 
     /// getsockname(2): the wildcard of the family and port 0 while unbound.
     pub fn local_addr(&self, id: SocketId) -> Result<SocketAddr> {
-        todo!()
+        let socket = self.get(id)?;
+        let unbound = SocketAddr::new(socket.wildcard(), 0);
+        let local = socket.local.unwrap_or(unbound);
+        Ok(address::outward(socket.domain, local))
     }
 
     /// getpeername(2).
     pub fn peer_addr(&self, id: SocketId) -> Result<SocketAddr> {
-        todo!()
+        let socket = self.get(id)?;
+        let peer = match socket.kind() {
+            Kind::Stream => tcp::calls::peer_addr(self, id)?,
+            Kind::Datagram => socket.peer.ok_or(Error::NotConnected)?,
+        };
+        Ok(address::outward(socket.domain, peer))
     }
 
     /// What the socket is ready for now. A stale handle is `ERR | HUP`.
     pub fn readiness(&self, id: SocketId) -> Ready {
-        todo!()
+        match self.get(id).map(Socket::kind) {
+            Ok(Kind::Stream) => tcp::calls::readiness(self, id),
+            Ok(Kind::Datagram) => udp::calls::readiness(self, id),
+            Err(_) => Ready::ERR | Ready::HUP,
+        }
     }
 
     /// SO_ERROR: the pending error, which is thereby cleared.
     pub fn take_error(&mut self, id: SocketId) -> PendingError {
-        todo!()
+        self.sockets.get_mut(id)?.pending_error.take()
     }
 
     /// setsockopt(2).
     pub fn set_option(&mut self, now: Instant, id: SocketId, opt: SockOpt) -> Result<()> {
-        todo!()
+        self.ip.set_now(now);
+        let kind = self.get(id)?.kind();
+        let common = options::set(self, id, opt)?;
+        match (kind, common) {
+            (Kind::Stream, true) => tcp::calls::option_changed(self, now, id),
+            (Kind::Stream, false) => tcp::calls::set_option(self, now, id, opt)?,
+            (Kind::Datagram, true) => {}
+            (Kind::Datagram, false) => return Err(Error::NoSuchOption),
+        }
+        Ok(())
     }
 
     /// getsockopt(2).
     pub fn get_option(&self, id: SocketId, name: SockOptName) -> Result<SockOpt> {
-        todo!()
+        let socket = self.get(id)?;
+        match (options::get(socket, name)?, socket.kind()) {
+            (Some(value), _) => Ok(value),
+            (None, Kind::Stream) => tcp::calls::get_option(self, id, name),
+            (None, Kind::Datagram) => Err(Error::NoSuchOption),
+        }
     }
 
     /// SO_DOMAIN and SO_TYPE.
     pub fn kind(&self, id: SocketId) -> Result<(Domain, Kind)> {
-        todo!()
+        let socket = self.get(id)?;
+        Ok((socket.domain, socket.kind()))
     }
 
     /// The TCP state (for UDP see [`SocketInfo::state`]).
     pub fn state(&self, id: SocketId) -> Result<State> {
-        todo!()
+        let socket = self.get(id)?;
+        match socket.kind() {
+            Kind::Stream => tcp::calls::state(self, id),
+            Kind::Datagram if socket.peer.is_some() => Ok(State::Established),
+            Kind::Datagram => Ok(State::Closed),
+        }
     }
 
     /// FIONREAD: bytes readable now (UDP: length of the next datagram). `Invalid` on a listener.
     pub fn readable_bytes(&self, id: SocketId) -> Result<usize> {
-        todo!()
+        let socket = self.get(id)?;
+        match socket.udp() {
+            None => tcp::calls::readable_bytes(self, id),
+            Some(udp) => Ok(udp.queue.first_len().unwrap_or(0)),
+        }
     }
 
     /// SIOCOUTQ: bytes not yet acknowledged.
     pub fn unsent_bytes(&self, id: SocketId) -> Result<usize> {
-        todo!()
+        match self.get(id)?.kind() {
+            Kind::Stream => tcp::calls::unsent_bytes(self, id),
+            // A datagram is gone as soon as it is sent.
+            Kind::Datagram => Ok(0),
+        }
     }
 
     /// SIOCATMARK: the next byte read is the urgent one.
     pub fn at_mark(&self, id: SocketId) -> Result<bool> {
-        todo!()
+        match self.get(id)?.kind() {
+            Kind::Stream => tcp::calls::at_mark(self, id),
+            Kind::Datagram => Err(Error::NotSupported),
+        }
     }
 
     /// Every socket, half-open connection and TIME-WAIT remnant, for listings.
     pub fn sockets(&self) -> Vec<SocketInfo> {
-        todo!()
+        let mut rows = Vec::new();
+        tcp::calls::list(self, &mut rows);
+        rows.extend(self.sockets.values().filter_map(udp::row));
+        rows
     }
 
     /// Whether any closed connection still has data or a FIN to deliver (for the end of a process).
     pub fn has_undelivered(&self) -> bool {
-        todo!()
+        self.ip.has_packets() || tcp::calls::has_undelivered(self)
     }
 
     /// Counters.
     pub fn stats(&self) -> Stats {
-        todo!()
+        let lost = self.ip.dropped() + self.ip.reassembly.evicted();
+        Stats {
+            queue_full: self.stats.queue_full + lost,
+            ..self.stats
+        }
+    }
+
+    // ---- inside ----
+
+    /// Hands what waits for the device to `sink`.
+    fn flush(&mut self, sink: &mut dyn FnMut(&[IoSlice<'_>])) {
+        while let Some(frame) = self.ip.queue().pop_device() {
+            self.stats.frames_out += 1;
+            sink(&[IoSlice::new(&frame)]);
+            self.ip.queue().recycle(frame);
+        }
+    }
+
+    fn get(&self, id: SocketId) -> Result<&Socket> {
+        self.sockets.get(id).ok_or(Error::BadHandle)
+    }
+
+    fn get_mut(&mut self, id: SocketId) -> Result<&mut Socket> {
+        self.sockets.get_mut(id).ok_or(Error::BadHandle)
     }
 }

@@ -1,6 +1,9 @@
 //! The IP layer: addresses and routes, packets in, packets out, fragments, path MTU.
 
+pub(crate) mod input;
 mod output;
+pub(crate) mod quote;
+pub(crate) mod reassembly;
 mod route;
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,9 +12,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::config::{Config, Offload};
 use crate::error::Error;
+use crate::keyed::KeyedState;
 use crate::time::Instant;
 
-pub(crate) use output::PacketQueue;
+pub(crate) use output::{PacketQueue, TxMeta, header_len};
+pub(crate) use reassembly::Reassembly;
 pub(crate) use route::{Path, Routes};
 
 /// IP protocol numbers (IANA).
@@ -81,6 +86,8 @@ pub(crate) struct IcmpError {
 pub(crate) struct IpLayer {
     routes: Routes,
     queue: PacketQueue,
+    ids: output::Ids,
+    pub(crate) reassembly: Reassembly,
     offload: Offload,
     now: Instant,
 }
@@ -91,6 +98,8 @@ impl IpLayer {
         IpLayer {
             routes: Routes::new(config, rng),
             queue: PacketQueue::default(),
+            ids: output::Ids::new(KeyedState::new(rng)),
+            reassembly: Reassembly::new(rng),
             offload: config.offload,
             now: Instant::ZERO,
         }
@@ -104,5 +113,10 @@ impl IpLayer {
     /// Time goes on; every entry point of the stack that has a `now` says so.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = self.now.max(now);
+    }
+
+    /// The time last heard of.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
     }
 }

@@ -1,19 +1,115 @@
-//! Packets on their way out: headers, the queue to the device, the queue round to ourselves.
+//! Packets on their way out: headers, fragments, the queue to the device and the queue round to ourselves.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::IpAddr;
 
-use super::IpLayer;
-use crate::error::Result;
+use super::{DstKind, IpLayer};
+use crate::error::{Error, Result};
+use crate::keyed::KeyedState;
+use crate::wire::vnet::VnetHdr;
+use crate::wire::{ipv4, ipv6, vnet};
 
-/// Frames that wait, in buffers that are used again.
+/// Frames that wait, in buffers that are used again: in the steady state nothing is allocated.
 #[derive(Debug, Default)]
 pub(crate) struct PacketQueue {
-    /// To the device.
-    pub(crate) device: VecDeque<Vec<u8>>,
-    /// To ourselves.
-    pub(crate) local: VecDeque<Vec<u8>>,
+    device: VecDeque<Vec<u8>>,
+    local: VecDeque<Vec<u8>>,
+    device_bytes: usize,
+    local_bytes: usize,
+    pool: Vec<Vec<u8>>,
+    dropped: u64,
+}
+
+/// Most bytes that wait for the device; beyond it sending fails with `NoBuffers`.
+const DEVICE_MAX: usize = 32 << 20;
+/// Most bytes on their way round inside; beyond it they are lost like on any full queue.
+const LOCAL_MAX: usize = 64 << 20;
+/// Most buffers kept for use again.
+const POOL_MAX: usize = 128;
+/// Largest IP packet, bytes.
+const PACKET_MAX: usize = 65535;
+
+/// An outgoing packet's header, of either family.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct TxMeta {
+    /// Source.
+    pub(crate) src: IpAddr,
+    /// Destination.
+    pub(crate) dst: IpAddr,
+    /// Protocol.
+    pub(crate) proto: u8,
+    /// TTL or hop limit.
+    pub(crate) ttl: u8,
+    /// TOS or traffic class.
+    pub(crate) tos: u8,
+    /// IPv4: set don't-fragment.
+    pub(crate) df: bool,
+}
+
+impl PacketQueue {
+    /// An empty buffer, with the room that it had when it was used before.
+    pub(crate) fn buffer(&mut self) -> Vec<u8> {
+        self.pool.pop().unwrap_or_default()
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.pool.len() < POOL_MAX {
+            buffer.clear();
+            self.pool.push(buffer);
+        }
+    }
+
+    /// The next frame for the device.
+    pub(crate) fn pop_device(&mut self) -> Option<Vec<u8>> {
+        let frame = self.device.pop_front()?;
+        self.device_bytes = self.device_bytes.saturating_sub(frame.len());
+        Some(frame)
+    }
+
+    /// The next frame for ourselves.
+    pub(crate) fn pop_local(&mut self) -> Option<Vec<u8>> {
+        let frame = self.local.pop_front()?;
+        self.local_bytes = self.local_bytes.saturating_sub(frame.len());
+        Some(frame)
+    }
+
+    /// How many frames for ourselves wait.
+    pub(crate) fn local_len(&self) -> usize {
+        self.local.len()
+    }
+
+    /// Whether anything waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.local.is_empty() && self.device.is_empty()
+    }
+
+    /// Frames lost because a queue was full.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn push_local(&mut self, frame: Vec<u8>) {
+        if self.local_bytes.saturating_add(frame.len()) > LOCAL_MAX {
+            self.dropped += 1;
+            self.recycle(frame);
+        } else {
+            self.local_bytes += frame.len();
+            self.local.push_back(frame);
+        }
+    }
+
+    fn push_device(&mut self, frame: Vec<u8>) -> Result<()> {
+        if self.device_bytes.saturating_add(frame.len()) > DEVICE_MAX {
+            self.dropped += 1;
+            self.recycle(frame);
+            return Err(Error::NoBuffers);
+        }
+        self.device_bytes += frame.len();
+        self.device.push_back(frame);
+        Ok(())
+    }
 }
 
 impl IpLayer {
@@ -31,8 +127,22 @@ impl IpLayer {
         payload_len: usize,
         df: bool,
     ) -> usize {
-        let _ = (buf, src, dst, proto, ttl, tos, payload_len, df);
-        todo!()
+        let (header, len) = self.header(
+            &TxMeta {
+                src,
+                dst,
+                proto,
+                ttl,
+                tos,
+                df,
+            },
+            payload_len,
+        );
+        match (buf.get_mut(..len), header.get(..len)) {
+            (Some(to), Some(from)) => to.copy_from_slice(from),
+            _ => return 0,
+        }
+        len
     }
 
     /// Queues one packet whose transport checksum is complete, to the device or round to ourselves; cut into fragments when it is
@@ -48,13 +158,251 @@ impl IpLayer {
         payload: &[&[u8]],
         df: bool,
     ) -> Result<()> {
-        let _ = (src, dst, proto, ttl, tos, payload, df);
-        todo!()
+        let meta = TxMeta {
+            src,
+            dst,
+            proto,
+            ttl,
+            tos,
+            df,
+        };
+        let len: usize = payload.iter().map(|part| part.len()).sum();
+        let mtu = self.path(dst, Some(src))?.mtu;
+        if self.fits(&meta, len, mtu) {
+            let mut frame = self.start_frame(&VnetHdr::default(), &meta, len);
+            for part in payload {
+                frame.extend_from_slice(part);
+            }
+            return self.push(dst, frame);
+        }
+        if df || len > PACKET_MAX {
+            return Err(Error::MessageTooLong);
+        }
+        let mut whole = self.queue.buffer();
+        for part in payload {
+            whole.extend_from_slice(part);
+        }
+        let result = self.send_fragments(&meta, &whole, mtu);
+        self.queue.recycle(whole);
+        result
+    }
+
+    /// Whether a packet with `len` bytes behind the IP header goes in one piece.
+    pub(crate) fn fits(&self, meta: &TxMeta, len: usize, mtu: u32) -> bool {
+        let total = len.saturating_add(header_len(meta.dst));
+        let limit = match meta.dst {
+            IpAddr::V4(_) => PACKET_MAX,
+            IpAddr::V6(_) => PACKET_MAX + ipv6::HEADER_LEN,
+        };
+        total <= limit.min(mtu as usize)
+    }
+
+    /// A frame with its virtio-net and IP headers, to be filled with exactly `len` bytes and given to [`IpLayer::push`].
+    pub(crate) fn start_frame(&mut self, vnet: &VnetHdr, meta: &TxMeta, len: usize) -> Vec<u8> {
+        let (header, header_len) = self.header(meta, len);
+        let mut frame = self.queue.buffer();
+        frame.reserve(vnet::LEN + header_len + len);
+        frame.extend_from_slice(&vnet.emit());
+        frame.extend_from_slice(header.get(..header_len).unwrap_or_default());
+        frame
+    }
+
+    /// Queues a finished frame: round to ourselves, to the device, or (broadcast) both.
+    pub(crate) fn push(&mut self, dst: IpAddr, frame: Vec<u8>) -> Result<()> {
+        match self.dst_kind(dst) {
+            Some(DstKind::Unicast) => {
+                self.queue.push_local(frame);
+                Ok(())
+            }
+            // RFC 1122 3.3.6: a host receives its own broadcasts.
+            Some(DstKind::Broadcast) => {
+                let mut copy = self.queue.buffer();
+                copy.extend_from_slice(&frame);
+                self.queue.push_local(copy);
+                self.queue.push_device(frame)
+            }
+            _ => self.queue.push_device(frame),
+        }
     }
 
     /// Queues a whole frame (virtio-net header included) for ourselves; [`crate::Stack::transmit`] processes it.
     pub(crate) fn loop_back(&mut self, parts: &[IoSlice<'_>]) {
-        let _ = parts;
-        todo!()
+        let mut frame = self.queue.buffer();
+        for part in parts {
+            frame.extend_from_slice(part);
+        }
+        self.queue.push_local(frame);
+    }
+
+    /// The queues, for the stack's transmit.
+    pub(crate) fn queue(&mut self) -> &mut PacketQueue {
+        &mut self.queue
+    }
+
+    /// Whether packets for the device or ourselves wait.
+    pub(crate) fn has_packets(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether packets for ourselves wait.
+    pub(crate) fn has_local(&self) -> bool {
+        self.queue.local_len() > 0
+    }
+
+    /// Frames lost because a queue was full.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+
+    fn header(&mut self, meta: &TxMeta, payload_len: usize) -> ([u8; ipv6::HEADER_LEN], usize) {
+        let mut out = [0; ipv6::HEADER_LEN];
+        match (meta.src, meta.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let id = if meta.df {
+                    0
+                } else {
+                    self.next_id(meta) as u16
+                };
+                let repr = ipv4::Repr {
+                    src,
+                    dst,
+                    proto: meta.proto,
+                    ttl: meta.ttl,
+                    tos: meta.tos,
+                    id,
+                    fragment: if meta.df { ipv4::DF } else { 0 },
+                    payload_len,
+                };
+                out[..ipv4::HEADER_LEN].copy_from_slice(&repr.emit());
+                (out, ipv4::HEADER_LEN)
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                let repr = ipv6::Repr {
+                    src,
+                    dst,
+                    next: meta.proto,
+                    hops: meta.ttl,
+                    tclass: meta.tos,
+                    payload_len,
+                };
+                (repr.emit(), ipv6::HEADER_LEN)
+            }
+            _ => (out, 0),
+        }
+    }
+
+    /// Cuts `payload` to the path. Offsets are in units of 8 bytes (RFC 791 3.2, RFC 8200 4.5).
+    pub(crate) fn send_fragments(&mut self, meta: &TxMeta, payload: &[u8], mtu: u32) -> Result<()> {
+        let v6 = meta.dst.is_ipv6();
+        let overhead = header_len(meta.dst) + if v6 { ipv6::FRAGMENT_LEN } else { 0 };
+        let room = (mtu as usize).saturating_sub(overhead) & !7;
+        let limit = if v6 {
+            PACKET_MAX
+        } else {
+            PACKET_MAX - ipv4::HEADER_LEN
+        };
+        if room == 0 || payload.len() > limit {
+            return Err(Error::MessageTooLong);
+        }
+        let id = self.next_id(meta);
+        let mut offset = 0;
+        for piece in payload.chunks(room) {
+            let more = offset + piece.len() < payload.len();
+            let frame = self.fragment(meta, id, offset, more, piece);
+            self.push(meta.dst, frame)?;
+            offset += piece.len();
+        }
+        Ok(())
+    }
+
+    fn fragment(
+        &mut self,
+        meta: &TxMeta,
+        id: u32,
+        offset: usize,
+        more: bool,
+        piece: &[u8],
+    ) -> Vec<u8> {
+        let mut frame = self.queue.buffer();
+        frame.extend_from_slice(&VnetHdr::default().emit());
+        match (meta.src, meta.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                let more = if more { ipv4::MF } else { 0 };
+                let repr = ipv4::Repr {
+                    src,
+                    dst,
+                    proto: meta.proto,
+                    ttl: meta.ttl,
+                    tos: meta.tos,
+                    id: id as u16,
+                    fragment: (offset / 8) as u16 | more,
+                    payload_len: piece.len(),
+                };
+                frame.extend_from_slice(&repr.emit());
+            }
+            (IpAddr::V6(src), IpAddr::V6(dst)) => {
+                let repr = ipv6::Repr {
+                    src,
+                    dst,
+                    next: ipv6::next::FRAGMENT,
+                    hops: meta.ttl,
+                    tclass: meta.tos,
+                    payload_len: ipv6::FRAGMENT_LEN + piece.len(),
+                };
+                frame.extend_from_slice(&repr.emit());
+                let fragment = ipv6::Fragment {
+                    next: meta.proto,
+                    offset,
+                    more,
+                    id,
+                };
+                frame.extend_from_slice(&fragment.emit());
+            }
+            _ => {}
+        }
+        frame.extend_from_slice(piece);
+        frame
+    }
+
+    /// Identification: a counter behind a keyed per-destination offset, not to be guessed (RFC 7739 5.3, RFC 6864 4.3).
+    fn next_id(&mut self, meta: &TxMeta) -> u32 {
+        self.ids.next(meta)
+    }
+}
+
+/// Counters of the identification field.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    hash: KeyedState,
+    counters: [u32; 256],
+}
+
+impl Ids {
+    /// All counters begin at 0; the hash hides that.
+    pub(crate) fn new(hash: KeyedState) -> Ids {
+        Ids {
+            hash,
+            counters: [0; 256],
+        }
+    }
+
+    fn next(&mut self, meta: &TxMeta) -> u32 {
+        let hash = self.hash.hash(&(meta.src, meta.dst, meta.proto));
+        let slot = (hash >> 32) as usize % self.counters.len();
+        match self.counters.get_mut(slot) {
+            Some(counter) => {
+                *counter = counter.wrapping_add(1);
+                counter.wrapping_add(hash as u32)
+            }
+            None => hash as u32,
+        }
+    }
+}
+
+/// Bytes of the IP header without options or extension headers.
+pub(crate) fn header_len(dst: IpAddr) -> usize {
+    match dst {
+        IpAddr::V4(_) => ipv4::HEADER_LEN,
+        IpAddr::V6(_) => ipv6::HEADER_LEN,
     }
 }

@@ -1,6 +1,7 @@
 //! Sockets as the C face sees them: kinds, readiness, flags, options.
 
 pub(crate) mod address;
+pub(crate) mod options;
 pub(crate) mod table;
 
 use std::net::SocketAddr;

@@ -1,20 +1,221 @@
-//! UDP, RFC 768.
+//! UDP, RFC 768: sockets by address, and what a UDP socket holds.
+
+pub(crate) mod calls;
+pub(crate) mod input;
+mod queue;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use rand_chacha::ChaCha8Rng;
+use smallvec::SmallVec;
 
 use crate::config::Config;
+use crate::ip::DstKind;
+use crate::keyed::{KeyedMap, KeyedState};
+use crate::socket::address::outward;
+use crate::socket::table::Socket;
+use crate::socket::{Domain, Kind, SocketId, SocketInfo, State};
+use crate::stack::Stack;
 
-/// All UDP sockets, by address.
+pub(crate) use queue::ReceiveQueue;
+
+/// Sockets that share an address: nearly always one.
+type Group = SmallVec<[SocketId; 2]>;
+
+/// All bound UDP sockets, by address. A connected socket is only in `connected`, any other only in `bound`.
 #[derive(Debug)]
-pub(crate) struct UdpLayer {}
-
-impl UdpLayer {
-    /// No sockets.
-    pub(crate) fn new(_config: &Config, _rng: &mut ChaCha8Rng) -> UdpLayer {
-        UdpLayer {}
-    }
+pub(crate) struct UdpLayer {
+    connected: KeyedMap<(SocketAddr, SocketAddr), Group>,
+    bound: KeyedMap<SocketAddr, Group>,
+    spread: KeyedState,
 }
 
 /// The UDP part of a socket.
 #[derive(Debug, Default)]
-pub(crate) struct UdpSocket {}
+pub(crate) struct UdpSocket {
+    /// Datagrams to be read.
+    pub(crate) queue: ReceiveQueue,
+    /// SHUT_RD.
+    pub(crate) read_shut: bool,
+    /// SHUT_WR.
+    pub(crate) write_shut: bool,
+    /// A datagram in the making (MSG_MORE) and where it goes.
+    pub(crate) corked: Option<(SocketAddr, Vec<u8>)>,
+    /// Where the socket stands in the tables.
+    place: Option<Place>,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Place {
+    Connected(SocketAddr, SocketAddr),
+    Bound(SocketAddr),
+}
+
+impl UdpLayer {
+    /// No sockets.
+    pub(crate) fn new(_config: &Config, rng: &mut ChaCha8Rng) -> UdpLayer {
+        UdpLayer {
+            connected: KeyedState::map(rng),
+            bound: KeyedState::map(rng),
+            spread: KeyedState::new(rng),
+        }
+    }
+
+    fn enter(&mut self, id: SocketId, place: Place) {
+        let group = match place {
+            Place::Connected(local, peer) => self.connected.entry((local, peer)).or_default(),
+            Place::Bound(local) => self.bound.entry(local).or_default(),
+        };
+        group.push(id);
+    }
+
+    fn leave(&mut self, id: SocketId, place: Place) {
+        let strike = |group: &mut Group| {
+            group.retain(|member| *member != id);
+            group.is_empty()
+        };
+        match place {
+            Place::Connected(local, peer) => {
+                if self.connected.get_mut(&(local, peer)).is_some_and(strike) {
+                    self.connected.remove(&(local, peer));
+                }
+            }
+            Place::Bound(local) => {
+                if self.bound.get_mut(&local).is_some_and(strike) {
+                    self.bound.remove(&local);
+                }
+            }
+        }
+    }
+}
+
+impl Stack {
+    /// Puts a UDP socket where its local address and peer say, and takes it from where it was.
+    pub(crate) fn udp_place(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get_mut(id) else {
+            return;
+        };
+        let place = match (socket.local, socket.peer) {
+            (Some(local), _) if local.port() == 0 => None,
+            (Some(local), Some(peer)) => Some(Place::Connected(local, peer)),
+            (Some(local), None) => Some(Place::Bound(local)),
+            (None, _) => None,
+        };
+        let Some(udp) = socket.udp_mut() else {
+            return;
+        };
+        let old = std::mem::replace(&mut udp.place, place);
+        if old == place {
+            return;
+        }
+        if let Some(old) = old {
+            self.udp.leave(id, old);
+        }
+        if let Some(place) = place {
+            self.udp.enter(id, place);
+        }
+    }
+
+    /// The socket that a datagram from `src` to `dst` is for: connected to `src`, else bound to `dst`, else to a wildcard
+    /// (Linux: __udp4_lib_lookup; an AF_INET socket comes before a dual-stack one).
+    fn udp_lookup(&self, src: SocketAddr, dst: SocketAddr) -> Option<SocketId> {
+        if let Some(group) = self.udp.connected.get(&(dst, src)) {
+            return self.udp_choose(group, src, dst);
+        }
+        self.udp_groups(dst)
+            .into_iter()
+            .find_map(|group| self.udp_choose(group?, src, dst))
+    }
+
+    /// Every socket that a broadcast from `src` to `dst` is for (Linux: __udp4_lib_mcast_deliver).
+    fn udp_lookup_all(&self, src: SocketAddr, dst: SocketAddr) -> SmallVec<[SocketId; 8]> {
+        let connected = self.udp.connected.get(&(dst, src));
+        [connected]
+            .into_iter()
+            .chain(self.udp_groups(dst))
+            .flatten()
+            .flatten()
+            .copied()
+            .filter(|id| self.udp_accepts(*id, dst))
+            .collect()
+    }
+
+    /// Groups bound to `dst`, the more exact first.
+    fn udp_groups(&self, dst: SocketAddr) -> [Option<&Group>; 3] {
+        let at = |ip: IpAddr| self.udp.bound.get(&SocketAddr::new(ip, dst.port()));
+        let (any4, any6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        [
+            at(dst.ip()),
+            dst.is_ipv4().then(|| at(any4)).flatten(),
+            at(any6),
+        ]
+    }
+
+    /// An IPv6-only socket takes no IPv4.
+    fn udp_accepts(&self, id: SocketId, dst: SocketAddr) -> bool {
+        self.sockets.get(id).is_some_and(|socket| {
+            dst.is_ipv6() || socket.domain == Domain::V4 || !socket.opts.v6only
+        })
+    }
+
+    /// One of a group: spread by the addresses over those with SO_REUSEPORT, else the latest (Linux puts it first).
+    fn udp_choose(&self, group: &Group, src: SocketAddr, dst: SocketAddr) -> Option<SocketId> {
+        let mut fit = group
+            .iter()
+            .copied()
+            .filter(|id| self.udp_accepts(*id, dst));
+        let last = fit.clone().next_back()?;
+        let shares = |id: &SocketId| self.sockets.get(*id).is_some_and(|s| s.opts.reuse_port);
+        let count = fit.clone().filter(shares).count();
+        if count < 2 || !shares(&last) {
+            return Some(last);
+        }
+        let pick = self.udp.spread.hash(&(src, dst)) % count as u64;
+        fit.by_ref().filter(shares).nth(pick as usize)
+    }
+
+    /// The sockets that a datagram is for.
+    fn udp_receivers(
+        &self,
+        kind: DstKind,
+        src: SocketAddr,
+        dst: SocketAddr,
+    ) -> SmallVec<[SocketId; 8]> {
+        match kind {
+            DstKind::Unicast => self.udp_lookup(src, dst).into_iter().collect(),
+            DstKind::Broadcast => self.udp_lookup_all(src, dst),
+            DstKind::Multicast => SmallVec::new(),
+        }
+    }
+}
+
+/// Whether the socket has a port.
+pub(crate) fn is_bound(socket: &Socket) -> bool {
+    socket.local.is_some_and(|local| local.port() != 0)
+}
+
+/// A UDP socket's row in the listing; unbound ones have none.
+pub(crate) fn row(socket: &Socket) -> Option<SocketInfo> {
+    let udp = socket.udp()?;
+    let local = socket.local.filter(|local| local.port() != 0)?;
+    let any = SocketAddr::new(wildcard_like(local), 0);
+    let state = match socket.peer {
+        Some(_) => State::Established,
+        None => State::Closed,
+    };
+    Some(SocketInfo {
+        kind: Kind::Datagram,
+        state,
+        local: outward(socket.domain, local),
+        peer: outward(socket.domain, socket.peer.unwrap_or(any)),
+        recv_q: udp.queue.charged(),
+        send_q: 0,
+    })
+}
+
+fn wildcard_like(addr: SocketAddr) -> IpAddr {
+    match addr {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}

@@ -1,0 +1,138 @@
+//! Options common to both kinds, with the checks and clamps of Linux (sk_setsockopt, do_ip_setsockopt, do_ipv6_setsockopt).
+
+use crate::error::{Error, Result};
+use crate::socket::table::{CommonOpts, DEFAULT_TTL, Socket};
+use crate::socket::{Domain, Kind, SockOpt, SockOptName, SocketId};
+use crate::stack::Stack;
+use crate::udp::is_bound;
+
+/// Smallest SO_SNDBUF as read back (Linux: SOCK_MIN_SNDBUF), bytes.
+const MIN_SNDBUF: usize = 4608;
+/// Smallest SO_RCVBUF as read back (Linux: SOCK_MIN_RCVBUF), bytes.
+const MIN_RCVBUF: usize = 2304;
+/// The ECN bits of TOS and traffic class: on TCP they are the protocol's (Linux: INET_ECN_MASK).
+const ECN_MASK: u8 = 3;
+
+/// Sets an option of the common ones. `Ok(false)`: it is not one of them.
+pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: SockOpt) -> Result<bool> {
+    let max = stack.config.buf_max;
+    let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let v6 = socket.domain == Domain::V6;
+    match opt {
+        SockOpt::V6Only(on) => set_v6only(socket, on)?,
+        SockOpt::UnicastHops(_) | SockOpt::TClass(_) if !v6 => return Err(Error::NoSuchOption),
+        SockOpt::UnicastHops(hops) => socket.opts.hops = limit(hops, 0)?,
+        SockOpt::Ttl(ttl) => socket.opts.ttl = limit(ttl, 1)?,
+        SockOpt::Tos(tos) => socket.opts.tos = without_ecn(socket.kind(), socket.opts.tos, tos),
+        SockOpt::TClass(tclass) => {
+            socket.opts.tclass = without_ecn(socket.kind(), socket.opts.tclass, tclass);
+        }
+        SockOpt::ReuseAddr(on) => {
+            socket.opts.reuse_addr = on;
+            stack.ports.update(id, |shape| shape.reuse_addr = on);
+        }
+        SockOpt::ReusePort(on) => {
+            socket.opts.reuse_port = on;
+            stack.ports.update(id, |shape| shape.reuse_port = on);
+        }
+        SockOpt::KeepAlive(on) => socket.opts.keepalive = on,
+        SockOpt::Broadcast(on) => socket.opts.broadcast = on,
+        SockOpt::OobInline(on) => socket.opts.oob_inline = on,
+        SockOpt::Linger(time) => socket.opts.linger = time,
+        SockOpt::SndBuf(bytes) => {
+            socket.opts.sndbuf = doubled(bytes, max).max(MIN_SNDBUF);
+            socket.opts.sndbuf_locked = true;
+        }
+        SockOpt::RcvBuf(bytes) => {
+            socket.opts.rcvbuf = doubled(bytes, max).max(MIN_RCVBUF);
+            socket.opts.rcvbuf_locked = true;
+        }
+        SockOpt::RcvLowat(bytes) => socket.opts.rcvlowat = bytes.max(1),
+        SockOpt::NoDelay(_)
+        | SockOpt::KeepIdle(_)
+        | SockOpt::KeepIntvl(_)
+        | SockOpt::KeepCnt(_)
+        | SockOpt::MaxSeg(_) => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Reads an option of the common ones. `Ok(None)`: it is not one of them.
+pub(crate) fn get(socket: &Socket, name: SockOptName) -> Result<Option<SockOpt>> {
+    let v6 = socket.domain == Domain::V6;
+    let CommonOpts {
+        reuse_addr,
+        reuse_port,
+        broadcast,
+        v6only,
+        keepalive,
+        oob_inline,
+        ttl,
+        hops,
+        tos,
+        tclass,
+        sndbuf,
+        rcvbuf,
+        rcvlowat,
+        linger,
+        sndbuf_locked: _,
+        rcvbuf_locked: _,
+    } = socket.opts;
+    Ok(Some(match name {
+        SockOptName::ReuseAddr => SockOpt::ReuseAddr(reuse_addr),
+        SockOptName::ReusePort => SockOpt::ReusePort(reuse_port),
+        SockOptName::KeepAlive => SockOpt::KeepAlive(keepalive),
+        SockOptName::Broadcast => SockOpt::Broadcast(broadcast),
+        SockOptName::OobInline => SockOpt::OobInline(oob_inline),
+        SockOptName::Linger => SockOpt::Linger(linger),
+        SockOptName::SndBuf => SockOpt::SndBuf(sndbuf),
+        SockOptName::RcvBuf => SockOpt::RcvBuf(rcvbuf),
+        SockOptName::RcvLowat => SockOpt::RcvLowat(rcvlowat),
+        SockOptName::Ttl => SockOpt::Ttl(i32::from(ttl.unwrap_or(DEFAULT_TTL))),
+        SockOptName::Tos => SockOpt::Tos(tos),
+        SockOptName::V6Only | SockOptName::UnicastHops | SockOptName::TClass if !v6 => {
+            return Err(Error::NoSuchOption);
+        }
+        SockOptName::V6Only => SockOpt::V6Only(v6only),
+        SockOptName::UnicastHops => SockOpt::UnicastHops(i32::from(hops.unwrap_or(DEFAULT_TTL))),
+        SockOptName::TClass => SockOpt::TClass(tclass),
+        SockOptName::NoDelay
+        | SockOptName::KeepIdle
+        | SockOptName::KeepIntvl
+        | SockOptName::KeepCnt
+        | SockOptName::MaxSeg => return Ok(None),
+    }))
+}
+
+/// IPV6_V6ONLY: not on an IPv4 socket, and only while the socket has no port.
+fn set_v6only(socket: &mut Socket, on: bool) -> Result<()> {
+    if socket.domain == Domain::V4 {
+        return Err(Error::NoSuchOption);
+    }
+    if is_bound(socket) {
+        return Err(Error::Invalid);
+    }
+    socket.opts.v6only = on;
+    Ok(())
+}
+
+/// A TTL or hop limit from `least` to 255, or -1 for the default.
+fn limit(value: i32, least: u8) -> Result<Option<u8>> {
+    match u8::try_from(value) {
+        Ok(value) if value >= least => Ok(Some(value)),
+        _ if value == -1 => Ok(None),
+        _ => Err(Error::Invalid),
+    }
+}
+
+fn without_ecn(kind: Kind, old: u8, new: u8) -> u8 {
+    match kind {
+        Kind::Stream => (new & !ECN_MASK) | (old & ECN_MASK),
+        Kind::Datagram => new,
+    }
+}
+
+/// Linux doubles what it is given, to have room for its own bookkeeping (socket(7)).
+fn doubled(bytes: usize, max: usize) -> usize {
+    bytes.min(max / 2).saturating_mul(2)
+}

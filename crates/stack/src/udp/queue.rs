@@ -1,0 +1,153 @@
+//! Datagrams received and not read: one ring of bytes and one of lengths, so that no datagram costs an allocation.
+
+use std::collections::VecDeque;
+use std::io::IoSliceMut;
+use std::net::SocketAddr;
+
+/// A socket's receive queue.
+#[derive(Debug, Default)]
+pub(crate) struct ReceiveQueue {
+    heads: VecDeque<Head>,
+    bytes: VecDeque<u8>,
+    /// What the datagrams count for against SO_RCVBUF, bytes.
+    charged: usize,
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Head {
+    from: SocketAddr,
+    len: usize,
+}
+
+/// What a datagram counts for beyond its data (Linux: sk_buff and skb_shared_info, 768 for the smallest), bytes.
+const OVERHEAD: usize = 640;
+/// Data is counted in steps of this (Linux: slabs), bytes.
+const STEP: usize = 128;
+/// Beyond this an emptied ring gives its memory back, bytes.
+const KEEP: usize = 256 << 10;
+
+impl ReceiveQueue {
+    /// Appends a datagram. `false`: the queue is full (Linux: __udp_enqueue_schedule_skb drops when what waits exceeds SO_RCVBUF
+    /// before this one is counted).
+    pub(crate) fn push(&mut self, from: SocketAddr, data: &[u8], rcvbuf: usize) -> bool {
+        if self.charged > rcvbuf {
+            return false;
+        }
+        self.charged += charge(data.len());
+        self.heads.push_back(Head {
+            from,
+            len: data.len(),
+        });
+        self.bytes.extend(data);
+        true
+    }
+
+    /// Copies the first datagram out, as much as fits, and removes it unless `peek`: sender, bytes copied, real length.
+    pub(crate) fn read(
+        &mut self,
+        bufs: &mut [IoSliceMut<'_>],
+        peek: bool,
+    ) -> Option<(SocketAddr, usize, usize)> {
+        let head = *self.heads.front()?;
+        let (a, b) = self.bytes.as_slices();
+        let first = a.get(..head.len.min(a.len())).unwrap_or_default();
+        let second = b.get(..head.len - first.len()).unwrap_or_default();
+        let copied = scatter([first, second], bufs);
+        if !peek {
+            self.heads.pop_front();
+            self.bytes.drain(..head.len);
+            self.charged = self.charged.saturating_sub(charge(head.len));
+            if self.heads.is_empty() && self.bytes.capacity() > KEEP {
+                self.bytes = VecDeque::new();
+                self.heads = VecDeque::new();
+            }
+        }
+        Some((head.from, copied, head.len))
+    }
+
+    /// Length of the first datagram.
+    pub(crate) fn first_len(&self) -> Option<usize> {
+        self.heads.front().map(|head| head.len)
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// What waits as `ss` counts it: with overhead.
+    pub(crate) fn charged(&self) -> usize {
+        self.charged
+    }
+}
+
+fn charge(len: usize) -> usize {
+    len.next_multiple_of(STEP).max(STEP) + OVERHEAD
+}
+
+/// Copies two slices, one behind the other, into the buffers; the bytes that found room.
+fn scatter(parts: [&[u8]; 2], bufs: &mut [IoSliceMut<'_>]) -> usize {
+    let mut copied = 0;
+    let [mut rest, mut later] = parts;
+    for buf in bufs {
+        let mut room: &mut [u8] = buf;
+        while !room.is_empty() {
+            if rest.is_empty() {
+                rest = std::mem::take(&mut later);
+            }
+            let n = rest.len().min(room.len());
+            if n == 0 {
+                return copied;
+            }
+            let (to, left) = room.split_at_mut(n);
+            let (from, remaining) = rest.split_at(n);
+            to.copy_from_slice(from);
+            (room, rest) = (left, remaining);
+            copied += n;
+        }
+    }
+    copied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(queue: &mut ReceiveQueue, sizes: &[usize], peek: bool) -> Option<(Vec<u8>, usize)> {
+        let mut store: Vec<Vec<u8>> = sizes.iter().map(|n| vec![0; *n]).collect();
+        let mut bufs: Vec<_> = store.iter_mut().map(|b| IoSliceMut::new(b)).collect();
+        let (_, copied, full) = queue.read(&mut bufs, peek)?;
+        let mut all = store.concat();
+        all.truncate(copied);
+        Some((all, full))
+    }
+
+    #[test]
+    fn datagrams_keep_their_bounds_round_the_ring() {
+        let from = "10.0.0.1:9".parse().unwrap();
+        let mut queue = ReceiveQueue::default();
+        for round in 0..1000usize {
+            let datagram: Vec<u8> = (0..round % 97).map(|i| (i + round) as u8).collect();
+            assert!(queue.push(from, &datagram, 1 << 20));
+            assert!(queue.push(from, &[], 1 << 20));
+            assert_eq!(queue.first_len(), Some(datagram.len()));
+            let whole = read(&mut queue, &[3, 0, 200], true).unwrap();
+            assert_eq!(whole, (datagram.clone(), datagram.len()));
+            let cut = read(&mut queue, &[5], false).unwrap();
+            assert_eq!(cut.0, datagram[..datagram.len().min(5)]);
+            assert_eq!(cut.1, datagram.len());
+            assert_eq!(read(&mut queue, &[5], false), Some((vec![], 0)));
+        }
+        assert!(queue.is_empty() && queue.charged() == 0);
+    }
+
+    #[test]
+    fn a_full_queue_refuses() {
+        let from = "10.0.0.1:9".parse().unwrap();
+        let mut queue = ReceiveQueue::default();
+        let taken = (0..1000)
+            .filter(|_| queue.push(from, &[1], 212_992))
+            .count();
+        assert_eq!(taken, 212_992 / 768 + 1);
+    }
+}
