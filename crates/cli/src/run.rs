@@ -1,6 +1,8 @@
 //! `tunsock run`.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -14,7 +16,7 @@ use crate::{args, device, isolate, library, target};
 
 /// Runs the program that the arguments name, and gives its exit status.
 pub(crate) fn run(matches: &ArgMatches) -> Result<u8, Refusal> {
-    let (options, mtu_given) = args::options(matches)?;
+    let (mut options, mtu_given) = args::options(matches)?;
     let words = args::program(matches);
     let Some((program, args)) = words.split_first() else {
         return Err(Refusal::new("no program was named"));
@@ -26,7 +28,15 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<u8, Refusal> {
     if options.isolate {
         isolate::enter()?;
     }
+    if let Some(file) = &mut options.pcap {
+        // The program may be somewhere else when it opens its first socket.
+        *file = std::path::absolute(&*file).map_err(|error| cannot_capture(file, &error))?;
+    }
     let device = device::prepare(&options, mtu_given)?;
+    if let Some(file) = &options.pcap {
+        // Empty, also when no socket is opened; the processes of this run add to it, one after the other.
+        File::create(file).map_err(|error| cannot_capture(file, &error))?;
+    }
     let mut command = Command::new(path);
     preload(&mut command, &library, &device.settled);
     command.arg0(program).args(args);
@@ -34,6 +44,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<u8, Refusal> {
     let mut child = signals.spawn(&mut command).map_err(cannot)?;
     let status = signals.wait(&mut child).map_err(cannot)?;
     Ok(exit_code(status))
+}
+
+fn cannot_capture(file: &Path, error: &io::Error) -> Refusal {
+    Refusal::new(format!("--pcap: {}: {error}", file.display()))
 }
 
 /// Puts the library, before whatever is preloaded already, and the options into the program's environment.

@@ -70,6 +70,10 @@ fn main() -> ExitCode {
             a_program_without_sockets_is_untouched,
         ),
         tun("a_misspelt_variable_is_told", a_misspelt_variable_is_told),
+        tun(
+            "a_capture_that_cannot_be_written_is_said",
+            a_capture_that_cannot_be_written_is_said,
+        ),
     ];
     libtest_mimic::run(&args, trials).exit_code()
 }
@@ -404,4 +408,14 @@ fn a_misspelt_variable_is_told() -> Result<(), Failed> {
         output.status.success() && err.contains("TUNSOCK_LOSS"),
         &output,
     )
+}
+
+fn a_capture_that_cannot_be_written_is_said() -> Result<(), Failed> {
+    let script =
+        "$TUNSOCK run --pcap /no/such/directory/x.pcapng true; echo $?; ip -o link | wc -l";
+    let output = in_namespace(script).output()?;
+    let err = text(&output.stderr);
+    let said = err.starts_with("tunsock: --pcap: /no/such/directory/x.pcapng: ")
+        && err.lines().count() == 1;
+    check(said && text(&output.stdout) == "1\n1\n", &output)
 }
