@@ -176,6 +176,11 @@ impl PortTable {
         }
     }
 
+    /// Whether `id` holds a port.
+    pub(crate) fn holds(&self, id: SocketId) -> bool {
+        self.held.contains_key(id)
+    }
+
     /// Takes the hold away from `id` so that it can outlive the socket.
     pub(crate) fn detach(&mut self, id: SocketId) -> Option<Hold> {
         self.held.remove(id)

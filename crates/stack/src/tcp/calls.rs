@@ -1,92 +1,475 @@
-//! Socket calls on TCP sockets.
+//! Socket calls on TCP sockets other than send and recv, in Linux's order of checks (net/ipv4/af_inet.c, tcp.c).
 
-use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use super::connection::{self, schedule, with_tcb};
+use super::layer::{Flow, Link, TcpSocket};
+use super::tcb::{AckDue, Birth, Tcb, Verdict};
+use super::tuple::Tuple;
+use super::{gso_for, listener};
 use crate::error::{Error, Result};
-use crate::socket::*;
+use crate::ip::DstKind;
+use crate::ports::Shape;
+use crate::socket::table::Socket;
+use crate::socket::{
+    Closed, Kind, Ready, Shutdown, SockOpt, SockOptName, SocketId, SocketInfo, State,
+};
 use crate::stack::Stack;
 use crate::time::Instant;
 
-pub(crate) fn listen(_s: &mut Stack, _now: Instant, _id: SocketId, _backlog: usize) -> Result<()> {
-    Err(Error::NotSupported)
+/// Largest TCP_KEEPIDLE and TCP_KEEPINTVL, seconds; largest TCP_KEEPCNT (tcp(7)).
+const MAX_KEEP_SECONDS: u32 = 32_767;
+const MAX_KEEP_COUNT: u32 = 127;
+/// Bounds of TCP_MAXSEG (Linux: TCP_MIN_MSS, MAX_TCP_WINDOW).
+const MAXSEG: std::ops::RangeInclusive<u32> = 88..=32_767;
+
+pub(crate) use super::data::{at_mark, readable_bytes, readiness, recv, send, unsent_bytes};
+
+pub(super) fn socket(stack: &Stack, id: SocketId) -> Result<(&Socket, &TcpSocket)> {
+    let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
+    Ok((socket, socket.tcp().ok_or(Error::NotSupported)?))
 }
+
+pub(super) fn tcp_mut(stack: &mut Stack, id: SocketId) -> Result<&mut TcpSocket> {
+    stack
+        .sockets
+        .get_mut(id)
+        .ok_or(Error::BadHandle)?
+        .tcp_mut()
+        .ok_or(Error::NotSupported)
+}
+
+/// listen(2).
+pub(crate) fn listen(stack: &mut Stack, _now: Instant, id: SocketId, backlog: usize) -> Result<()> {
+    listener::listen(stack, id, backlog)
+}
+
+/// accept(2).
 pub(crate) fn accept(
-    _s: &mut Stack,
+    stack: &mut Stack,
     _now: Instant,
-    _id: SocketId,
+    id: SocketId,
 ) -> Result<(SocketId, SocketAddr)> {
-    Err(Error::NotSupported)
+    if socket(stack, id)?.1.listener.is_none() {
+        return Err(Error::Invalid);
+    }
+    let child = listener::dequeue(stack, id).ok_or(Error::WouldBlock)?;
+    let peer = stack
+        .sockets
+        .get(child)
+        .and_then(|s| s.peer)
+        .ok_or(Error::ConnectionAborted)?;
+    Ok((child, peer))
 }
-pub(crate) fn connect(_s: &mut Stack, _now: Instant, _id: SocketId, _to: SocketAddr) -> Result<()> {
-    Err(Error::NotSupported)
+
+/// connect(2) (inet_stream_connect).
+pub(crate) fn connect(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Result<()> {
+    let (_, tcp) = socket(stack, id)?;
+    match (tcp.link, tcp.state()) {
+        (Link::Connected, _) => Err(Error::IsConnected),
+        (Link::Unconnected, State::Closed) => start(stack, now, id, to),
+        (Link::Unconnected, _) => Err(Error::IsConnected),
+        (Link::Connecting, State::SynSent | State::SynReceived) => Err(Error::AlreadyConnecting),
+        (Link::Connecting, State::Closed) => {
+            let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+            let error = socket
+                .pending_error
+                .take()
+                .unwrap_or(Error::ConnectionAborted);
+            if let Some(tcp) = socket.tcp_mut() {
+                tcp.link = Link::Unconnected;
+            }
+            Err(error)
+        }
+        (Link::Connecting, _) => {
+            tcp_mut(stack, id)?.link = Link::Connected;
+            Ok(())
+        }
+    }
 }
-pub(crate) fn disconnect(_s: &mut Stack, _now: Instant, _id: SocketId) -> Result<()> {
-    Err(Error::NotSupported)
+
+/// Chooses source address and port and sends the SYN (tcp_v4_connect).
+fn start(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Result<()> {
+    let (sock, tcp) = socket(stack, id)?;
+    let bound = sock.local.filter(|_| stack.ports.holds(id));
+    let src = sock
+        .local
+        .map(|local| local.ip())
+        .filter(|ip| !ip.is_unspecified() && sock.addr_locked);
+    let to = SocketAddr::new(stack.ip.resolve_unspecified(to.ip(), src), to.port());
+    if stack
+        .ip
+        .dst_kind(to.ip())
+        .is_some_and(|kind| kind != DstKind::Unicast)
+    {
+        return Err(Error::NetworkUnreachable);
+    }
+    let path = stack.ip.path(to.ip(), src)?;
+    let opts = sock.opts.clone();
+    let tuning = tcp.tuning;
+    let tuple_of = |port: u16| Tuple::new(SocketAddr::new(path.src, port), to);
+    let port = match bound {
+        Some(local) if stack.tcp.flows.contains_key(&tuple_of(local.port())) => {
+            return Err(Error::AddressNotAvailable);
+        }
+        Some(local) => local.port(),
+        None => {
+            let shape = Shape::new(path.src, opts.v6only, opts.reuse_addr, opts.reuse_port);
+            let flows = &stack.tcp.flows;
+            let in_use = |port| flows.contains_key(&tuple_of(port));
+            stack.ports.connect_port(id, shape, path.src, to, &in_use)?
+        }
+    };
+    let tuple = tuple_of(port);
+    let birth = Birth {
+        tuple,
+        path,
+        iss: stack.tcp.isn(&tuple, now),
+        ts_offset: stack.tcp.ts_offset(&tuple),
+        sndbuf: connection::send_capacity(&opts),
+        rcvbuf: connection::recv_capacity(&opts),
+        wscale: connection::window_shift(&stack.config, &opts),
+        tuning,
+        gso: gso_for(stack, &tuple, &path),
+    };
+    begin(stack, id, Tcb::new(birth, now), to)?;
+    Err(Error::InProgress)
 }
-pub(crate) fn send(
-    _s: &mut Stack,
-    _now: Instant,
-    _id: SocketId,
-    _data: &[IoSlice<'_>],
-    _flags: SendFlags,
-) -> Result<usize> {
-    Err(Error::NotSupported)
+
+fn begin(stack: &mut Stack, id: SocketId, tcb: Tcb, to: SocketAddr) -> Result<()> {
+    let tuple = tcb.tuple;
+    let sock = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    sock.local = Some(tuple.local_addr());
+    sock.peer = Some(to);
+    let tcp = sock.tcp_mut().ok_or(Error::NotSupported)?;
+    if let Some(mut old) = tcp.tcb.replace(Box::new(tcb)) {
+        old.release(&mut stack.tcp.pool);
+    }
+    tcp.link = Link::Connecting;
+    tcp.shut_rd = false;
+    tcp.shut_wr = false;
+    tcp.done = false;
+    stack.tcp.flows.insert(tuple, Flow::Conn(id));
+    schedule(stack, id);
+    Ok(())
 }
-pub(crate) fn recv(
-    _s: &mut Stack,
-    _now: Instant,
-    _id: SocketId,
-    _bufs: &mut [IoSliceMut<'_>],
-    _flags: RecvFlags,
-) -> Result<Received> {
-    Err(Error::NotSupported)
+
+/// connect(2) with AF_UNSPEC (tcp_disconnect): the peer of a living connection sees a reset.
+pub(crate) fn disconnect(stack: &mut Stack, now: Instant, id: SocketId) -> Result<()> {
+    let state = socket(stack, id)?.1.state();
+    match state {
+        State::Listen => listener::stop(stack, now, id),
+        State::Closed => {}
+        State::SynSent => connection::end(stack, id, Some(Error::ConnectionReset)),
+        _ => {
+            connection::abort(stack, now, id);
+            if let Some(socket) = stack.sockets.get_mut(id) {
+                socket.pending_error = Some(Error::ConnectionReset);
+            }
+        }
+    }
+    let Stack {
+        sockets,
+        tcp: layer,
+        ..
+    } = stack;
+    let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let wildcard = sock.wildcard();
+    sock.peer = None;
+    if !sock.addr_locked {
+        sock.local = sock
+            .local
+            .map(|local| SocketAddr::new(wildcard, local.port()));
+    }
+    if !sock.port_locked {
+        sock.local = sock
+            .local
+            .filter(|_| sock.addr_locked)
+            .map(|local| SocketAddr::new(local.ip(), 0));
+    }
+    let tcp = sock.tcp_mut().ok_or(Error::NotSupported)?;
+    if let Some(mut tcb) = tcp.tcb.take() {
+        tcb.release(&mut layer.pool);
+    }
+    tcp.link = Link::Unconnected;
+    tcp.shut_rd = false;
+    tcp.shut_wr = false;
+    tcp.done = false;
+    if !stack.sockets.get(id).is_some_and(|s| s.port_locked) {
+        stack.ports.release(id);
+    }
+    Ok(())
 }
-pub(crate) fn shutdown(_s: &mut Stack, _now: Instant, _id: SocketId, _how: Shutdown) -> Result<()> {
-    Err(Error::NotSupported)
+
+/// shutdown(2) (inet_shutdown, tcp_shutdown).
+pub(crate) fn shutdown(stack: &mut Stack, now: Instant, id: SocketId, how: Shutdown) -> Result<()> {
+    let state = socket(stack, id)?.1.state();
+    let (rd, wr) = (how != Shutdown::Write, how != Shutdown::Read);
+    match state {
+        State::Listen => {
+            if rd {
+                listener::stop(stack, now, id);
+                stack.notify(id, Ready::IN | Ready::OUT | Ready::HUP | Ready::RDHUP);
+            }
+            return Ok(());
+        }
+        State::SynSent => {
+            connection::end(stack, id, Some(Error::ConnectionReset));
+            let tcp = tcp_mut(stack, id)?;
+            tcp.link = Link::Unconnected;
+            return Ok(());
+        }
+        _ => {}
+    }
+    let tcp = tcp_mut(stack, id)?;
+    tcp.shut_rd |= rd;
+    tcp.shut_wr |= wr;
+    if tcp.link == Link::Connecting && !matches!(state, State::Closed | State::SynReceived) {
+        tcp.link = Link::Connected;
+    }
+    if wr {
+        with_tcb(stack, now, id, |tcb, _| queue_fin(tcb));
+    }
+    let mut wake = Ready::IN | Ready::OUT;
+    if rd {
+        wake |= Ready::RDHUP;
+    }
+    if rd && wr {
+        wake |= Ready::HUP;
+    }
+    stack.notify(id, wake);
+    if state == State::Closed {
+        Err(Error::NotConnected)
+    } else {
+        Ok(())
+    }
 }
-/// Ends by removing the socket from `stack.sockets` (at once, or when TCP is through with it), with `stack.forget(id)`.
-pub(crate) fn close(s: &mut Stack, _now: Instant, id: SocketId) -> Closed {
-    s.forget(id);
-    Closed::Done
+
+/// RFC 9293 3.10.4: the FIN stands behind what is queued.
+fn queue_fin(tcb: &mut Tcb) -> Verdict {
+    tcb.snd.hold_until = None;
+    match tcb.state {
+        State::Established | State::SynReceived => {
+            tcb.snd.fin = true;
+            tcb.state = State::FinWait1;
+        }
+        State::CloseWait => {
+            tcb.snd.fin = true;
+            tcb.state = State::LastAck;
+        }
+        _ => {}
+    }
+    Verdict::default()
 }
-pub(crate) fn lingering(_s: &Stack, _id: SocketId) -> bool {
-    false
+
+/// close(2) of the last descriptor (tcp_close): unread data or SO_LINGER with zero time reset the peer, else the FIN follows the data.
+pub(crate) fn close(stack: &mut Stack, now: Instant, id: SocketId) -> Closed {
+    let Ok((sock, tcp)) = socket(stack, id) else {
+        return Closed::Done;
+    };
+    let linger = sock.opts.linger;
+    match tcp.state() {
+        State::Listen => {
+            listener::stop(stack, now, id);
+            connection::discard(stack, id);
+            return Closed::Done;
+        }
+        State::Closed => {
+            connection::discard(stack, id);
+            return Closed::Done;
+        }
+        State::SynSent => {
+            connection::end(stack, id, None);
+            connection::discard(stack, id);
+            return Closed::Done;
+        }
+        _ => {}
+    }
+    let unread = tcp.tcb.as_deref().is_some_and(|tcb| tcb.readable() > 0);
+    if unread || linger == Some(Duration::ZERO) {
+        connection::abort(stack, now, id);
+        connection::discard(stack, id);
+        return Closed::Done;
+    }
+    let waits = linger.filter(|_| !fin_through(tcp));
+    stack.tcp.undelivered += 1;
+    if let Ok(tcp) = tcp_mut(stack, id) {
+        tcp.orphan = true;
+        tcp.lingering = waits.is_some();
+    }
+    with_tcb(stack, now, id, |tcb, cx| {
+        tcb.orphan = true;
+        let verdict = queue_fin(tcb);
+        tcb.arm_fin_wait_2(cx.now);
+        verdict
+    });
+    waits.map_or(Closed::Done, Closed::Linger)
 }
-pub(crate) fn release(s: &mut Stack, _now: Instant, id: SocketId) {
-    s.forget(id);
+
+/// What was written, and the FIN, is acknowledged.
+fn fin_through(tcp: &TcpSocket) -> bool {
+    tcp.tcb
+        .as_deref()
+        .is_none_or(|tcb| tcb.state == State::Closed || tcb.snd.fin_acked())
 }
-pub(crate) fn readiness(_s: &Stack, _id: SocketId) -> Ready {
-    Ready::OUT | Ready::HUP
+
+/// Whether a lingering close has to go on waiting.
+pub(crate) fn lingering(stack: &Stack, id: SocketId) -> bool {
+    socket(stack, id).is_ok_and(|(_, tcp)| tcp.lingering && !fin_through(tcp))
 }
+
+/// Ends a lingering close.
+pub(crate) fn release(stack: &mut Stack, _now: Instant, id: SocketId) {
+    let Ok(tcp) = tcp_mut(stack, id) else { return };
+    tcp.lingering = false;
+    if tcp.state() == State::Closed {
+        connection::discard(stack, id);
+    }
+}
+
+/// Drops a socket that no program ever had: a queued connection of a listener that stops.
+pub(super) fn discard(stack: &mut Stack, _now: Instant, id: SocketId) {
+    connection::discard(stack, id);
+}
+
+/// The RFC's state.
+pub(crate) fn state(stack: &Stack, id: SocketId) -> Result<State> {
+    Ok(socket(stack, id)?.1.state())
+}
+
+/// getpeername(2): while there is a connection (inet_getname).
+pub(crate) fn peer_addr(stack: &Stack, id: SocketId) -> Result<SocketAddr> {
+    let (sock, tcp) = socket(stack, id)?;
+    match tcp.state() {
+        State::Closed | State::SynSent | State::Listen => Err(Error::NotConnected),
+        _ => sock.peer.ok_or(Error::NotConnected),
+    }
+}
+
+/// setsockopt(2) of TCP's own options.
 pub(crate) fn set_option(
-    _s: &mut Stack,
-    _now: Instant,
-    _id: SocketId,
-    _opt: SockOpt,
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    opt: SockOpt,
 ) -> Result<()> {
-    Err(Error::NoSuchOption)
+    let seconds = |s: u32| Duration::from_secs(u64::from(s));
+    let tuning = &mut tcp_mut(stack, id)?.tuning;
+    match opt {
+        SockOpt::NoDelay(on) => tuning.nodelay = on,
+        SockOpt::KeepIdle(s @ 1..=MAX_KEEP_SECONDS) => tuning.keep_idle = seconds(s),
+        SockOpt::KeepIntvl(s @ 1..=MAX_KEEP_SECONDS) => tuning.keep_intvl = seconds(s),
+        SockOpt::KeepCnt(n @ 1..=MAX_KEEP_COUNT) => tuning.keep_cnt = n,
+        SockOpt::MaxSeg(n) if n == 0 || MAXSEG.contains(&n) => tuning.max_seg = n,
+        SockOpt::KeepIdle(_) | SockOpt::KeepIntvl(_) | SockOpt::KeepCnt(_) | SockOpt::MaxSeg(_) => {
+            return Err(Error::Invalid);
+        }
+        _ => return Err(Error::NoSuchOption),
+    }
+    option_changed(stack, now, id);
+    Ok(())
 }
-pub(crate) fn option_changed(_s: &mut Stack, _now: Instant, _id: SocketId) {}
-pub(crate) fn get_option(_s: &Stack, _id: SocketId, _name: SockOptName) -> Result<SockOpt> {
-    Err(Error::NoSuchOption)
+
+/// An option that is kept elsewhere has changed: the connection takes it over.
+pub(crate) fn option_changed(stack: &mut Stack, now: Instant, id: SocketId) {
+    let Some(sock) = stack.sockets.get_mut(id) else {
+        return;
+    };
+    let opts = sock.opts.clone();
+    let Some(tcp) = sock.tcp_mut() else { return };
+    tcp.tuning.keepalive = opts.keepalive;
+    tcp.tuning.oob_inline = opts.oob_inline;
+    let tuning = tcp.tuning;
+    with_tcb(stack, now, id, |tcb, cx| {
+        let keepalive_changed = (tuning.keepalive, tuning.keep_idle, tuning.keep_intvl)
+            != (
+                tcb.tuning.keepalive,
+                tcb.tuning.keep_idle,
+                tcb.tuning.keep_intvl,
+            );
+        tcb.tuning = tuning;
+        tcb.snd.capacity = connection::send_capacity(&opts);
+        tcb.rcv.capacity = connection::recv_capacity(&opts);
+        if keepalive_changed {
+            tcb.arm_keepalive(cx.now);
+        }
+        if tcb.window_update_due() {
+            tcb.rcv.ack = AckDue::Now;
+        }
+        Verdict::default()
+    });
 }
-pub(crate) fn state(_s: &Stack, _id: SocketId) -> Result<State> {
-    Ok(State::Closed)
+
+/// getsockopt(2) of TCP's own options.
+pub(crate) fn get_option(stack: &Stack, id: SocketId, name: SockOptName) -> Result<SockOpt> {
+    let (_, tcp) = socket(stack, id)?;
+    let tuning = &tcp.tuning;
+    let seconds = |d: Duration| d.as_secs() as u32;
+    Ok(match name {
+        SockOptName::NoDelay => SockOpt::NoDelay(tuning.nodelay),
+        SockOptName::KeepIdle => SockOpt::KeepIdle(seconds(tuning.keep_idle)),
+        SockOptName::KeepIntvl => SockOpt::KeepIntvl(seconds(tuning.keep_intvl)),
+        SockOptName::KeepCnt => SockOpt::KeepCnt(tuning.keep_cnt),
+        SockOptName::MaxSeg => SockOpt::MaxSeg(match &tcp.tcb {
+            Some(tcb) if tcb.state != State::Closed => tcb.eff_mss(),
+            _ if tuning.max_seg != 0 => tuning.max_seg,
+            _ => 536,
+        }),
+        _ => return Err(Error::NoSuchOption),
+    })
 }
-pub(crate) fn readable_bytes(_s: &Stack, _id: SocketId) -> Result<usize> {
-    Ok(0)
+
+/// Rows for a listing: sockets, half-open connections, TIME-WAIT remnants.
+pub(crate) fn list(stack: &Stack, out: &mut Vec<SocketInfo>) {
+    let row = |state, local, peer, recv_q, send_q| SocketInfo {
+        kind: Kind::Stream,
+        state,
+        local,
+        peer,
+        recv_q,
+        send_q,
+    };
+    for (id, sock) in &stack.sockets {
+        let Some(tcp) = sock.tcp() else { continue };
+        let nowhere = SocketAddr::new(sock.wildcard(), 0);
+        let local = sock.local.unwrap_or(nowhere);
+        out.push(match (&tcp.listener, &tcp.tcb) {
+            (Some(l), _) => row(State::Listen, local, nowhere, l.queue.len(), l.backlog),
+            (None, Some(tcb)) => {
+                let unsent = unsent_bytes(stack, id).unwrap_or(0);
+                row(
+                    tcb.state,
+                    local,
+                    sock.peer.unwrap_or(nowhere),
+                    tcb.readable(),
+                    unsent,
+                )
+            }
+            (None, None) => row(State::Closed, local, nowhere, 0, 0),
+        });
+    }
+    for entry in stack.tcp.half_open.values() {
+        out.push(row(
+            State::SynReceived,
+            entry.tuple.local_addr(),
+            entry.tuple.remote_addr(),
+            0,
+            0,
+        ));
+    }
+    for tw in stack.tcp.time_wait.values() {
+        out.push(row(
+            State::TimeWait,
+            tw.tuple.local_addr(),
+            tw.tuple.remote_addr(),
+            0,
+            0,
+        ));
+    }
 }
-pub(crate) fn unsent_bytes(_s: &Stack, _id: SocketId) -> Result<usize> {
-    Ok(0)
-}
-pub(crate) fn at_mark(_s: &Stack, _id: SocketId) -> Result<bool> {
-    Ok(false)
-}
-pub(crate) fn peer_addr(_s: &Stack, _id: SocketId) -> Result<SocketAddr> {
-    Err(Error::NotConnected)
-}
-pub(crate) fn list(_s: &Stack, _out: &mut Vec<SocketInfo>) {}
-pub(crate) fn has_undelivered(_s: &Stack) -> bool {
-    false
+
+/// Whether a closed connection still has octets or a FIN that the peer has not acknowledged.
+pub(crate) fn has_undelivered(stack: &Stack) -> bool {
+    stack.tcp.undelivered > 0
 }

@@ -1,0 +1,364 @@
+//! A connection within its stack: segments, timers and calls act on the control block; their verdicts are carried out here.
+
+use std::io::IoSlice;
+use std::net::IpAddr;
+
+use super::bytes::Slices;
+use super::emit::{self, Dress, Head};
+use super::input::Segment;
+use super::layer::{TcpSocket, TimerKey};
+use super::output::Plan;
+use super::tcb::{Cx, Fate, Tcb, Verdict};
+use super::time_wait;
+use crate::config::Config;
+use crate::error::Error;
+use crate::ip::{IcmpError, RxMeta};
+use crate::socket::table::{CommonOpts, Proto, Socket};
+use crate::socket::{Ready, SocketId, State};
+use crate::stack::Stack;
+use crate::time::Instant;
+
+/// Octets a connection may have queued to send. SO_SNDBUF's doubled value counts the kernel's overhead; half of it is for data.
+pub(crate) fn send_capacity(opts: &CommonOpts) -> usize {
+    if opts.sndbuf_locked {
+        (opts.sndbuf / 2).max(2304)
+    } else {
+        opts.sndbuf
+    }
+}
+
+/// Octets a connection may have unread: the window (tcp_adv_win_scale = 1 makes it half of the doubled SO_RCVBUF).
+pub(crate) fn recv_capacity(opts: &CommonOpts) -> usize {
+    if opts.rcvbuf_locked {
+        (opts.rcvbuf / 2).max(1152)
+    } else {
+        opts.rcvbuf
+    }
+}
+
+/// Window shift to offer: the smallest with which the largest buffer can be told (RFC 7323 2.3).
+pub(crate) fn window_shift(config: &Config, opts: &CommonOpts) -> u8 {
+    let largest = if opts.rcvbuf_locked {
+        recv_capacity(opts)
+    } else {
+        config.buf_max.max(opts.rcvbuf)
+    };
+    (0..14)
+        .find(|shift| largest >> shift <= 65_535)
+        .unwrap_or(14)
+}
+
+/// The socket, its TCP part and its control block.
+fn parts(
+    sockets: &mut slotmap::SlotMap<SocketId, Socket>,
+    id: SocketId,
+) -> Option<(&mut TcpSocket, &CommonOpts)> {
+    let socket = sockets.get_mut(id)?;
+    match &mut socket.proto {
+        Proto::Tcp(tcp) => Some((tcp, &socket.opts)),
+        Proto::Udp(_) => None,
+    }
+}
+
+/// Lets `act` change the control block and carries out what follows.
+pub(crate) fn with_tcb(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    act: impl FnOnce(&mut Tcb, &mut Cx<'_>) -> Verdict,
+) {
+    let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
+        return;
+    };
+    let Some(tcb) = tcp
+        .tcb
+        .as_deref_mut()
+        .filter(|tcb| tcb.state != State::Closed)
+    else {
+        return;
+    };
+    let verdict = act(
+        tcb,
+        &mut Cx {
+            now,
+            pool: &mut stack.tcp.pool,
+        },
+    );
+    settle(stack, now, id, verdict);
+}
+
+/// A segment for this connection.
+pub(crate) fn input(
+    stack: &mut Stack,
+    now: Instant,
+    meta: &RxMeta,
+    id: SocketId,
+    seg: Segment<'_>,
+) {
+    let _ = meta;
+    with_tcb(stack, now, id, |tcb, cx| tcb.on_segment(cx, seg));
+}
+
+/// An armed deadline, armed for `at`, has come.
+pub(crate) fn on_timer(stack: &mut Stack, now: Instant, at: Instant, id: SocketId) {
+    let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
+        return;
+    };
+    if tcp.armed != Some(at) {
+        return; // an earlier one was armed since
+    }
+    tcp.armed = None;
+    with_tcb(stack, now, id, |tcb, cx| {
+        // Armed too early is the common case: deadlines mostly move back.
+        if tcb.deadline().is_some_and(|deadline| deadline <= now) {
+            tcb.on_timer(cx)
+        } else {
+            Verdict::default()
+        }
+    });
+}
+
+/// Carries out a verdict.
+fn settle(stack: &mut Stack, now: Instant, id: SocketId, verdict: Verdict) {
+    if let Some(seq) = verdict.reset_reply
+        && let Some(tuple) = tcb(stack, id).map(|tcb| tcb.tuple)
+    {
+        emit::reset(stack, &tuple, seq, None);
+    }
+    if verdict.wake.contains(Ready::RDHUP)
+        && let Some((tcp, _)) = parts(&mut stack.sockets, id)
+    {
+        tcp.shut_rd = true;
+        tcp.done = true;
+    }
+    stack.notify(id, verdict.wake);
+    match verdict.fate {
+        Fate::Keep => schedule(stack, id),
+        Fate::Closed => end(stack, id, None),
+        Fate::Failed(error) => end(stack, id, Some(error)),
+        Fate::Abort(error) => {
+            send_abort(stack, id);
+            end(stack, id, error);
+        }
+        Fate::TimeWait => enter_time_wait(stack, now, id),
+    }
+}
+
+/// The control block, if there is one.
+pub(crate) fn tcb(stack: &Stack, id: SocketId) -> Option<&Tcb> {
+    stack.sockets.get(id)?.tcp()?.tcb.as_deref()
+}
+
+/// Arms the earliest deadline if it is earlier than what is armed, and queues the socket for transmission.
+pub(crate) fn schedule(stack: &mut Stack, id: SocketId) {
+    let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
+        return;
+    };
+    let Some(tcb) = tcp.tcb.as_deref() else {
+        return;
+    };
+    if let Some(deadline) = tcb.deadline()
+        && tcp.armed.is_none_or(|armed| deadline < armed)
+    {
+        tcp.armed = Some(deadline);
+        stack.tcp.arm(deadline, TimerKey::Conn(id));
+    }
+    if !tcp.queued {
+        tcp.queued = true;
+        stack.tcp.tx.push_back(id);
+    }
+}
+
+/// Sends what may be sent now.
+pub(crate) fn output(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    sink: &mut dyn FnMut(&[IoSlice<'_>]),
+) {
+    let Stack {
+        sockets, ip, stats, ..
+    } = stack;
+    let Some((tcp, opts)) = parts(sockets, id) else {
+        return;
+    };
+    tcp.queued = false;
+    let Some(tcb) = tcp.tcb.as_deref_mut() else {
+        return;
+    };
+    let mut sent = false;
+    while let Some(plan) = tcb.next_segment(now) {
+        let header = tcb.header_for(&plan, now);
+        let dress = dress(tcb, opts, &plan);
+        let mut text = Slices::new();
+        let offset = plan.seq.since(tcb.snd.base) as usize;
+        if plan.len > 0 {
+            tcb.snd.queue.slices(offset, plan.len as usize, &mut text);
+        }
+        let head = Head::build(ip, &dress, &header, &text);
+        text.insert(0, IoSlice::new(head.bytes()));
+        if dress.local {
+            ip.loop_back(&text);
+        } else {
+            stats.frames_out += 1;
+            sink(&text);
+        }
+        drop(text);
+        tcb.sent(&plan, now);
+        sent = true;
+    }
+    let deadline = tcb.deadline();
+    if sent || deadline.is_some() {
+        arm_only(stack, id);
+    }
+}
+
+/// Arms without queueing: the transmission is just over.
+fn arm_only(stack: &mut Stack, id: SocketId) {
+    let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
+        return;
+    };
+    if let Some(deadline) = tcp.tcb.as_deref().and_then(Tcb::deadline)
+        && tcp.armed.is_none_or(|armed| deadline < armed)
+    {
+        tcp.armed = Some(deadline);
+        stack.tcp.arm(deadline, TimerKey::Conn(id));
+    }
+}
+
+fn dress(tcb: &Tcb, opts: &CommonOpts, plan: &Plan) -> Dress {
+    let dst: IpAddr = tcb.tuple.remote;
+    let (ttl, tos) = opts.ttl_tos(dst);
+    let mss = tcb.eff_mss();
+    Dress {
+        src: tcb.tuple.local,
+        dst,
+        ttl,
+        tos,
+        local: tcb.path.local,
+        gso_size: (plan.len > mss).then_some(mss),
+    }
+}
+
+/// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>`: the connection is given up.
+fn send_abort(stack: &mut Stack, id: SocketId) {
+    let Some(tcb) = tcb(stack, id) else { return };
+    if matches!(tcb.state, State::SynSent | State::Closed) {
+        return;
+    }
+    let (tuple, seq, ack) = (tcb.tuple, tcb.snd.max, tcb.rcv.nxt);
+    emit::reset(stack, &tuple, seq, Some(ack));
+}
+
+/// Gives a connection up with a reset to the peer; no error is left behind.
+pub(crate) fn abort(stack: &mut Stack, now: Instant, id: SocketId) {
+    with_tcb(stack, now, id, |_, _| Verdict::end(Fate::Abort(None)));
+}
+
+/// The connection is over: its flow goes; what was received stays readable; an orphan's socket goes altogether.
+pub(crate) fn end(stack: &mut Stack, id: SocketId, error: Option<Error>) {
+    let Stack {
+        sockets,
+        tcp: layer,
+        ..
+    } = stack;
+    let Some(socket) = sockets.get_mut(id) else {
+        return;
+    };
+    let port_locked = socket.port_locked;
+    let Proto::Tcp(tcp) = &mut socket.proto else {
+        return;
+    };
+    let Some(tcb) = tcp.tcb.as_deref_mut() else {
+        return;
+    };
+    if tcb.state != State::Closed {
+        tcb.state = State::Closed;
+        layer.flows.remove(&tcb.tuple);
+        tcb.snd.queue.clear(&mut layer.pool);
+        tcb.timers = Default::default();
+        tcb.snd.hold_until = None;
+        tcb.rcv.assembler.clear();
+        if tcp.orphan {
+            layer.undelivered = layer.undelivered.saturating_sub(1);
+        }
+    }
+    tcp.shut_rd = true;
+    tcp.shut_wr = true;
+    if error.is_some() {
+        socket.pending_error = error;
+    }
+    let (orphan, lingering) = (tcp.orphan, tcp.lingering);
+    if orphan && !lingering {
+        discard(stack, id);
+        return;
+    }
+    // Linux, tcp_set_state(TCP_CLOSE): a port that was not asked for by bind goes back.
+    if !port_locked {
+        stack.ports.release(id);
+    }
+    let mut wake = Ready::IN | Ready::OUT | Ready::HUP | Ready::RDHUP;
+    if error.is_some() {
+        wake |= Ready::ERR;
+    }
+    stack.notify(id, wake);
+}
+
+/// The socket ceases to exist.
+pub(crate) fn discard(stack: &mut Stack, id: SocketId) {
+    if let Some((tcp, _)) = parts(&mut stack.sockets, id)
+        && let Some(mut tcb) = tcp.tcb.take()
+    {
+        tcb.release(&mut stack.tcp.pool);
+    }
+    stack.forget(id);
+}
+
+fn enter_time_wait(stack: &mut Stack, now: Instant, id: SocketId) {
+    let Some(numbers) = tcb(stack, id).map(time_wait::Numbers::of) else {
+        return;
+    };
+    let orphan = stack
+        .sockets
+        .get(id)
+        .and_then(Socket::tcp)
+        .is_some_and(|tcp| tcp.orphan);
+    // The port stays taken for as long as the remnant lives; a socket that is still open holds it itself.
+    let hold = if orphan { stack.ports.detach(id) } else { None };
+    // The connection's flow goes with its end; the remnant's comes in its place.
+    end(stack, id, None);
+    time_wait::enter(stack, now, numbers, hold);
+}
+
+/// ICMP about a segment of ours: in SYN-SENT it ends the attempt (Linux), later it is remembered and reported should the
+/// connection fail (MUST-56); a smaller MTU is believed when it is about an octet in flight (RFC 5927 4.1).
+pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, id: SocketId, error: &IcmpError) {
+    let Some(tcb) = tcb(stack, id) else { return };
+    let believable = error.seq.is_some_and(|seq| {
+        let seq = super::seq::SeqNum::new(seq);
+        seq.after_eq(tcb.snd.una) && seq.before(tcb.snd.max)
+    });
+    if !believable {
+        return;
+    }
+    if let Some(mtu) = error.mtu {
+        let (local, remote) = (tcb.tuple.local, tcb.tuple.remote);
+        stack.ip.update_path_mtu(remote, mtu);
+        if let Ok(path) = stack.ip.path(remote, Some(local)) {
+            with_tcb(stack, now, id, |tcb, _| {
+                tcb.path_changed(path);
+                tcb.recovery.resend_una = true;
+                Verdict::default()
+            });
+        }
+        return;
+    }
+    let what = error.error;
+    with_tcb(stack, now, id, |tcb, _| {
+        if matches!(tcb.state, State::SynSent | State::SynReceived) {
+            return Verdict::end(Fate::Failed(what));
+        }
+        tcb.soft_error = Some(what);
+        Verdict::default()
+    });
+}

@@ -1,0 +1,359 @@
+//! send, recv and readiness of TCP sockets, in Linux's order of checks (tcp_sendmsg_locked, tcp_recvmsg_locked, tcp_poll).
+
+use std::io::{IoSlice, IoSliceMut};
+
+use super::bytes::Pool;
+use super::calls::socket;
+use super::connection::schedule;
+use super::layer::TcpSocket;
+use super::output::HOLD;
+use super::tcb::{AckDue, Tcb};
+use crate::error::{Error, Result};
+use crate::socket::table::{Proto, Socket};
+use crate::socket::{Ready, Received, RecvFlags, SendFlags, SocketId, State};
+use crate::stack::Stack;
+use crate::time::Instant;
+
+/// send(2): takes what fits.
+pub(crate) fn send(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    data: &[IoSlice<'_>],
+    flags: SendFlags,
+) -> Result<usize> {
+    let Stack {
+        sockets,
+        tcp: layer,
+        ..
+    } = stack;
+    let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let Proto::Tcp(tcp) = &mut sock.proto else {
+        return Err(Error::NotSupported);
+    };
+    if let Some(error) = sock.pending_error.take() {
+        return Err(error);
+    }
+    if tcp.shut_wr {
+        return Err(Error::BrokenPipe);
+    }
+    match tcp.state() {
+        State::Established | State::CloseWait => {}
+        State::SynSent | State::SynReceived => return Err(Error::WouldBlock),
+        _ => return Err(Error::BrokenPipe),
+    }
+    let tcb = tcp.tcb.as_deref_mut().ok_or(Error::BrokenPipe)?;
+    let taken = enqueue(tcb, &mut layer.pool, data);
+    let asked = data.iter().any(|s| !s.is_empty());
+    if !tcb.snd.writable() {
+        tcb.snd.full = true;
+    }
+    if taken == 0 && asked {
+        return Err(Error::WouldBlock);
+    }
+    if flags.contains(SendFlags::OOB) && taken > 0 {
+        tcb.snd.up = Some(tcb.snd.data_end());
+    }
+    tcb.snd.hold_until = flags.contains(SendFlags::MORE).then(|| now + HOLD);
+    schedule(stack, id);
+    Ok(taken)
+}
+
+fn enqueue(tcb: &mut Tcb, pool: &mut Pool, data: &[IoSlice<'_>]) -> usize {
+    let mut taken = 0;
+    for piece in data {
+        let n = piece.len().min(tcb.snd.room());
+        tcb.snd.queue.push(pool, piece.get(..n).unwrap_or_default());
+        taken += n;
+        if n < piece.len() {
+            break;
+        }
+    }
+    taken
+}
+
+/// recv(2).
+pub(crate) fn recv(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    bufs: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+) -> Result<Received> {
+    let Stack {
+        sockets,
+        tcp: layer,
+        ..
+    } = stack;
+    let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let Proto::Tcp(tcp) = &mut sock.proto else {
+        return Err(Error::NotSupported);
+    };
+    if tcp.listener.is_some() {
+        return Err(Error::NotConnected);
+    }
+    if flags.contains(RecvFlags::OOB) {
+        return recv_oob(tcp, bufs, flags);
+    }
+    let got = match tcp.tcb.as_deref_mut() {
+        Some(tcb) => take(tcb, &mut layer.pool, bufs, flags),
+        None => 0,
+    };
+    if got > 0 {
+        let update = tcp.tcb.as_deref_mut().is_some_and(note_room);
+        if update {
+            schedule(stack, id);
+        }
+        return Ok(Received {
+            len: got,
+            full_len: got,
+            from: None,
+            oob: false,
+        });
+    }
+    let _ = now;
+    nothing_to_read(sock, bufs)
+}
+
+/// Whether reading has made room that the peer should hear of; if so the ACK is due.
+fn note_room(tcb: &mut Tcb) -> bool {
+    let due = tcb.state != State::Closed && tcb.window_update_due();
+    if due {
+        tcb.rcv.ack = AckDue::Now;
+    }
+    due
+}
+
+/// The order in which Linux looks for a reason to return without data.
+fn nothing_to_read(sock: &mut Socket, bufs: &[IoSliceMut<'_>]) -> Result<Received> {
+    let Proto::Tcp(tcp) = &sock.proto else {
+        return Err(Error::NotSupported);
+    };
+    let state = tcp.state();
+    if tcp.done {
+        return Ok(Received::default());
+    }
+    if let Some(error) = sock.pending_error.take() {
+        return Err(error);
+    }
+    if tcp.shut_rd {
+        return Ok(Received::default());
+    }
+    if state == State::Closed {
+        return Err(Error::NotConnected);
+    }
+    if bufs.iter().all(|b| b.is_empty()) && tcp.tcb.as_deref().is_some_and(|tcb| tcb.readable() > 0)
+    {
+        return Ok(Received::default());
+    }
+    Err(Error::WouldBlock)
+}
+
+/// Copies (or, with TRUNC, drops) what is there, up to the urgent mark and not over it.
+fn take(tcb: &mut Tcb, pool: &mut Pool, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> usize {
+    let wanted: usize = bufs.iter().map(|b| b.len()).sum();
+    let start = skip_urgent(tcb, pool, flags, wanted);
+    let available = tcb.rcv.queue.len().saturating_sub(start);
+    let limit = match tcb.rcv.urgent {
+        Some(urgent) => match urgent.seq.since(tcb.rcv.base + start as u32) {
+            0 => available,
+            to_mark => available.min(to_mark as usize),
+        },
+        None => available,
+    };
+    let n = wanted.min(limit);
+    if !flags.contains(RecvFlags::TRUNC) {
+        copy(tcb, start, bufs, n);
+    }
+    if !flags.contains(RecvFlags::PEEK) {
+        consume(tcb, pool, n);
+    }
+    n
+}
+
+/// At the mark an urgent octet that is not inline is no part of the stream. Returns octets to step over when peeking.
+fn skip_urgent(tcb: &mut Tcb, pool: &mut Pool, flags: RecvFlags, wanted: usize) -> usize {
+    let at_mark =
+        tcb.rcv.urgent.is_some_and(|u| u.seq == tcb.rcv.base) && !tcb.rcv.queue.is_empty();
+    if !at_mark || tcb.tuning.oob_inline || wanted == 0 {
+        return 0;
+    }
+    // Linux steps over the octet only together with one behind it: the mark itself is a place to stop.
+    if tcb.rcv.queue.len() == 1 {
+        return 1;
+    }
+    if flags.contains(RecvFlags::PEEK) {
+        return 1;
+    }
+    consume(tcb, pool, 1);
+    0
+}
+
+fn copy(tcb: &Tcb, start: usize, bufs: &mut [IoSliceMut<'_>], n: usize) {
+    let mut done = 0;
+    for buf in bufs {
+        let part = buf.len().min(n - done);
+        let Some(room) = buf.get_mut(..part) else {
+            return;
+        };
+        tcb.rcv.queue.copy_out(start + done, room);
+        done += part;
+        if done == n {
+            return;
+        }
+    }
+}
+
+fn consume(tcb: &mut Tcb, pool: &mut Pool, n: usize) {
+    tcb.rcv.queue.consume(pool, n);
+    tcb.rcv.base += n as u32;
+    if tcb.rcv.assembler.is_empty() {
+        tcb.rcv.queue.release_if_empty(pool);
+    }
+    if tcb.rcv.urgent.is_some_and(|u| u.seq.before(tcb.rcv.base)) {
+        tcb.rcv.urgent = None;
+    }
+}
+
+/// MSG_OOB (tcp_recv_urg).
+fn recv_oob(
+    tcp: &mut TcpSocket,
+    bufs: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+) -> Result<Received> {
+    let (inline, done, shut_rd, state) =
+        (tcp.tuning.oob_inline, tcp.done, tcp.shut_rd, tcp.state());
+    let urgent = tcp
+        .tcb
+        .as_deref_mut()
+        .and_then(|tcb| tcb.rcv.urgent.as_mut())
+        .filter(|u| !u.taken);
+    let Some(urgent) = urgent.filter(|_| !inline) else {
+        return Err(Error::Invalid);
+    };
+    if state == State::Closed && !done {
+        return Err(Error::NotConnected);
+    }
+    let Some(octet) = urgent.octet else {
+        return if state == State::Closed || shut_rd {
+            Ok(Received::default())
+        } else {
+            Err(Error::WouldBlock)
+        };
+    };
+    if !flags.contains(RecvFlags::PEEK) {
+        urgent.taken = true;
+    }
+    let first = bufs.iter_mut().find_map(|b| b.first_mut());
+    let len = usize::from(first.is_some());
+    if let Some(slot) = first {
+        *slot = octet;
+    }
+    Ok(Received {
+        len,
+        full_len: 1,
+        from: None,
+        oob: true,
+    })
+}
+
+/// Octets that recv would return, without an urgent one at the mark.
+fn in_stream(tcb: &Tcb) -> usize {
+    let n = tcb.readable();
+    let at_mark = tcb.rcv.urgent.is_some_and(|u| u.seq == tcb.rcv.base);
+    if at_mark && !tcb.tuning.oob_inline {
+        n.saturating_sub(1)
+    } else {
+        n
+    }
+}
+
+/// What the socket is ready for (tcp_poll).
+pub(crate) fn readiness(stack: &Stack, id: SocketId) -> Ready {
+    let Ok((sock, tcp)) = socket(stack, id) else {
+        return Ready::ERR | Ready::HUP;
+    };
+    let state = tcp.state();
+    if let Some(listener) = &tcp.listener {
+        return if listener.queue.is_empty() {
+            Ready::empty()
+        } else {
+            Ready::IN
+        };
+    }
+    let mut ready = Ready::empty();
+    if (tcp.shut_rd && tcp.shut_wr) || state == State::Closed {
+        ready |= Ready::HUP;
+    }
+    if tcp.shut_rd {
+        ready |= Ready::IN | Ready::RDHUP;
+    }
+    if !matches!(state, State::SynSent | State::SynReceived) {
+        if let Some(tcb) = tcp.tcb.as_deref() {
+            let target = sock.opts.rcvlowat.min(tcb.rcv.capacity).max(1);
+            if in_stream(tcb) >= target {
+                ready |= Ready::IN;
+            }
+            if tcb
+                .rcv
+                .urgent
+                .is_some_and(|u| u.octet.is_some() && !u.taken)
+            {
+                ready |= Ready::PRI;
+            }
+        }
+        let writable = tcp
+            .tcb
+            .as_deref()
+            .is_none_or(|tcb| tcb.state == State::Closed || tcb.snd.writable());
+        if tcp.shut_wr || writable {
+            ready |= Ready::OUT;
+        }
+    }
+    if sock.pending_error.is_some() {
+        ready |= Ready::ERR;
+    }
+    ready
+}
+
+/// FIONREAD (tcp_inq): up to the urgent mark when there is one ahead.
+pub(crate) fn readable_bytes(stack: &Stack, id: SocketId) -> Result<usize> {
+    let (_, tcp) = socket(stack, id)?;
+    if tcp.listener.is_some() {
+        return Err(Error::Invalid);
+    }
+    Ok(tcp.tcb.as_deref().map_or(0, |tcb| {
+        let n = tcb.readable();
+        match tcb.rcv.urgent {
+            Some(u) if !tcb.tuning.oob_inline && u.seq.after_eq(tcb.rcv.base) => {
+                n.min(u.seq.since(tcb.rcv.base) as usize)
+            }
+            _ => n,
+        }
+    }))
+}
+
+/// SIOCOUTQ: octets not acknowledged, a FIN counts as one (tcp_ioctl: write_seq - snd_una).
+pub(crate) fn unsent_bytes(stack: &Stack, id: SocketId) -> Result<usize> {
+    let (_, tcp) = socket(stack, id)?;
+    if tcp.listener.is_some() {
+        return Err(Error::Invalid);
+    }
+    Ok(tcp.tcb.as_deref().map_or(0, |tcb| {
+        let fin = usize::from(tcb.snd.fin && !tcb.snd.fin_acked());
+        if matches!(tcb.state, State::SynSent | State::Closed) {
+            0
+        } else {
+            tcb.snd.queue.len() + fin
+        }
+    }))
+}
+
+/// SIOCATMARK.
+pub(crate) fn at_mark(stack: &Stack, id: SocketId) -> Result<bool> {
+    let (_, tcp) = socket(stack, id)?;
+    Ok(tcp
+        .tcb
+        .as_deref()
+        .is_some_and(|tcb| tcb.rcv.urgent.is_some_and(|u| u.seq == tcb.rcv.base)))
+}

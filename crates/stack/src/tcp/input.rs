@@ -1,0 +1,514 @@
+//! SEGMENT ARRIVES for a connection (RFC 9293 3.10.7.3 and 3.10.7.4), one step a function, in the RFC's order.
+
+use std::time::Duration;
+
+use super::seq::SeqNum;
+use super::tcb::{AckDue, Cx, Fate, Tcb, Urgent, Verdict};
+use super::timers::DELAYED_ACK;
+use crate::error::Error;
+use crate::socket::{Ready, State};
+use crate::time::Instant;
+use crate::wire::tcp::{Flags, Header};
+
+/// Answers to segments that are out of order in the bad sense go out at most this often (Linux: tcp_invalid_ratelimit).
+const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
+/// TS.Recent is too old to judge by after this long (RFC 7323 5.5: 24 days).
+const TS_RECENT_LIFE: Duration = Duration::from_secs(24 * 86400);
+
+/// A segment on its way through the steps.
+#[derive(Copy, Clone)]
+pub(crate) struct Segment<'a> {
+    /// Its header.
+    pub(crate) header: &'a Header,
+    /// Its text.
+    pub(crate) payload: &'a [u8],
+    /// Payload of the segments that a super-segment stands for, or 0.
+    pub(crate) gso_size: u16,
+}
+
+impl Segment<'_> {
+    fn has(&self, flag: Flags) -> bool {
+        self.header.has(flag)
+    }
+
+    /// SEG.LEN: text, SYN and FIN.
+    pub(crate) fn len(&self) -> u32 {
+        self.payload.len() as u32
+            + u32::from(self.has(Flags::SYN))
+            + u32::from(self.has(Flags::FIN))
+    }
+
+    fn end(&self) -> SeqNum {
+        self.header.seq + self.len()
+    }
+}
+
+/// Whether the steps go on.
+type Step = std::ops::ControlFlow<()>;
+const GO_ON: Step = Step::Continue(());
+const STOP: Step = Step::Break(());
+
+impl Tcb {
+    /// Handles a segment that belongs to this connection.
+    pub(crate) fn on_segment(&mut self, cx: &mut Cx<'_>, seg: Segment<'_>) -> Verdict {
+        let mut verdict = Verdict::default();
+        let _ = match self.state {
+            State::SynSent => self.syn_sent(cx, &seg, &mut verdict),
+            _ => self.synchronized(cx, &seg, &mut verdict),
+        };
+        verdict
+    }
+
+    /// RFC 9293 3.10.7.3.
+    fn syn_sent(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
+        let h = seg.header;
+        let ack_ok =
+            seg.has(Flags::ACK) && h.ack.after(self.snd.iss) && h.ack.before_eq(self.snd.max);
+        if seg.has(Flags::ACK) && !ack_ok {
+            if !seg.has(Flags::RST) {
+                verdict.reset_reply = Some(h.ack);
+            }
+            return STOP;
+        }
+        if seg.has(Flags::RST) {
+            if ack_ok {
+                verdict.fate = Fate::Failed(Error::ConnectionRefused);
+            }
+            return STOP;
+        }
+        if !seg.has(Flags::SYN) {
+            return STOP;
+        }
+        // RFC 7323 3.2: a TSecr that we did not send means somebody else's answer.
+        self.take_syn(cx.now, h.seq, h.window, &h.options);
+        self.heard(cx.now);
+        if !ack_ok {
+            // Simultaneous open (MUST-10): answer with our SYN again, and an ACK.
+            self.state = State::SynReceived;
+            self.snd.nxt = self.snd.iss;
+            self.timers.rto = None;
+            return self.text(cx, seg, verdict);
+        }
+        self.snd.wl2 = h.ack;
+        self.sample_rtt(cx.now, seg);
+        self.snd.una = h.ack;
+        self.established(cx, verdict);
+        self.rcv.ack = AckDue::Now;
+        self.urgent(seg, verdict);
+        self.text(cx, seg, verdict)?;
+        self.fin(cx, seg, verdict)
+    }
+
+    /// Both SYNs are through.
+    fn established(&mut self, cx: &mut Cx<'_>, verdict: &mut Verdict) {
+        self.state = State::Established;
+        if self.timers.retries > 0 {
+            self.rtt.after_lost_syn();
+            // RFC 6928 2: a lost SYN means a path that is not for a large first window.
+            self.cc.on_timeout(0, false);
+        }
+        self.timers.retries = 0;
+        self.timers.rto = None;
+        self.snd.nxt = self.snd.nxt.later(self.snd.una);
+        self.arm_keepalive(cx.now);
+        verdict.wake |= Ready::OUT | Ready::IN;
+    }
+
+    /// RFC 9293 3.10.7.4.
+    fn synchronized(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
+        self.paws(cx.now, seg)?;
+        self.acceptable(cx.now, seg)?;
+        self.reset(cx.now, seg, verdict)?;
+        self.syn_in_window(cx.now, seg)?;
+        if !seg.has(Flags::ACK) {
+            return STOP;
+        }
+        self.heard(cx.now);
+        self.take_timestamp(cx.now, seg);
+        self.acknowledgement(cx, seg, verdict)?;
+        self.urgent(seg, verdict);
+        self.text(cx, seg, verdict)?;
+        self.fin(cx, seg, verdict)
+    }
+
+    /// RFC 7323 5.3 R1. A segment without the option is let through, as Linux does (3.2 says SHOULD drop).
+    fn paws(&mut self, now: Instant, seg: &Segment<'_>) -> Step {
+        let Some((val, _)) = seg.header.options.ts.filter(|_| self.ts.ok) else {
+            return GO_ON;
+        };
+        let older = (val.wrapping_sub(self.ts.recent) as i32) < 0;
+        if !older || seg.has(Flags::RST) || now.since(self.ts.recent_at) > TS_RECENT_LIFE {
+            return GO_ON;
+        }
+        self.challenge(now, seg);
+        STOP
+    }
+
+    /// First, check the sequence number. An empty segment right at the window's end passes: its ACK counts (as Linux has it).
+    fn acceptable(&mut self, now: Instant, seg: &Segment<'_>) -> Step {
+        let edge = self.rcv.nxt + self.rcv.wnd();
+        let seq = seg.header.seq;
+        let fits = if seg.len() == 0 {
+            seq.after_eq(self.rcv.nxt) && seq.before_eq(edge)
+        } else {
+            // With a zero window a segment at RCV.NXT still brings its ACK, URG or RST; its text is cut off later.
+            seg.end().after(self.rcv.nxt) && (seq.before(edge) || seq == self.rcv.nxt)
+        };
+        if fits {
+            return GO_ON;
+        }
+        if !seg.has(Flags::RST) {
+            // MUST-59's reason: a repeated segment means that our ACK was lost; those of text are answered always.
+            if seg.payload.is_empty() && !seg.has(Flags::FIN) {
+                self.challenge(now, seg);
+            } else {
+                self.rcv.ack = AckDue::Now;
+            }
+        }
+        STOP
+    }
+
+    /// Second, check the RST bit (RFC 5961 3.2).
+    fn reset(&mut self, now: Instant, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
+        if !seg.has(Flags::RST) {
+            return GO_ON;
+        }
+        if seg.header.seq != self.rcv.nxt {
+            self.challenge(now, seg);
+            return STOP;
+        }
+        // tcp_reset() of Linux; a refused passive open never gets here, it has its own compact form.
+        let error = match self.state {
+            State::SynReceived => Error::ConnectionRefused,
+            State::CloseWait => Error::BrokenPipe,
+            _ => Error::ConnectionReset,
+        };
+        verdict.fate = Fate::Failed(error);
+        STOP
+    }
+
+    /// Fourth, check the SYN bit (RFC 5961 4.2).
+    fn syn_in_window(&mut self, now: Instant, seg: &Segment<'_>) -> Step {
+        if !seg.has(Flags::SYN) {
+            return GO_ON;
+        }
+        if self.state == State::SynReceived && seg.header.seq == self.rcv.irs {
+            // The SYN-ACK of a simultaneous open: its SYN was seen, its ACK counts.
+            return GO_ON;
+        }
+        self.challenge(now, seg);
+        STOP
+    }
+
+    /// An ACK in answer to something doubtful, not more often than is good for the network (RFC 5961 7).
+    fn challenge(&mut self, now: Instant, _seg: &Segment<'_>) {
+        if now >= self.challenge_after {
+            self.challenge_after = now + CHALLENGE_INTERVAL;
+            self.rcv.ack = AckDue::Now;
+        }
+    }
+
+    /// RFC 7323 4.3 (2).
+    fn take_timestamp(&mut self, now: Instant, seg: &Segment<'_>) {
+        if let Some((val, _)) = seg.header.options.ts.filter(|_| self.ts.ok)
+            && (val.wrapping_sub(self.ts.recent) as i32) >= 0
+            && seg.header.seq.before_eq(self.rcv.last_ack_sent)
+        {
+            self.ts.recent = val;
+            self.ts.recent_at = now;
+        }
+    }
+
+    /// Fifth, check the ACK field.
+    fn acknowledgement(
+        &mut self,
+        cx: &mut Cx<'_>,
+        seg: &Segment<'_>,
+        verdict: &mut Verdict,
+    ) -> Step {
+        let ack = seg.header.ack;
+        if self.state == State::SynReceived {
+            if !(ack.after(self.snd.una) && ack.before_eq(self.snd.max)) {
+                verdict.reset_reply = Some(ack);
+                return STOP;
+            }
+            self.snd.wnd = self.scaled_window(seg);
+            self.snd.max_wnd = self.snd.wnd;
+            self.snd.wl1 = seg.header.seq;
+            self.snd.wl2 = ack;
+            self.snd.una = self.snd.iss + 1;
+            self.established(cx, verdict);
+        }
+        // RFC 5961 5.2: older than the largest window ever, or for octets that we never sent.
+        if ack.after(self.snd.max) || ack.before(self.snd.una - self.snd.max_wnd.max(1)) {
+            self.challenge(cx.now, seg);
+            return STOP;
+        }
+        let window_before = self.snd.wnd;
+        if ack.after_eq(self.snd.una) {
+            self.update_window(seg);
+        }
+        if ack.after(self.snd.una) {
+            self.new_ack(cx, seg, verdict);
+        } else if ack == self.snd.una
+            && Tcb::is_pure_ack(seg.header, seg.payload)
+            && self.snd.wnd == window_before
+            && self.snd.max.after(self.snd.una)
+        {
+            self.on_dup_ack();
+        }
+        self.after_ack(cx, verdict)
+    }
+
+    fn scaled_window(&self, seg: &Segment<'_>) -> u32 {
+        u32::from(seg.header.window) << self.snd.wscale
+    }
+
+    /// RFC 9293 3.10.7.4, window update.
+    fn update_window(&mut self, seg: &Segment<'_>) {
+        let (seq, ack) = (seg.header.seq, seg.header.ack);
+        if !(self.snd.wl1.before(seq) || (self.snd.wl1 == seq && self.snd.wl2.before_eq(ack))) {
+            return;
+        }
+        let opened = self.snd.wnd == 0 && seg.header.window != 0;
+        self.snd.wnd = self.scaled_window(seg);
+        self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
+        self.snd.wl1 = seq;
+        self.snd.wl2 = ack;
+        if opened {
+            self.timers.persist = None;
+            self.timers.persist_backoff = 0;
+            self.timers.probe_now = false;
+        }
+    }
+
+    /// Octets are acknowledged for the first time.
+    fn new_ack(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) {
+        let ack = seg.header.ack;
+        self.sample_rtt(cx.now, seg);
+        let acked = ack.since(self.snd.una);
+        self.snd.una = ack;
+        self.snd.nxt = self.snd.nxt.later(ack);
+        let text = (ack.since(self.snd.base) as usize).min(self.snd.queue.len());
+        self.snd.queue.consume(cx.pool, text);
+        self.snd.queue.release_if_empty(cx.pool);
+        self.snd.base += text as u32;
+        if self.snd.up.is_some_and(|up| up.before_eq(ack)) {
+            self.snd.up = None;
+        }
+        self.soft_error = None;
+        self.rtt.reset_backoff();
+        self.on_new_ack(acked);
+        self.timers.retries = 0;
+        // RFC 6298 5.2 and 5.3.
+        self.timers.rto = (self.snd.una != self.snd.max).then(|| cx.now + self.rtt.rto());
+        if self.snd.full && self.snd.writable() {
+            self.snd.full = false;
+            verdict.wake |= Ready::OUT;
+        }
+    }
+
+    /// RFC 7323 4.1 where there is a timestamp, else the timed segment (RFC 6298 3).
+    fn sample_rtt(&mut self, now: Instant, seg: &Segment<'_>) {
+        if let Some((end, sent)) = self.snd.timed
+            && seg.header.ack.after_eq(end)
+        {
+            self.snd.timed = None;
+            self.rtt.sample(now.since(sent));
+            return;
+        }
+        let echoed = seg
+            .header
+            .options
+            .ts
+            .filter(|(_, ecr)| self.ts.ok && *ecr != 0);
+        if let Some((_, ecr)) = echoed
+            && self.snd.timed.is_none()
+            && !self.recovery_open()
+        {
+            let ms = self.ts.val(now).wrapping_sub(ecr);
+            if ms < 120_000 {
+                self.rtt.sample(Duration::from_millis(u64::from(ms.max(1))));
+            }
+        }
+    }
+
+    /// What an acknowledged FIN changes.
+    fn after_ack(&mut self, cx: &mut Cx<'_>, verdict: &mut Verdict) -> Step {
+        if !self.snd.fin_acked() {
+            return GO_ON;
+        }
+        match self.state {
+            State::FinWait1 => {
+                self.state = State::FinWait2;
+                self.arm_fin_wait_2(cx.now);
+                // Lingering close waits for this.
+                verdict.wake |= Ready::OUT;
+                GO_ON
+            }
+            State::Closing => {
+                verdict.fate = Fate::TimeWait;
+                STOP
+            }
+            State::LastAck => {
+                verdict.fate = Fate::Closed;
+                STOP
+            }
+            _ => GO_ON,
+        }
+    }
+
+    /// Sixth, check the URG bit (MUST-31, MUST-62; the pointer names the octet after the urgent one, RFC 6093).
+    fn urgent(&mut self, seg: &Segment<'_>, verdict: &mut Verdict) {
+        let receiving = matches!(
+            self.state,
+            State::Established | State::FinWait1 | State::FinWait2
+        );
+        if !seg.has(Flags::URG) || !receiving || seg.header.urgent == 0 {
+            return;
+        }
+        let seq = seg.header.seq + u32::from(seg.header.urgent) - 1;
+        // Already read, or no newer than what is known.
+        if seq.before(self.rcv.base) || self.rcv.urgent.is_some_and(|u| seq.before_eq(u.seq)) {
+            return;
+        }
+        self.rcv.urgent = Some(Urgent {
+            seq,
+            octet: None,
+            taken: false,
+        });
+        verdict.wake |= Ready::PRI;
+    }
+
+    /// Seventh, process the segment text.
+    fn text(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
+        if seg.payload.is_empty() {
+            return GO_ON;
+        }
+        let receiving = matches!(
+            self.state,
+            State::SynReceived | State::Established | State::FinWait1 | State::FinWait2
+        );
+        if !receiving || self.rcv.fin_reached() {
+            return GO_ON;
+        }
+        if self.orphan && (seg.header.seq + seg.payload.len() as u32).after(self.rcv.nxt) {
+            // RFC 9293 3.6.1 (MUST-13's neighbour): data for a program that has gone is answered with a reset.
+            verdict.fate = Fate::Abort(None);
+            return STOP;
+        }
+        let text_seq = seg.header.seq + u32::from(seg.has(Flags::SYN));
+        let (start, data) = self.trim(text_seq, seg.payload);
+        if data.is_empty() {
+            // A window probe, or a repetition.
+            self.rcv.ack = AckDue::Now;
+            return GO_ON;
+        }
+        self.store(cx, seg, start, data, verdict);
+        GO_ON
+    }
+
+    /// Cuts off what lies outside RCV.NXT and the window.
+    fn trim<'a>(&self, seq: SeqNum, payload: &'a [u8]) -> (SeqNum, &'a [u8]) {
+        let skip = (self.rcv.nxt.since(seq) as usize).min(payload.len());
+        let start = seq + skip as u32;
+        let payload = payload.get(skip..).unwrap_or(&[]);
+        let room = (self.rcv.nxt + self.rcv.wnd()).since(start) as usize;
+        (start, payload.get(..room.min(payload.len())).unwrap_or(&[]))
+    }
+
+    fn store(
+        &mut self,
+        cx: &mut Cx<'_>,
+        seg: &Segment<'_>,
+        start: SeqNum,
+        data: &[u8],
+        verdict: &mut Verdict,
+    ) {
+        let end = start + data.len() as u32;
+        if start == self.rcv.nxt && self.rcv.assembler.is_empty() {
+            self.rcv.queue.push(cx.pool, data);
+            self.rcv.nxt = end;
+            self.delay_ack(cx.now, seg);
+        } else {
+            // MUST-58, SHLD-31: out of order, or filling a hole: acknowledge at once.
+            self.rcv.ack = AckDue::Now;
+            if start != self.rcv.nxt && !self.rcv.assembler.add(start, end) {
+                return;
+            }
+            let offset = start.since(self.rcv.base) as usize;
+            self.rcv.queue.write_at(cx.pool, offset, data);
+            if start != self.rcv.nxt {
+                self.take_urgent_octet(start, data, verdict);
+                return;
+            }
+            let nxt = self.rcv.assembler.advance(end);
+            self.rcv.queue.extend(nxt.since(self.rcv.nxt) as usize);
+            self.rcv.nxt = nxt;
+        }
+        self.take_urgent_octet(start, data, verdict);
+        verdict.wake |= Ready::IN;
+    }
+
+    /// The urgent octet, if it lies in `data`.
+    fn take_urgent_octet(&mut self, start: SeqNum, data: &[u8], verdict: &mut Verdict) {
+        if let Some(urgent) = &mut self.rcv.urgent
+            && urgent.octet.is_none()
+            && urgent.seq.after_eq(start)
+            && let Some(octet) = data.get(urgent.seq.since(start) as usize)
+        {
+            urgent.octet = Some(*octet);
+            verdict.wake |= Ready::PRI;
+        }
+    }
+
+    /// RFC 9293 3.8.6.3: every second full-sized segment at least, and within 40 ms (MUST-40). A super-segment counts as
+    /// the segments that it stands for (MUST-58's aggregation: one ACK for all of them).
+    fn delay_ack(&mut self, now: Instant, seg: &Segment<'_>) {
+        let len = seg.payload.len() as u32;
+        let unit = if seg.gso_size == 0 {
+            len
+        } else {
+            u32::from(seg.gso_size)
+        };
+        self.rcv.seen_mss = self.rcv.seen_mss.max(unit).min(self.snd.mss.max(536));
+        self.rcv.unacked = self.rcv.unacked.saturating_add(len);
+        if self.rcv.unacked >= 2 * self.rcv.seen_mss || seg.has(Flags::FIN) {
+            self.rcv.ack = AckDue::Now;
+        } else if self.rcv.ack == AckDue::No {
+            self.rcv.ack = AckDue::Delayed;
+            self.timers.delayed_ack = Some(now + DELAYED_ACK);
+        }
+    }
+
+    /// Eighth, check the FIN bit; also when a hole before an earlier FIN has been filled.
+    fn fin(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
+        if seg.has(Flags::FIN) && self.rcv.fin.is_none() {
+            let fin = seg.end() - 1;
+            // A FIN beyond the window is not taken: it will come again.
+            if fin.before_eq(self.rcv.nxt + self.rcv.wnd()) {
+                self.rcv.fin = Some(fin);
+            }
+        }
+        if seg.has(Flags::FIN) {
+            self.rcv.ack = AckDue::Now;
+        }
+        if self.rcv.fin != Some(self.rcv.nxt) || self.state == State::SynReceived {
+            return GO_ON;
+        }
+        self.rcv.nxt += 1;
+        self.rcv.adv = self.rcv.adv.later(self.rcv.nxt);
+        self.rcv.ack = AckDue::Now;
+        verdict.wake |= Ready::IN | Ready::RDHUP;
+        match self.state {
+            State::Established => self.state = State::CloseWait,
+            State::FinWait1 => self.state = State::Closing,
+            State::FinWait2 => {
+                verdict.fate = Fate::TimeWait;
+            }
+            _ => {}
+        }
+        let _ = cx;
+        GO_ON
+    }
+}

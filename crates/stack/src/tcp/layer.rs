@@ -1,0 +1,194 @@
+//! What all TCP sockets of a stack share, and the TCP part of one socket.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::net::IpAddr;
+
+use rand_chacha::ChaCha8Rng;
+use slotmap::SlotMap;
+use smallvec::SmallVec;
+
+use super::bytes::Pool;
+use super::half_open::{HalfOpen, HalfOpenId};
+use super::listener::Listener;
+use super::seq::SeqNum;
+use super::tcb::{Tcb, Tuning};
+use super::time_wait::{TimeWait, TimeWaitId};
+use super::tuple::Tuple;
+use crate::config::Config;
+use crate::keyed::{KeyedMap, KeyedState};
+use crate::socket::{SocketId, State};
+use crate::time::Instant;
+
+/// Where the segments of a 4-tuple go.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Flow {
+    /// A connection with a control block of its own.
+    Conn(SocketId),
+    /// A SYN that was answered.
+    HalfOpen(HalfOpenId),
+    /// A connection that is over.
+    TimeWait(TimeWaitId),
+}
+
+/// Whose deadline it is.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum TimerKey {
+    /// A connection's.
+    Conn(SocketId),
+    /// A half-open connection's.
+    HalfOpen(HalfOpenId),
+}
+
+/// What all TCP sockets of a stack share.
+pub(crate) struct TcpLayer {
+    /// Connections by 4-tuple.
+    pub(crate) flows: KeyedMap<Tuple, Flow>,
+    /// Listeners by bound address (or a family's wildcard) and port; several with SO_REUSEPORT.
+    pub(crate) listeners: KeyedMap<(IpAddr, u16), SmallVec<[SocketId; 1]>>,
+    /// The SYN queues of all listeners.
+    pub(crate) half_open: SlotMap<HalfOpenId, HalfOpen>,
+    /// TIME-WAIT remnants.
+    pub(crate) time_wait: SlotMap<TimeWaitId, TimeWait>,
+    /// Their ends in order of time: all wait equally long. A restarted one stands here twice.
+    pub(crate) time_wait_ends: VecDeque<(Instant, TimeWaitId)>,
+    /// Sockets that may have something to send.
+    pub(crate) tx: VecDeque<SocketId>,
+    /// Memory of all buffers.
+    pub(crate) pool: Pool,
+    /// Closed connections that still have octets or a FIN to deliver.
+    pub(crate) undelivered: usize,
+    deadlines: BinaryHeap<Reverse<(Instant, u64, TimerKey)>>,
+    deadline_count: u64,
+    secret: KeyedState,
+}
+
+impl TcpLayer {
+    /// With nothing in it.
+    pub(crate) fn new(_config: &Config, rng: &mut ChaCha8Rng) -> TcpLayer {
+        TcpLayer {
+            flows: KeyedState::map(rng),
+            listeners: KeyedState::map(rng),
+            half_open: SlotMap::with_key(),
+            time_wait: SlotMap::with_key(),
+            time_wait_ends: VecDeque::new(),
+            tx: VecDeque::new(),
+            pool: Pool::default(),
+            undelivered: 0,
+            deadlines: BinaryHeap::new(),
+            deadline_count: 0,
+            secret: KeyedState::new(rng),
+        }
+    }
+
+    /// RFC 6528 3: a clock of 4 microseconds and a keyed hash of the 4-tuple.
+    pub(crate) fn isn(&self, tuple: &Tuple, now: Instant) -> SeqNum {
+        let clock = (now.as_micros() / 4) as u32;
+        SeqNum::new(clock.wrapping_add(self.secret.hash(&(0u8, tuple)) as u32))
+    }
+
+    /// RFC 7323 5.4: timestamps start anywhere.
+    pub(crate) fn ts_offset(&self, tuple: &Tuple) -> u32 {
+        self.secret.hash(&(1u8, tuple)) as u32
+    }
+
+    /// A keyed number by which a tuple is given to one of several listeners.
+    pub(crate) fn spread(&self, tuple: &Tuple) -> usize {
+        self.secret.hash(&(2u8, tuple)) as usize
+    }
+
+    /// Arms a deadline. There is no disarming: who finds himself called early arms again.
+    pub(crate) fn arm(&mut self, at: Instant, key: TimerKey) {
+        self.deadline_count += 1;
+        self.deadlines.push(Reverse((at, self.deadline_count, key)));
+    }
+
+    /// The next deadline that is due at `now`, with the time it was armed for.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, TimerKey)> {
+        let Reverse((at, _, _)) = self.deadlines.peek()?;
+        if *at > now {
+            return None;
+        }
+        self.deadlines.pop().map(|Reverse((at, _, key))| (at, key))
+    }
+
+    /// The earliest deadline of anybody.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let armed = self.deadlines.peek().map(|Reverse((at, _, _))| *at);
+        let ends = self.time_wait_ends.front().map(|(at, _)| *at);
+        armed.into_iter().chain(ends).min()
+    }
+}
+
+impl std::fmt::Debug for TcpLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TcpLayer")
+            .field("flows", &self.flows.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What connect(2) has come to (the kernel's `socket->state`): apart from the TCP state, for a connection may be over and still
+/// have to be reported.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Link {
+    /// connect may be called.
+    #[default]
+    Unconnected,
+    /// connect was called and its outcome is not reported.
+    Connecting,
+    /// connected, or it was.
+    Connected,
+}
+
+/// The TCP part of a socket.
+#[derive(Default)]
+pub(crate) struct TcpSocket {
+    /// The connection, also after its end while there is something to read.
+    pub(crate) tcb: Option<Box<Tcb>>,
+    /// The listener's part.
+    pub(crate) listener: Option<Box<Listener>>,
+    /// Options as set.
+    pub(crate) tuning: Tuning,
+    /// What connect has come to.
+    pub(crate) link: Link,
+    /// SHUT_RD, or the peer's FIN (sk_shutdown & RCV_SHUTDOWN).
+    pub(crate) shut_rd: bool,
+    /// SHUT_WR, or the connection's end (sk_shutdown & SEND_SHUTDOWN).
+    pub(crate) shut_wr: bool,
+    /// The peer's FIN was reached: reading ends with 0 whatever happens later (SOCK_DONE).
+    pub(crate) done: bool,
+    /// Closed by the program: it goes when TCP is through.
+    pub(crate) orphan: bool,
+    /// A closing call waits for the end: the handle stays until `release`.
+    pub(crate) lingering: bool,
+    /// It is in `TcpLayer::tx`.
+    pub(crate) queued: bool,
+    /// The deadline that is armed for it.
+    pub(crate) armed: Option<Instant>,
+}
+
+impl TcpSocket {
+    /// A fresh one.
+    pub(crate) fn new(_config: &Config) -> TcpSocket {
+        TcpSocket::default()
+    }
+
+    /// The RFC's state.
+    pub(crate) fn state(&self) -> State {
+        match (&self.listener, &self.tcb) {
+            (Some(_), _) => State::Listen,
+            (None, Some(tcb)) => tcb.state,
+            (None, None) => State::Closed,
+        }
+    }
+}
+
+impl std::fmt::Debug for TcpSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TcpSocket")
+            .field("state", &self.state())
+            .field("link", &self.link)
+            .finish_non_exhaustive()
+    }
+}

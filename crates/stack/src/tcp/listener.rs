@@ -1,0 +1,215 @@
+//! LISTEN: who listens where, the queue of connections to accept, the bound on half-open ones.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::emit;
+use super::half_open;
+use super::input::Segment;
+use super::layer::Flow;
+use super::tcb::Tcb;
+use super::tuple::Tuple;
+use super::{calls, connection};
+use crate::error::{Error, Result};
+use crate::ports::Shape;
+use crate::socket::{Domain, Kind, Ready, SocketId};
+use crate::stack::Stack;
+use crate::time::Instant;
+use crate::wire::tcp::Flags;
+
+/// listen(2) takes no more (net.core.somaxconn).
+const SOMAXCONN: usize = 4096;
+/// Half-open connections allowed beyond a small backlog.
+const HALF_OPEN_MIN: usize = 128;
+
+/// The listener's part of a socket.
+#[derive(Debug, Default)]
+pub(crate) struct Listener {
+    /// listen(2)'s backlog.
+    pub(crate) backlog: usize,
+    /// Connections to accept, oldest first.
+    pub(crate) queue: VecDeque<SocketId>,
+    /// Half-open connections that name this listener.
+    half_open: usize,
+}
+
+/// The keys under which a socket listens: a dual-stack wildcard also takes IPv4 (RFC 3493 3.7).
+fn keys(domain: Domain, v6only: bool, local: SocketAddr) -> ([(IpAddr, u16); 2], usize) {
+    let key = (local.ip(), local.port());
+    let v4 = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), local.port());
+    let dual = domain == Domain::V6 && !v6only && local.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    ([key, v4], if dual { 2 } else { 1 })
+}
+
+/// listen(2): a second call only changes the backlog. `backlog` is clipped to SOMAXCONN.
+pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<()> {
+    let backlog = backlog.min(SOMAXCONN);
+    let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let (domain, opts) = (socket.domain, socket.opts.clone());
+    let wildcard = socket.wildcard();
+    let local = socket.local;
+    let tcp = socket.tcp_mut().ok_or(Error::NotSupported)?;
+    if let Some(listener) = &mut tcp.listener {
+        listener.backlog = backlog;
+        return Ok(());
+    }
+    if tcp.link != super::layer::Link::Unconnected || tcp.state() != crate::socket::State::Closed {
+        return Err(Error::Invalid);
+    }
+    let local = match local {
+        Some(local) if stack.ports.holds(id) => local,
+        _ => {
+            let shape = Shape::new(wildcard, opts.v6only, opts.reuse_addr, opts.reuse_port);
+            let port = stack.ports.bind(Kind::Stream, id, shape, 0)?;
+            SocketAddr::new(wildcard, port)
+        }
+    };
+    stack.ports.set_listening(id, true)?;
+    let (keys, n) = keys(domain, opts.v6only, local);
+    for key in keys.iter().take(n) {
+        stack.tcp.listeners.entry(*key).or_default().push(id);
+    }
+    let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    socket.local = Some(local);
+    if let Some(tcp) = socket.tcp_mut() {
+        // A fresh life: what a former connection left is gone.
+        tcp.tcb = None;
+        tcp.shut_rd = false;
+        tcp.shut_wr = false;
+        tcp.done = false;
+        tcp.listener = Some(Box::new(Listener {
+            backlog,
+            ..Listener::default()
+        }));
+    }
+    Ok(())
+}
+
+/// Stops listening: queued connections are reset (Linux: inet_csk_listen_stop), half-open ones die with their next segment.
+pub(crate) fn stop(stack: &mut Stack, now: Instant, id: SocketId) {
+    let Some(socket) = stack.sockets.get_mut(id) else {
+        return;
+    };
+    let (domain, v6only, local) = (socket.domain, socket.opts.v6only, socket.local);
+    let Some(listener) = socket.tcp_mut().and_then(|tcp| tcp.listener.take()) else {
+        return;
+    };
+    if let Some(local) = local {
+        let (keys, n) = keys(domain, v6only, local);
+        for key in keys.iter().take(n) {
+            if let Some(ids) = stack.tcp.listeners.get_mut(key) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    stack.tcp.listeners.remove(key);
+                }
+            }
+        }
+    }
+    let _ = stack.ports.set_listening(id, false);
+    for child in listener.queue {
+        connection::abort(stack, now, child);
+        calls::discard(stack, now, child);
+    }
+}
+
+/// The listener for a SYN: the exact address first, then the wildcard of the family (which a dual-stack socket shares).
+pub(crate) fn find(stack: &Stack, tuple: &Tuple) -> Option<SocketId> {
+    let any = if tuple.is_v4() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    };
+    let ids = [tuple.local, any]
+        .iter()
+        .find_map(|addr| stack.tcp.listeners.get(&(*addr, tuple.local_port)))?;
+    match ids.len() {
+        0 => None,
+        1 => ids.first().copied(),
+        n => ids.get(stack.tcp.spread(tuple) % n).copied(),
+    }
+}
+
+fn get(stack: &Stack, id: SocketId) -> Option<&Listener> {
+    stack.sockets.get(id)?.tcp()?.listener.as_deref()
+}
+
+fn get_mut(stack: &mut Stack, id: SocketId) -> Option<&mut Listener> {
+    stack
+        .sockets
+        .get_mut(id)?
+        .tcp_mut()?
+        .listener
+        .as_deref_mut()
+}
+
+/// Whether it still listens.
+pub(crate) fn exists(stack: &Stack, id: SocketId) -> bool {
+    get(stack, id).is_some()
+}
+
+/// Whether one more connection may wait to be accepted: a backlog of n holds n + 1 (Linux: sk_acceptq_is_full).
+pub(crate) fn has_room(stack: &Stack, id: SocketId) -> bool {
+    get(stack, id).is_some_and(|l| l.queue.len() <= l.backlog)
+}
+
+/// A half-open connection has come or gone.
+pub(crate) fn count_half_open(stack: &mut Stack, id: SocketId, change: isize) {
+    if let Some(listener) = get_mut(stack, id) {
+        listener.half_open = listener.half_open.saturating_add_signed(change);
+    }
+}
+
+/// A segment for a port on which somebody listens (RFC 9293 3.10.7.2).
+pub(crate) fn input(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    tuple: Tuple,
+    seg: &Segment<'_>,
+) {
+    let h = seg.header;
+    if h.has(Flags::RST) {
+        return;
+    }
+    if h.has(Flags::ACK) {
+        emit::reset(stack, &tuple, h.ack, None);
+        return;
+    }
+    if !h.has(Flags::SYN) || h.has(Flags::FIN) {
+        return;
+    }
+    let full = get(stack, id)
+        .is_none_or(|l| l.queue.len() > l.backlog || l.half_open >= l.backlog.max(HALF_OPEN_MIN));
+    if full {
+        stack.stats.queue_full += 1;
+        return;
+    }
+    half_open::open(stack, now, id, tuple, seg);
+}
+
+/// Puts an established connection into the accept queue and wakes who waits; its handle, or `None` when the listener has gone.
+pub(crate) fn enqueue(stack: &mut Stack, id: SocketId, tcb: Tcb) -> Option<SocketId> {
+    let tuple = tcb.tuple;
+    let parent = stack.sockets.get(id)?;
+    parent.tcp()?.listener.as_ref()?;
+    let shape = Shape::new(
+        parent.local.map_or(tuple.local, |local| local.ip()),
+        parent.opts.v6only,
+        parent.opts.reuse_addr,
+        parent.opts.reuse_port,
+    );
+    let socket = half_open::clone_socket(parent, &stack.config, tcb);
+    let child = stack.sockets.insert(socket);
+    stack
+        .ports
+        .adopt(Kind::Stream, child, shape, tuple.local_port);
+    stack.tcp.flows.insert(tuple, Flow::Conn(child));
+    get_mut(stack, id)?.queue.push_back(child);
+    stack.notify(id, Ready::IN);
+    Some(child)
+}
+
+/// The oldest connection in the queue.
+pub(crate) fn dequeue(stack: &mut Stack, id: SocketId) -> Option<SocketId> {
+    get_mut(stack, id)?.queue.pop_front()
+}

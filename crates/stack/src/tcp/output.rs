@@ -1,0 +1,329 @@
+//! What to send next (RFC 9293 3.7.4, 3.8.6): a segment is decided here at the moment it goes, not before.
+
+use std::time::Duration;
+
+use super::seq::SeqNum;
+use super::tcb::{AckDue, Tcb};
+use crate::socket::State;
+use crate::time::Instant;
+use crate::wire::tcp::{Flags, Header, Options};
+
+/// MSG_MORE holds a partial segment back for at most this long (tcp(7), TCP_CORK).
+pub(crate) const HOLD: Duration = Duration::from_millis(200);
+
+/// A segment that is to go now.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// SEG.SEQ.
+    pub(crate) seq: SeqNum,
+    /// Text octets, from the send queue's `seq - base` on.
+    pub(crate) len: u32,
+    /// Control bits.
+    pub(crate) flags: Flags,
+}
+
+impl Plan {
+    fn bare(seq: SeqNum, flags: Flags) -> Plan {
+        Plan { seq, len: 0, flags }
+    }
+
+    /// Sequence number after the segment.
+    fn end(&self) -> SeqNum {
+        let control =
+            u32::from(self.flags.contains(Flags::SYN)) + u32::from(self.flags.contains(Flags::FIN));
+        self.seq + self.len + control
+    }
+}
+
+impl Tcb {
+    /// The next segment, or `None` when nothing is to be sent now. After sending it, call [`Tcb::sent`].
+    pub(crate) fn next_segment(&mut self, now: Instant) -> Option<Plan> {
+        match self.state {
+            State::Closed | State::Listen | State::TimeWait => None,
+            State::SynSent => {
+                (self.snd.nxt == self.snd.iss).then(|| Plan::bare(self.snd.iss, Flags::SYN))
+            }
+            State::SynReceived => self.next_in_syn_received(),
+            _ => self.next_synchronized(now),
+        }
+    }
+
+    fn next_in_syn_received(&mut self) -> Option<Plan> {
+        if self.snd.nxt == self.snd.iss {
+            return Some(Plan::bare(self.snd.iss, Flags::SYN | Flags::ACK));
+        }
+        self.bare_ack()
+    }
+
+    fn next_synchronized(&mut self, now: Instant) -> Option<Plan> {
+        self.restart_after_idle(now);
+        if self.recovery.resend_una {
+            self.recovery.resend_una = false;
+            if let Some(plan) = self.plan_resend() {
+                return Some(plan);
+            }
+        }
+        if let Some(plan) = self.plan_new(now) {
+            return Some(plan);
+        }
+        if std::mem::take(&mut self.timers.probe_now) {
+            // As Linux does: an octet that is acknowledged already makes the peer say where it stands, and how wide its window is.
+            return Some(Plan::bare(self.snd.una - 1, Flags::ACK));
+        }
+        self.bare_ack()
+    }
+
+    fn bare_ack(&self) -> Option<Plan> {
+        (self.rcv.ack == AckDue::Now).then(|| Plan::bare(self.snd.nxt, Flags::ACK))
+    }
+
+    /// RFC 5681 4.1.
+    fn restart_after_idle(&mut self, now: Instant) {
+        if self.snd.flight() == 0
+            && !self.snd.all_sent()
+            && now.since(self.snd.last_sent) > self.rtt.rto()
+            && self.recovery_open()
+        {
+            self.cc.on_idle_restart();
+        }
+    }
+
+    /// One segment from SND.UNA (fast retransmit, or the next hole).
+    fn plan_resend(&self) -> Option<Plan> {
+        let una = self.snd.una;
+        let sent = self.snd.max.since(una);
+        let text = self.snd.data_end().since(una).min(sent).min(self.eff_mss());
+        let mut flags = Flags::ACK;
+        if self.snd.fin && una + text == self.snd.data_end() && sent > text {
+            flags |= Flags::FIN;
+        }
+        (text > 0 || flags.contains(Flags::FIN)).then_some(Plan {
+            seq: una,
+            len: text,
+            flags,
+        })
+    }
+
+    /// New text (or, after a time-out, text from SND.NXT on again) as far as the windows allow.
+    fn plan_new(&mut self, now: Instant) -> Option<Plan> {
+        let snd = &self.snd;
+        let unsent = snd.data_end().since(snd.nxt);
+        let fin_due = snd.fin && snd.nxt.before_eq(snd.data_end());
+        if unsent == 0 && !fin_due {
+            return None;
+        }
+        let flight = snd.flight();
+        let allowed = self.flight_allowance();
+        let usable = snd.wnd.min(allowed).saturating_sub(flight);
+        let len = unsent.min(usable).min(self.segment_limit());
+        if len == 0 && unsent > 0 {
+            self.window_closed(now, flight);
+            return None;
+        }
+        let len = self.whole_segments(len, unsent, flight, allowed);
+        if len == 0 && unsent > 0 {
+            return None;
+        }
+        if len < unsent || !fin_due {
+            let small = len < self.eff_mss();
+            if small && !self.small_may_go(len, unsent, flight, now) {
+                return None;
+            }
+        }
+        let mut flags = Flags::ACK;
+        // MUST-60/61: PSH when the queue is emptied.
+        if len > 0 && len == unsent {
+            flags |= Flags::PSH;
+        }
+        if fin_due && len == unsent {
+            flags |= Flags::FIN;
+        }
+        if self.snd.up.is_some_and(|up| up.after(self.snd.nxt)) && len > 0 {
+            flags |= Flags::URG;
+        }
+        self.timers.override_sws = false;
+        Some(Plan {
+            seq: self.snd.nxt,
+            len,
+            flags,
+        })
+    }
+
+    /// Nothing fits: with nothing in flight only a probe will learn of a window again.
+    fn window_closed(&mut self, now: Instant, flight: u32) {
+        if flight == 0 && self.timers.persist.is_none() && self.timers.rto.is_none() {
+            self.timers.persist_backoff = 0;
+            self.arm_persist(now);
+        }
+    }
+
+    /// Cuts a piece that is not the queue's end down to whole segments, and waits for more window rather than send a small
+    /// super-segment while acknowledgements are on their way (Linux: tcp_tso_should_defer).
+    fn whole_segments(&self, len: u32, unsent: u32, flight: u32, allowed: u32) -> u32 {
+        if len == unsent {
+            return len;
+        }
+        let mss = self.eff_mss();
+        if len < mss {
+            return len;
+        }
+        let whole = len / mss * mss;
+        let worthwhile = self.segment_limit().min(self.snd.wnd.min(allowed) / 3);
+        if self.gso && flight > 0 && whole < worthwhile && self.recovery_open() {
+            0
+        } else {
+            whole
+        }
+    }
+
+    /// RFC 9293 3.7.4 (Nagle, in Minshall's form) and 3.8.6.2.1 (SWS avoidance) for a piece below one segment.
+    fn small_may_go(&mut self, len: u32, unsent: u32, flight: u32, now: Instant) -> bool {
+        if self.snd.nxt.before(self.snd.max) || self.timers.override_sws {
+            return true;
+        }
+        if len < unsent {
+            // The window cuts it: (3) half the largest window, (4) or the override time.
+            if len >= self.snd.max_wnd.div_ceil(2) {
+                return true;
+            }
+            self.window_closed(now, flight);
+            return false;
+        }
+        if self.snd.hold_until.is_some() {
+            return false;
+        }
+        let urgent = self.snd.up.is_some_and(|up| up.after(self.snd.nxt));
+        let small_in_flight = self.snd.small_end.after(self.snd.una);
+        self.tuning.nodelay || urgent || flight == 0 || !small_in_flight
+    }
+
+    /// The header for `plan`.
+    pub(crate) fn header_for(&mut self, plan: &Plan, now: Instant) -> Header {
+        let syn = plan.flags.contains(Flags::SYN);
+        let window = if syn {
+            self.rcv.capacity.min(65_535) as u16
+        } else {
+            self.window_field()
+        };
+        let with_ack = plan.flags.contains(Flags::ACK);
+        let urgent = match self.snd.up {
+            Some(up) if plan.flags.contains(Flags::URG) => up.since(plan.seq).min(65_535) as u16,
+            _ => 0,
+        };
+        Header {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: plan.seq,
+            ack: if with_ack {
+                self.rcv.nxt
+            } else {
+                SeqNum::default()
+            },
+            flags: plan.flags,
+            window,
+            urgent,
+            options: if syn {
+                self.syn_options(now, with_ack)
+            } else {
+                self.options(now)
+            },
+        }
+    }
+
+    /// SYN: everything we can. SYN-ACK of a simultaneous open: what the peer's SYN had (RFC 7323 2.2, 3.2).
+    fn syn_options(&self, now: Instant, answer: bool) -> Options {
+        Options {
+            mss: Some(self.syn.mss),
+            wscale: (!answer || self.rcv.wscale > 0).then_some(self.syn.wscale),
+            ts: (!answer || self.ts.ok)
+                .then(|| (self.ts.val(now), if answer { self.ts.recent } else { 0 })),
+            sack_permitted: !answer || self.sack_ok,
+            ..Options::default()
+        }
+    }
+
+    fn options(&self, now: Instant) -> Options {
+        let mut options = Options {
+            ts: self.ts.ok.then(|| (self.ts.val(now), self.ts.recent)),
+            ..Options::default()
+        };
+        if self.sack_ok && !self.rcv.assembler.is_empty() {
+            for (slot, block) in options
+                .sack
+                .iter_mut()
+                .zip(self.rcv.assembler.sack_blocks(self.max_sack()))
+            {
+                *slot = block;
+                options.sack_len += 1;
+            }
+        }
+        options
+    }
+
+    /// SEG.WND, and with it RCV.WND: the right edge never moves left (MUST-34) and moves right only by steps that are worth it
+    /// (RFC 9293 3.8.6.2.2).
+    fn window_field(&mut self) -> u16 {
+        let rcv = &mut self.rcv;
+        let space = rcv.capacity.saturating_sub(rcv.queue.len()) as u32;
+        let current = rcv.adv.since(rcv.nxt);
+        let step = (rcv.capacity as u32 / 2).min(self.snd.mss);
+        let window = if space >= current.saturating_add(step) {
+            space
+        } else {
+            current
+        };
+        // Rounded up to what the scaled field can say, so that the edge does not move left by rounding.
+        let shift = rcv.wscale;
+        let field = window.saturating_add((1u32 << shift) - 1) >> shift;
+        let field = field.min(65_535);
+        rcv.adv = rcv.adv.later(rcv.nxt + (field << shift));
+        field as u16
+    }
+
+    /// The program has read: whether the peer should hear of the room (RFC 9293 3.8.6.2.2; a quarter of the buffer saves ACKs).
+    pub(crate) fn window_update_due(&self) -> bool {
+        if matches!(self.state, State::SynSent | State::SynReceived) || self.rcv.fin.is_some() {
+            return false;
+        }
+        let space = self.rcv.capacity.saturating_sub(self.rcv.queue.len()) as u32;
+        let gain = space.saturating_sub(self.rcv.wnd());
+        let capacity = self.rcv.capacity as u32;
+        gain > 0 && gain >= (capacity / 4).max(2 * self.snd.mss).min(capacity / 2)
+    }
+
+    /// `plan` has gone out.
+    pub(crate) fn sent(&mut self, plan: &Plan, now: Instant) {
+        let end = plan.end();
+        let fresh = end.after(self.snd.max);
+        if plan.flags.contains(Flags::ACK) {
+            self.rcv.ack = AckDue::No;
+            self.rcv.unacked = 0;
+            self.rcv.last_ack_sent = self.rcv.nxt;
+            self.timers.delayed_ack = None;
+        }
+        if end == plan.seq {
+            return;
+        }
+        if fresh && self.snd.timed.is_none() && plan.seq == self.snd.max {
+            self.snd.timed = Some((end, now));
+        }
+        if plan.len > 0 && plan.len < self.eff_mss() {
+            self.snd.small_end = end;
+        }
+        if plan.seq == self.snd.nxt {
+            self.snd.nxt = end;
+        }
+        self.snd.max = self.snd.max.later(end);
+        self.snd.last_sent = now;
+        let full = self
+            .snd
+            .flight()
+            .saturating_add(self.segment_limit().min(self.cc.cwnd() / 2));
+        self.snd.cwnd_limited = full >= self.cc.cwnd() || !self.snd.all_sent();
+        // RFC 6298 5.1.
+        if self.timers.rto.is_none() {
+            self.timers.rto = Some(now + self.rtt.rto());
+        }
+        self.timers.persist = None;
+    }
+}

@@ -1,0 +1,542 @@
+//! The transmission control block: the variables of RFC 9293 3.3.1, kept per connection.
+
+use std::time::Duration;
+
+use super::assembler::Assembler;
+use super::bytes::{ByteQueue, Pool};
+use super::congestion::{Congestion, NewReno};
+use super::recovery::Recovery;
+use super::rtt::RttEstimator;
+use super::seq::SeqNum;
+use super::timers::Timers;
+use super::tuple::Tuple;
+use crate::error::Error;
+use crate::ip::Path;
+use crate::socket::{Ready, State};
+use crate::time::Instant;
+use crate::wire::tcp::{HEADER_LEN, Header, Options};
+
+/// Send MSS when the peer names none (RFC 9293 MUST-15), IPv4 and IPv6.
+const DEFAULT_MSS: [u32; 2] = [536, 1220];
+/// No segment smaller than this is formed however small the peer's MSS (Linux: tcp_min_snd_mss).
+const MIN_MSS: u32 = 48;
+/// Largest payload of one super-segment: an IP packet has at most 65535 octets, with headers and options in it.
+const GSO_MAX: u32 = 65_535 - 60 - 60;
+
+/// What handling a segment, a timer or a call needs besides the connection itself.
+pub(crate) struct Cx<'a> {
+    /// The time of arrival, or of the call.
+    pub(crate) now: Instant,
+    /// Where buffers get their memory.
+    pub(crate) pool: &'a mut Pool,
+}
+
+/// What becomes of the connection.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Fate {
+    /// It goes on.
+    #[default]
+    Keep,
+    /// It ended without error (LAST-ACK acknowledged, or an orphan that is through).
+    Closed,
+    /// It ended with this error; nothing is said to the peer.
+    Failed(Error),
+    /// It ends, and the peer is sent a reset.
+    Abort(Option<Error>),
+    /// Both FINs are acknowledged and ours was first (RFC 9293 3.6).
+    TimeWait,
+}
+
+/// What follows from an event, for the connection's owner to carry out.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Verdict {
+    /// Whom to wake.
+    pub(crate) wake: Ready,
+    /// What becomes of the connection.
+    pub(crate) fate: Fate,
+    /// Send `<SEQ=this><CTL=RST>` (RFC 9293 3.10.7.3 and 3.10.7.4, unacceptable ACK).
+    pub(crate) reset_reply: Option<SeqNum>,
+}
+
+impl Verdict {
+    /// Nothing but the end `fate`.
+    pub(crate) fn end(fate: Fate) -> Verdict {
+        Verdict {
+            fate,
+            ..Verdict::default()
+        }
+    }
+}
+
+/// Whether an acknowledgement is owed.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) enum AckDue {
+    /// None.
+    #[default]
+    No,
+    /// One may wait for company until the delayed-ACK timer runs out.
+    Delayed,
+    /// One goes out with the next transmission.
+    Now,
+}
+
+/// Send sequence variables.
+pub(crate) struct Send {
+    /// SND.ISS.
+    pub(crate) iss: SeqNum,
+    /// SND.UNA.
+    pub(crate) una: SeqNum,
+    /// SND.NXT: falls back to SND.UNA after a time-out.
+    pub(crate) nxt: SeqNum,
+    /// Highest SND.NXT ever: what an acceptable ACK may reach.
+    pub(crate) max: SeqNum,
+    /// SND.WND, octets (scaled).
+    pub(crate) wnd: u32,
+    /// SND.WL1.
+    pub(crate) wl1: SeqNum,
+    /// SND.WL2.
+    pub(crate) wl2: SeqNum,
+    /// Largest SND.WND seen (RFC 9293 3.8.6.2.1).
+    pub(crate) max_wnd: u32,
+    /// Shift of the peer's window field.
+    pub(crate) wscale: u8,
+    /// Segment size without options: the smaller of the peer's MSS and what the path carries.
+    pub(crate) mss: u32,
+    /// SND.UP: the octet after the last urgent one, while it is not acknowledged.
+    pub(crate) up: Option<SeqNum>,
+    /// Octets from `base` on that are not acknowledged or not sent.
+    pub(crate) queue: ByteQueue,
+    /// Sequence number of the queue's front.
+    pub(crate) base: SeqNum,
+    /// A FIN follows the queue.
+    pub(crate) fin: bool,
+    /// End of the last small segment sent (Minshall's form of Nagle's rule).
+    pub(crate) small_end: SeqNum,
+    /// MSG_MORE: a partial segment waits until then.
+    pub(crate) hold_until: Option<Instant>,
+    /// A timed segment's end and when it was sent (RFC 6298 3, Karn's rule).
+    pub(crate) timed: Option<(SeqNum, Instant)>,
+    /// Octets that `queue` may hold.
+    pub(crate) capacity: usize,
+    /// The queue was full at the last look: a wake-up is owed when there is room.
+    pub(crate) full: bool,
+    /// When something was last sent.
+    pub(crate) last_sent: Instant,
+    /// What was in flight when it was last sent reached the congestion window.
+    pub(crate) cwnd_limited: bool,
+}
+
+impl Send {
+    /// Sequence number after the queued octets: the FIN's when there is one.
+    pub(crate) fn data_end(&self) -> SeqNum {
+        self.base + self.queue.len() as u32
+    }
+
+    /// Octets in flight, SYN and FIN included.
+    pub(crate) fn flight(&self) -> u32 {
+        self.nxt.since(self.una)
+    }
+
+    /// Everything queued, FIN included, was sent once.
+    pub(crate) fn all_sent(&self) -> bool {
+        self.nxt == self.data_end() + u32::from(self.fin)
+    }
+
+    /// The FIN was sent and acknowledged.
+    pub(crate) fn fin_acked(&self) -> bool {
+        self.fin && self.queue.is_empty() && self.una == self.base + 1
+    }
+
+    /// Octets that may be queued now.
+    pub(crate) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.queue.len())
+    }
+
+    /// Linux's sk_stream_is_writeable: a third of the buffer is free.
+    pub(crate) fn writable(&self) -> bool {
+        self.room() >= (self.queue.len() / 2).max(1)
+    }
+}
+
+/// The urgent octet on its way to the program, as Linux keeps it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Urgent {
+    /// Its sequence number.
+    pub(crate) seq: SeqNum,
+    /// The octet, once it has arrived.
+    pub(crate) octet: Option<u8>,
+    /// It was read with MSG_OOB.
+    pub(crate) taken: bool,
+}
+
+/// Receive sequence variables.
+pub(crate) struct Recv {
+    /// RCV.IRS.
+    pub(crate) irs: SeqNum,
+    /// RCV.NXT.
+    pub(crate) nxt: SeqNum,
+    /// RCV.NXT + RCV.WND as last advertised; never moves left (MUST-34).
+    pub(crate) adv: SeqNum,
+    /// Shift of our window field.
+    pub(crate) wscale: u8,
+    /// Octets from `base` on; those before RCV.NXT are readable, those after lie as the assembler says.
+    pub(crate) queue: ByteQueue,
+    /// Sequence number of the next octet that the program reads.
+    pub(crate) base: SeqNum,
+    /// What lies out of order.
+    pub(crate) assembler: Assembler,
+    /// The FIN's sequence number, once seen.
+    pub(crate) fin: Option<SeqNum>,
+    /// Octets the program may leave unread.
+    pub(crate) capacity: usize,
+    /// Urgent data.
+    pub(crate) urgent: Option<Urgent>,
+    /// Octets received since the last ACK sent.
+    pub(crate) unacked: u32,
+    /// Largest segment seen: what counts as full-sized for delayed ACKs.
+    pub(crate) seen_mss: u32,
+    /// Acknowledgement owed.
+    pub(crate) ack: AckDue,
+    /// Last.ACK.sent (RFC 7323 4.3).
+    pub(crate) last_ack_sent: SeqNum,
+    /// When something last arrived.
+    pub(crate) last_rx: Instant,
+}
+
+impl Recv {
+    /// RCV.WND as advertised.
+    pub(crate) fn wnd(&self) -> u32 {
+        self.adv.since(self.nxt)
+    }
+
+    /// The FIN has been reached: nothing more will come.
+    pub(crate) fn fin_reached(&self) -> bool {
+        self.fin.is_some_and(|fin| self.nxt.after(fin))
+    }
+}
+
+/// Timestamps option state (RFC 7323).
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Timestamps {
+    /// Both sides sent the option.
+    pub(crate) ok: bool,
+    /// TS.Recent.
+    pub(crate) recent: u32,
+    /// When TS.Recent was taken.
+    pub(crate) recent_at: Instant,
+    /// Added to the clock, keyed per connection (RFC 7323 5.4).
+    pub(crate) offset: u32,
+}
+
+impl Timestamps {
+    /// TSval for now: milliseconds plus the offset.
+    pub(crate) fn val(&self, now: Instant) -> u32 {
+        (now.as_millis() as u32).wrapping_add(self.offset)
+    }
+}
+
+/// Numbers that bound how long we try, from the socket's options.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tuning {
+    /// TCP_NODELAY.
+    pub(crate) nodelay: bool,
+    /// SO_KEEPALIVE.
+    pub(crate) keepalive: bool,
+    /// TCP_KEEPIDLE.
+    pub(crate) keep_idle: Duration,
+    /// TCP_KEEPINTVL.
+    pub(crate) keep_intvl: Duration,
+    /// TCP_KEEPCNT.
+    pub(crate) keep_cnt: u32,
+    /// SO_OOBINLINE.
+    pub(crate) oob_inline: bool,
+    /// TCP_MAXSEG, 0 when unset.
+    pub(crate) max_seg: u32,
+}
+
+impl Default for Tuning {
+    /// Linux's defaults (tcp(7)).
+    fn default() -> Tuning {
+        Tuning {
+            nodelay: false,
+            keepalive: false,
+            keep_idle: Duration::from_secs(7200),
+            keep_intvl: Duration::from_secs(75),
+            keep_cnt: 9,
+            oob_inline: false,
+            max_seg: 0,
+        }
+    }
+}
+
+/// A connection from SYN-SENT or SYN-RECEIVED to its end; TIME-WAIT has a smaller form.
+pub(crate) struct Tcb {
+    /// The state; never LISTEN or TIME-WAIT.
+    pub(crate) state: State,
+    /// The 4-tuple.
+    pub(crate) tuple: Tuple,
+    /// The way to the peer.
+    pub(crate) path: Path,
+    /// Sending side.
+    pub(crate) snd: Send,
+    /// Receiving side.
+    pub(crate) rcv: Recv,
+    /// Timestamps.
+    pub(crate) ts: Timestamps,
+    /// Both sides said SACK-permitted.
+    pub(crate) sack_ok: bool,
+    /// How much may be in flight.
+    pub(crate) cc: Box<dyn Congestion>,
+    /// What was lost.
+    pub(crate) recovery: Recovery,
+    /// Round-trip time and RTO.
+    pub(crate) rtt: RttEstimator,
+    /// Deadlines and their counts.
+    pub(crate) timers: Timers,
+    /// Options that matter here.
+    pub(crate) tuning: Tuning,
+    /// What ICMP said and what is reported if the connection fails (MUST-56: it does not abort).
+    pub(crate) soft_error: Option<Error>,
+    /// The program has closed the socket: nobody will read.
+    pub(crate) orphan: bool,
+    /// The device cuts super-segments for this connection.
+    pub(crate) gso: bool,
+    /// Next challenge ACK not before (RFC 5961 7, kept per connection so that nothing is learnt from another's).
+    pub(crate) challenge_after: Instant,
+    /// SYN options of ours.
+    pub(crate) syn: SynOptions,
+}
+
+/// What we put into our SYN.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct SynOptions {
+    /// MSS option.
+    pub(crate) mss: u16,
+    /// Window scale.
+    pub(crate) wscale: u8,
+}
+
+/// What a new connection is made from.
+pub(crate) struct Birth {
+    /// The 4-tuple.
+    pub(crate) tuple: Tuple,
+    /// The way to the peer.
+    pub(crate) path: Path,
+    /// SND.ISS.
+    pub(crate) iss: SeqNum,
+    /// Timestamp offset.
+    pub(crate) ts_offset: u32,
+    /// Send buffer, octets.
+    pub(crate) sndbuf: usize,
+    /// Receive buffer, octets.
+    pub(crate) rcvbuf: usize,
+    /// Window shift we offer.
+    pub(crate) wscale: u8,
+    /// Options.
+    pub(crate) tuning: Tuning,
+    /// The device cuts super-segments of this family, or the path is inside.
+    pub(crate) gso: bool,
+}
+
+impl Birth {
+    /// MSS option for our SYN: what the path carries in one packet (RFC 9293 MUST-67), TCP_MAXSEG at most.
+    pub(crate) fn mss_option(&self) -> u16 {
+        let by_path = path_mss(&self.tuple, &self.path);
+        let asked = if self.tuning.max_seg == 0 {
+            by_path
+        } else {
+            by_path.min(self.tuning.max_seg)
+        };
+        asked.min(65_495) as u16
+    }
+}
+
+/// Payload of one packet without TCP options.
+fn path_mss(tuple: &Tuple, path: &Path) -> u32 {
+    let ip = if tuple.is_v4() { 20 } else { 40 };
+    path.mtu
+        .min(65_535)
+        .saturating_sub(ip + HEADER_LEN as u32)
+        .max(MIN_MSS)
+}
+
+impl Tcb {
+    /// A connection that is about to send its SYN (SYN-SENT).
+    pub(crate) fn new(birth: Birth, now: Instant) -> Tcb {
+        let mss_option = birth.mss_option();
+        let mss = path_mss(&birth.tuple, &birth.path);
+        let iss = birth.iss;
+        Tcb {
+            state: State::SynSent,
+            tuple: birth.tuple,
+            path: birth.path,
+            snd: Send {
+                iss,
+                una: iss,
+                nxt: iss,
+                max: iss,
+                wnd: 0,
+                wl1: SeqNum::default(),
+                wl2: SeqNum::default(),
+                max_wnd: 0,
+                wscale: 0,
+                mss,
+                up: None,
+                queue: ByteQueue::default(),
+                base: iss + 1,
+                fin: false,
+                small_end: iss,
+                hold_until: None,
+                timed: None,
+                capacity: birth.sndbuf,
+                full: false,
+                last_sent: now,
+                cwnd_limited: false,
+            },
+            rcv: Recv {
+                irs: SeqNum::default(),
+                nxt: SeqNum::default(),
+                adv: SeqNum::default(),
+                wscale: birth.wscale,
+                queue: ByteQueue::default(),
+                base: SeqNum::default(),
+                assembler: Assembler::default(),
+                fin: None,
+                capacity: birth.rcvbuf,
+                urgent: None,
+                unacked: 0,
+                seen_mss: 0,
+                ack: AckDue::No,
+                last_ack_sent: SeqNum::default(),
+                last_rx: now,
+            },
+            ts: Timestamps {
+                offset: birth.ts_offset,
+                ..Timestamps::default()
+            },
+            sack_ok: false,
+            cc: Box::new(NewReno::new(mss)),
+            recovery: Recovery::default(),
+            rtt: RttEstimator::default(),
+            timers: Timers::default(),
+            tuning: birth.tuning,
+            soft_error: None,
+            orphan: false,
+            gso: birth.gso,
+            challenge_after: Instant::ZERO,
+            syn: SynOptions {
+                mss: mss_option,
+                wscale: birth.wscale,
+            },
+        }
+    }
+
+    /// Takes over what the peer's SYN says (RFC 9293 3.10.7.3, RFC 7323 2.2 and 3.2, RFC 2018 2).
+    pub(crate) fn take_syn(&mut self, now: Instant, seq: SeqNum, window: u16, options: &Options) {
+        self.rcv.irs = seq;
+        self.rcv.nxt = seq + 1;
+        self.rcv.base = seq + 1;
+        self.rcv.last_ack_sent = seq + 1;
+        // Our SYN said this much, unscaled.
+        self.rcv.adv = self.rcv.nxt + self.rcv.capacity.min(65_535) as u32;
+        match options.wscale {
+            Some(shift) => self.snd.wscale = shift,
+            None => (self.snd.wscale, self.rcv.wscale) = (0, 0),
+        }
+        if let Some((val, _)) = options.ts {
+            self.ts = Timestamps {
+                ok: true,
+                recent: val,
+                recent_at: now,
+                ..self.ts
+            };
+        }
+        self.sack_ok = options.sack_permitted;
+        self.set_peer_mss(options.mss);
+        // The window in a SYN is never scaled (RFC 7323 2.2).
+        self.snd.wnd = u32::from(window);
+        self.snd.max_wnd = self.snd.wnd;
+        self.snd.wl1 = seq;
+    }
+
+    /// RFC 9293 MUST-14 to MUST-16: the peer's MSS, or the default, never above what the path carries.
+    fn set_peer_mss(&mut self, mss: Option<u16>) {
+        let default = DEFAULT_MSS[usize::from(!self.tuple.is_v4())];
+        let mut mss = mss.map_or(default, u32::from).max(MIN_MSS);
+        if self.tuning.max_seg != 0 {
+            mss = mss.min(self.tuning.max_seg);
+        }
+        self.snd.mss = mss.min(path_mss(&self.tuple, &self.path));
+        self.cc.set_mss(self.snd.mss);
+    }
+
+    /// The path's MTU has become known to be smaller (RFC 1191, RFC 8201).
+    pub(crate) fn path_changed(&mut self, path: Path) {
+        self.path = path;
+        let limit = path_mss(&self.tuple, &self.path);
+        if limit < self.snd.mss {
+            self.snd.mss = limit;
+            self.cc.set_mss(limit);
+        }
+    }
+
+    /// Payload of one full-sized segment with the options that it carries now.
+    pub(crate) fn eff_mss(&self) -> u32 {
+        let options = self.data_options_len();
+        self.snd.mss.saturating_sub(options).max(1)
+    }
+
+    /// Largest payload handed down in one frame.
+    pub(crate) fn segment_limit(&self) -> u32 {
+        let mss = self.eff_mss();
+        if self.gso && mss < GSO_MAX {
+            GSO_MAX / mss * mss
+        } else {
+            mss
+        }
+    }
+
+    fn data_options_len(&self) -> u32 {
+        let ts = if self.ts.ok { 12 } else { 0 };
+        let blocks = if self.rcv.assembler.is_empty() {
+            0
+        } else {
+            self.rcv_sack_len()
+        };
+        ts + if blocks == 0 { 0 } else { 4 + 8 * blocks }
+    }
+
+    fn rcv_sack_len(&self) -> u32 {
+        if self.sack_ok {
+            self.rcv.assembler.sack_blocks(self.max_sack()).len() as u32
+        } else {
+            0
+        }
+    }
+
+    /// SACK blocks that fit beside the timestamp (RFC 2018 3).
+    pub(crate) fn max_sack(&self) -> usize {
+        if self.ts.ok { 3 } else { 4 }
+    }
+
+    /// Drops all buffered data.
+    pub(crate) fn release(&mut self, pool: &mut Pool) {
+        self.snd.queue.clear(pool);
+        self.rcv.queue.clear(pool);
+        self.rcv.assembler.clear();
+    }
+
+    /// Octets the program can read now; the urgent octet counts when it is part of the stream.
+    pub(crate) fn readable(&self) -> usize {
+        self.rcv.queue.len()
+    }
+
+    /// Whether a segment's header is one that RFC 793's dup-ACK definition allows: nothing in it but the ACK.
+    pub(crate) fn is_pure_ack(header: &Header, payload: &[u8]) -> bool {
+        use crate::wire::tcp::Flags;
+        payload.is_empty()
+            && !header
+                .flags
+                .intersects(Flags::SYN | Flags::FIN | Flags::RST)
+    }
+}

@@ -1,0 +1,222 @@
+//! A connection's deadlines, and what happens when one has come (RFC 9293 3.8.1 to 3.8.6, RFC 6298 5, RFC 1122 4.2.3.6).
+
+use std::time::Duration;
+
+use super::tcb::{AckDue, Cx, Fate, Tcb, Verdict};
+use crate::error::Error;
+use crate::socket::State;
+use crate::time::Instant;
+
+/// SYN retransmissions before giving up, as Linux (tcp_syn_retries: 127 s); RFC 9293 MUST-23 asks for 3 minutes.
+const SYN_RETRIES: u32 = 6;
+/// SYN-ACK retransmissions (tcp_synack_retries).
+pub(crate) const SYN_ACK_RETRIES: u32 = 5;
+/// Retransmissions of data (tcp_retries2: about 15 minutes; R2 of RFC 9293 3.8.3).
+const RETRIES: u32 = 15;
+/// The same when the program has closed the socket (tcp_orphan_retries).
+const ORPHAN_RETRIES: u32 = 8;
+/// Delayed acknowledgement (RFC 9293 MUST-40: below 0.5 s; Linux: 40 ms).
+pub(crate) const DELAYED_ACK: Duration = Duration::from_millis(40);
+/// How long an orphan stays in FIN-WAIT-2 (tcp_fin_timeout).
+const FIN_WAIT_2: Duration = Duration::from_secs(60);
+/// Longest pause between zero-window probes.
+const PROBE_MAX: Duration = Duration::from_secs(120);
+
+/// Deadlines and counts. Only the earliest is armed with the stack.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Timers {
+    /// Retransmission.
+    pub(crate) rto: Option<Instant>,
+    /// Retransmissions of the same octets so far.
+    pub(crate) retries: u32,
+    /// Zero-window probe, or the override of sender-side SWS avoidance.
+    pub(crate) persist: Option<Instant>,
+    /// Probes sent without any answer.
+    pub(crate) probes_out: u32,
+    /// Doublings of the probe interval.
+    pub(crate) persist_backoff: u32,
+    /// A probe is to go out with the next transmission.
+    pub(crate) probe_now: bool,
+    /// What the window allows is to be sent however small (RFC 9293 3.8.6.2.1 (4)).
+    pub(crate) override_sws: bool,
+    /// Delayed acknowledgement.
+    pub(crate) delayed_ack: Option<Instant>,
+    /// Keepalive.
+    pub(crate) keepalive: Option<Instant>,
+    /// Keepalive probes without answer.
+    pub(crate) keepalive_out: u32,
+    /// FIN-WAIT-2 of an orphan.
+    pub(crate) fin_wait_2: Option<Instant>,
+}
+
+fn due(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| at <= now)
+}
+
+impl Tcb {
+    /// The earliest deadline.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let t = &self.timers;
+        [
+            t.rto,
+            t.persist,
+            t.delayed_ack,
+            t.keepalive,
+            t.fin_wait_2,
+            self.snd.hold_until,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due at `cx.now`. Segments come out of the next transmission.
+    pub(crate) fn on_timer(&mut self, cx: &mut Cx<'_>) -> Verdict {
+        let now = cx.now;
+        if due(self.timers.delayed_ack, now) {
+            self.timers.delayed_ack = None;
+            if self.rcv.ack == AckDue::Delayed {
+                self.rcv.ack = AckDue::Now;
+            }
+        }
+        if due(self.snd.hold_until, now) {
+            self.snd.hold_until = None;
+        }
+        if due(self.timers.fin_wait_2, now) {
+            return Verdict::end(Fate::Closed);
+        }
+        for (is_due, handler) in [
+            (
+                due(self.timers.rto, now),
+                Self::on_rto as fn(&mut Tcb, Instant) -> Fate,
+            ),
+            (due(self.timers.persist, now), Self::on_persist),
+            (due(self.timers.keepalive, now), Self::on_keepalive),
+        ] {
+            if is_due {
+                let fate = handler(self, now);
+                if fate != Fate::Keep {
+                    return Verdict::end(fate);
+                }
+            }
+        }
+        Verdict::default()
+    }
+
+    /// RFC 6298 5.4 to 5.7 and RFC 9293 3.8.3.
+    fn on_rto(&mut self, now: Instant) -> Fate {
+        self.timers.rto = None;
+        if self.snd.una == self.snd.max {
+            return Fate::Keep;
+        }
+        let limit = match self.state {
+            State::SynSent => SYN_RETRIES,
+            State::SynReceived => SYN_ACK_RETRIES,
+            _ if self.orphan => ORPHAN_RETRIES,
+            _ => RETRIES,
+        };
+        if self.timers.retries >= limit {
+            return Fate::Failed(self.soft_error.unwrap_or(Error::TimedOut));
+        }
+        if matches!(self.state, State::SynSent | State::SynReceived) {
+            self.snd.nxt = self.snd.iss;
+            self.snd.timed = None;
+        } else {
+            self.on_retransmission_timeout();
+            if self.snd.wnd == 0 {
+                // The peer took its window back: that is no loss, it is probed without end (RFC 9293 3.8.6.1).
+                self.timers.probe_now = true;
+                self.timers.probes_out += 1;
+                self.timers.persist_backoff = 0;
+                self.arm_persist(now);
+                return Fate::Keep;
+            }
+        }
+        self.timers.retries += 1;
+        self.rtt.back_off();
+        self.timers.rto = Some(now + self.rtt.rto());
+        Fate::Keep
+    }
+
+    /// The peer's window keeps us from sending: probe it, for as long as it answers (RFC 9293 3.8.6.1, MUST-36, MUST-37).
+    fn on_persist(&mut self, now: Instant) -> Fate {
+        self.timers.persist = None;
+        if self.snd.all_sent() || self.snd.flight() > 0 {
+            return Fate::Keep;
+        }
+        let limit = if self.orphan { ORPHAN_RETRIES } else { RETRIES };
+        if self.timers.probes_out >= limit {
+            return Fate::Failed(self.soft_error.unwrap_or(Error::TimedOut));
+        }
+        if self.snd.wnd > 0 {
+            self.timers.override_sws = true;
+        } else {
+            self.timers.probe_now = true;
+            self.timers.probes_out += 1;
+        }
+        self.timers.persist_backoff = (self.timers.persist_backoff + 1).min(16);
+        self.arm_persist(now);
+        Fate::Keep
+    }
+
+    /// Arms the probe timer with exponential back-off (SHLD-30).
+    pub(crate) fn arm_persist(&mut self, now: Instant) {
+        let wait = self
+            .rtt
+            .rto()
+            .saturating_mul(1 << self.timers.persist_backoff.min(16))
+            .min(PROBE_MAX);
+        self.timers.persist = Some(now + wait);
+    }
+
+    /// RFC 9293 3.8.4 (MUST-24 to MUST-29): only when asked for, only when idle, never on one lost probe.
+    fn on_keepalive(&mut self, now: Instant) -> Fate {
+        self.timers.keepalive = None;
+        if !self.tuning.keepalive || !self.keepalive_applies() {
+            return Fate::Keep;
+        }
+        let idle_until = self.rcv.last_rx.max(self.snd.last_sent) + self.tuning.keep_idle;
+        if self.timers.keepalive_out == 0 && (now < idle_until || self.snd.flight() > 0) {
+            self.timers.keepalive = Some(idle_until.max(now + Duration::from_millis(1)));
+            if self.snd.flight() > 0 {
+                self.timers.keepalive = Some(now + self.tuning.keep_idle);
+            }
+            return Fate::Keep;
+        }
+        if self.timers.keepalive_out >= self.tuning.keep_cnt {
+            return Fate::Abort(Some(self.soft_error.unwrap_or(Error::TimedOut)));
+        }
+        self.timers.keepalive_out += 1;
+        self.timers.probe_now = true;
+        self.timers.keepalive = Some(now + self.tuning.keep_intvl);
+        Fate::Keep
+    }
+
+    fn keepalive_applies(&self) -> bool {
+        !matches!(
+            self.state,
+            State::SynSent | State::SynReceived | State::Closed
+        )
+    }
+
+    /// Starts or stops the keepalive timer after SO_KEEPALIVE or its times changed, or the connection was made.
+    pub(crate) fn arm_keepalive(&mut self, now: Instant) {
+        self.timers.keepalive_out = 0;
+        self.timers.keepalive = (self.tuning.keepalive && self.keepalive_applies())
+            .then(|| (self.rcv.last_rx.max(self.snd.last_sent) + self.tuning.keep_idle).max(now));
+    }
+
+    /// Starts an orphan's FIN-WAIT-2 limit.
+    pub(crate) fn arm_fin_wait_2(&mut self, now: Instant) {
+        if self.orphan && self.state == State::FinWait2 {
+            self.timers.fin_wait_2 = Some(now + FIN_WAIT_2);
+        }
+    }
+
+    /// Something arrived from the peer: it lives.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.rcv.last_rx = now;
+        self.timers.probes_out = 0;
+        self.timers.keepalive_out = 0;
+    }
+}
