@@ -14,6 +14,7 @@ mod faults;
 mod memory;
 mod netlink;
 mod sys;
+mod sysctl;
 mod tun;
 
 pub use capture::{Capture, CaptureConfig};
@@ -24,4 +25,5 @@ pub use device::{
 pub use faults::{FaultConfig, FaultStats, Faults};
 pub use memory::{MemoryConfig, MemoryDevice};
 pub use netlink::{AddressEntry, HostSide, LinkEntry, Netlink, NetlinkError, Slot, configure};
+pub use sysctl::ipv6_available;
 pub use tun::{OpenError, Tun, TunConfig, create_persistent, delete_persistent};

@@ -26,6 +26,7 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use crate::sys::Descriptor;
+use crate::sysctl;
 
 /// What the kernel's end of a device shall look like.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,8 @@ pub struct HostSide<'a> {
 ///
 /// # Errors
 /// The first step that failed; those before it stay done. EPERM without CAP_NET_ADMIN, ENODEV when
-/// there is no such device.
+/// there is no such device, EACCES or EOPNOTSUPP when an IPv6 address is asked for and IPv6 is off
+/// ([`ipv6_available`](crate::ipv6_available)), EINVAL when it is asked for at an MTU under 1280 (RFC 8200 5).
 pub fn configure(host: &HostSide<'_>) -> Result<(), NetlinkError> {
     let mut netlink = Netlink::open()?;
     let Some(link) = netlink.link(host.device)? else {
@@ -55,7 +57,25 @@ pub fn configure(host: &HostSide<'_>) -> Result<(), NetlinkError> {
             errno: Errno::NODEV,
         });
     };
+    let ipv6 = host
+        .addrs
+        .iter()
+        .chain(host.routes)
+        .any(|net| matches!(net, IpNet::V6(_)));
+    if ipv6 && host.mtu < IPV6_MIN_MTU {
+        let op = format!(
+            "give {} an IPv6 address at an MTU under {IPV6_MIN_MTU}",
+            host.device
+        );
+        return Err(NetlinkError {
+            op,
+            errno: Errno::INVAL,
+        });
+    }
     netlink.set_link(link.index, host.mtu, TX_QUEUE_LEN)?;
+    if ipv6 {
+        sysctl::switch_ipv6_on(host.device);
+    }
     for addr in host.addrs {
         netlink.add_address(link.index, *addr)?;
     }
@@ -570,6 +590,8 @@ fn route_destination(route: &RouteMessage) -> Option<IpNet> {
     IpNet::new(addr, prefix).ok()
 }
 
+/// RFC 8200 5: below this the kernel takes IPv6 off a device.
+const IPV6_MIN_MTU: u32 = 1280;
 /// Packets the kernel queues for us while we are busy; 500, the default, is 750 KB.
 const TX_QUEUE_LEN: u32 = 10_000;
 /// The kernel's dump datagrams are at most 32 KB.

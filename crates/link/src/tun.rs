@@ -76,6 +76,8 @@ pub enum OpenError {
     NotTun(String),
     /// No device of this name exists.
     NoDevice(String),
+    /// IPv6 is switched off here, or missing from the kernel, and an IPv6 address was asked for.
+    Ipv6Off,
     /// A system call failed otherwise.
     Os(&'static str, Errno),
     /// The device is there, and setting its addresses, MTU or state failed.
@@ -98,6 +100,7 @@ impl fmt::Display for OpenError {
                 )
             }
             OpenError::NoDevice(name) => write!(f, "there is no device {name}"),
+            OpenError::Ipv6Off => f.write_str("IPv6 is switched off on this machine"),
             OpenError::Os(op, errno) => write!(f, "{op}: {errno}"),
             OpenError::Configure(error) => error.fmt(f),
         }
@@ -109,7 +112,9 @@ impl std::error::Error for OpenError {}
 impl From<NetlinkError> for OpenError {
     fn from(error: NetlinkError) -> OpenError {
         match error.errno {
-            Errno::PERM | Errno::ACCESS => OpenError::NotPermitted,
+            Errno::PERM => OpenError::NotPermitted,
+            // addrconf_add_dev with disable_ipv6 set; rtnetlink without anybody for AF_INET6.
+            Errno::ACCESS | Errno::OPNOTSUPP => OpenError::Ipv6Off,
             _ => OpenError::Configure(error),
         }
     }
@@ -468,6 +473,15 @@ mod tests {
         assert_eq!(send_error(Errno::BADFD), LinkError::Gone);
         assert_eq!(send_error(Errno::IO), LinkError::Full);
         assert_eq!(send_error(Errno::INVAL), LinkError::Io(Errno::INVAL));
+        let failed = |errno| {
+            OpenError::from(NetlinkError {
+                op: "x".into(),
+                errno,
+            })
+        };
+        assert_eq!(failed(Errno::PERM), OpenError::NotPermitted);
+        assert_eq!(failed(Errno::ACCESS), OpenError::Ipv6Off);
+        assert!(matches!(failed(Errno::INVAL), OpenError::Configure(_)));
     }
 
     /// A device without the header, played by a socket that keeps packet boundaries.

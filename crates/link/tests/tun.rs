@@ -38,6 +38,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_failed_open_leaves_nothing", a_failed_open_leaves_nothing),
     ("free_slots", free_slots),
     ("routes_and_mtu", routes_and_mtu),
+    ("ipv6_switched_off", ipv6_switched_off),
     ("descriptor_is_out_of_the_way", descriptor_is_out_of_the_way),
 ];
 
@@ -543,6 +544,44 @@ fn routes_and_mtu() {
         routes: &with_route.routes,
     };
     tunsock_link::configure(&host).unwrap();
+}
+
+fn ipv6_switched_off() {
+    assert!(tunsock_link::ipv6_available());
+    std::fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+    // Off for new devices, and we may switch it on for ours alone.
+    assert!(tunsock_link::ipv6_available());
+    let tun = Tun::open(&config()).unwrap();
+    let disabled = |device: &str| {
+        let path = format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6");
+        std::fs::read_to_string(path).unwrap().trim() == "1"
+    };
+    assert!(!disabled(tun.name()) && disabled("default"));
+    let addresses = Netlink::open().unwrap().addresses().unwrap();
+    assert!(
+        addresses
+            .iter()
+            .any(|entry| entry.net == Slot(0).host_addrs()[1])
+    );
+    drop(tun);
+    // An MTU that IPv6 does not fit in is said to be one; for IPv4 alone it is none of our business.
+    let small = TunConfig {
+        mtu: 1000,
+        ..config()
+    };
+    let error = Tun::open(&small).unwrap_err().to_string();
+    assert!(error.contains("1280"), "{error}");
+    let host_addrs = Slot(0).host_addrs()[..1].to_vec();
+    assert_eq!(
+        Tun::open(&TunConfig {
+            host_addrs,
+            ..small
+        })
+        .unwrap()
+        .caps()
+        .mtu,
+        1000
+    );
 }
 
 fn descriptor_is_out_of_the_way() {
