@@ -13,6 +13,7 @@ mod device;
 mod faults;
 mod memory;
 mod netlink;
+mod slot;
 mod sys;
 mod sysctl;
 mod tun;
@@ -24,6 +25,7 @@ pub use device::{
 };
 pub use faults::{FaultConfig, FaultStats, Faults};
 pub use memory::{MemoryConfig, MemoryDevice};
-pub use netlink::{AddressEntry, HostSide, LinkEntry, Netlink, NetlinkError, Slot, configure};
+pub use netlink::{AddressEntry, HostSide, LinkEntry, Netlink, NetlinkError, configure};
+pub use slot::Slot;
 pub use sysctl::ipv6_available;
 pub use tun::{OpenError, Tun, TunConfig, create_persistent, delete_persistent};

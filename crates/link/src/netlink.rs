@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
     NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use crate::slot::Slot;
 use crate::sys::Descriptor;
 use crate::sysctl;
 
@@ -125,44 +126,6 @@ pub struct AddressEntry {
     pub index: u32,
     /// The address and its prefix.
     pub net: IpNet,
-}
-
-/// One of the 256 sets of a device name and nets that a private stack uses when it is not told any:
-/// `tunsockN`, 10.83.N.0/24, fd83:7475:6e73:N::/64; the host is .1, the stack .2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot(pub u8);
-
-impl Slot {
-    /// The device's name.
-    pub fn device(self) -> String {
-        format!("tunsock{}", self.0)
-    }
-
-    /// The host's addresses, IPv4 and IPv6, with prefixes.
-    pub fn host_addrs(self) -> [IpNet; 2] {
-        self.addrs(1)
-    }
-
-    /// The stack's addresses, IPv4 and IPv6, with prefixes.
-    pub fn stack_addrs(self) -> [IpNet; 2] {
-        self.addrs(2)
-    }
-
-    fn addrs(self, host: u8) -> [IpNet; 2] {
-        let v4 = Ipv4Addr::new(10, 83, self.0, host);
-        let v6 = Ipv6Addr::new(0xfd83, 0x7475, 0x6e73, self.0.into(), 0, 0, 0, host.into());
-        [
-            IpNet::V4(Ipv4Net::new_assert(v4, 24)),
-            IpNet::V6(Ipv6Net::new_assert(v6, 64)),
-        ]
-    }
-
-    /// Whether a net of this slot shares an address with `net`.
-    fn overlaps(self, net: &IpNet) -> bool {
-        self.addrs(0)
-            .iter()
-            .any(|own| own.contains(&net.network()) || net.contains(&own.network()))
-    }
 }
 
 /// A routing netlink socket of the calling thread's network namespace.

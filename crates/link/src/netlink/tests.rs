@@ -3,19 +3,6 @@
 use super::*;
 
 #[test]
-fn slots_are_disjoint_and_in_order() {
-    let [v4, v6] = Slot(7).stack_addrs();
-    assert_eq!(v4.to_string(), "10.83.7.2/24");
-    assert_eq!(v6.to_string(), "fd83:7475:6e73:7::2/64");
-    assert_eq!(Slot(7).host_addrs()[0].to_string(), "10.83.7.1/24");
-    assert_eq!(Slot(255).device(), "tunsock255");
-    assert!(Slot(7).overlaps(&v4) && Slot(7).overlaps(&v6));
-    assert!(!Slot(8).overlaps(&v4) && !Slot(8).overlaps(&v6));
-    assert!(Slot(8).overlaps(&"10.83.0.0/16".parse().unwrap()));
-    assert!(Slot(8).overlaps(&"10.83.8.128/25".parse().unwrap()));
-}
-
-#[test]
 fn lists_this_namespace() {
     let mut netlink = Netlink::open().unwrap();
     let links = netlink.links().unwrap();
