@@ -1,0 +1,135 @@
+/* fcntl(2) and ioctl(2) on sockets. */
+#include "harness.h"
+
+#include <linux/sockios.h>
+
+BOTH(getfl)
+{
+    EQ(fcntl(tcp(family), F_GETFL), O_RDWR);
+    EQ(fcntl(udp(family), F_GETFL), O_RDWR);
+}
+
+BOTH(setfd)
+{
+    int fd = tcp(family);
+    OK(fcntl(fd, F_SETFD, FD_CLOEXEC));
+    EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    OK(fcntl(fd, F_SETFD, 0));
+    EQ(fcntl(fd, F_GETFD), 0);
+}
+
+BOTH(unknown_command)
+{
+    ERR(fcntl(tcp(family), 7777, 0), EINVAL);
+}
+
+CASE(bad_descriptor)
+{
+    int n;
+    ERR(fcntl(-1, F_GETFL), EBADF);
+    ERR(fcntl(955, F_GETFD), EBADF);
+    ERR(ioctl(-1, FIONREAD, &n), EBADF);
+    ERR(ioctl(955, FIONBIO, &n), EBADF);
+}
+
+BOTH(fionread_counts)
+{
+    struct pair p = tcp_pair(family);
+    int n = -1;
+    char c[3];
+    OK(ioctl(p.server, FIONREAD, &n));
+    EQ(n, 0);
+    send_all(p.client, "12345", 5);
+    wait_for(p.server, POLLIN);
+    OK(ioctl(p.server, FIONREAD, &n));
+    EQ(n, 5);
+    recv_all(p.server, c, 3);
+    OK(ioctl(p.server, FIONREAD, &n));
+    EQ(n, 2);
+}
+
+BOTH(fionread_after_the_end)
+{
+    struct pair p = tcp_pair(family);
+    int n = -1;
+    send_all(p.client, "12", 2);
+    OK(close(p.client));
+    wait_for(p.server, POLLRDHUP);
+    OK(ioctl(p.server, FIONREAD, &n));
+    EQ(n, 2);
+    char c[2];
+    recv_all(p.server, c, 2);
+    OK(ioctl(p.server, FIONREAD, &n));
+    EQ(n, 0);
+}
+
+BOTH(fionread_on_a_listener)
+{
+    struct addr at;
+    int n;
+    ERR(ioctl(listener(family, 1, &at), FIONREAD, &n), EINVAL);
+}
+
+BOTH(outq_is_what_was_not_acknowledged)
+{
+    struct pair p = tcp_pair(family);
+    int n = -1;
+    OK(ioctl(p.client, SIOCOUTQ, &n));
+    EQ(n, 0);
+    size_t filled = fill(p.client);
+    OK(ioctl(p.client, TIOCOUTQ, &n));
+    RANGE(n, 1, (long long)filled);
+    EQ(drain(p.server, filled), filled);
+    for (long long end = now_ms() + LONG_MS; n != 0 && now_ms() < end; sleep_ms(2))
+        OK(ioctl(p.client, SIOCOUTQ, &n));
+    EQ(n, 0);
+}
+
+BOTH(fionbio_on_a_datagram_socket)
+{
+    int fd = udp(family), on = 1;
+    OK(ioctl(fd, FIONBIO, &on));
+    EQ(fcntl(fd, F_GETFL), O_RDWR | O_NONBLOCK);
+}
+
+BOTH(fioclex)
+{
+    int fd = tcp(family);
+    OK(ioctl(fd, FIOCLEX));
+    EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    OK(ioctl(fd, FIONCLEX));
+    EQ(fcntl(fd, F_GETFD), 0);
+}
+
+BOTH(bad_pointer_to_ioctl)
+{
+    struct pair p = tcp_pair(family);
+    ERR(ioctl(p.client, FIONREAD, bad_pointer), EFAULT);
+    ERR(ioctl(p.client, FIONBIO, bad_pointer), EFAULT);
+}
+
+BOTH(unknown_request)
+{
+    int n = 0;
+    ERR(ioctl(tcp(family), 0xdeadbe, &n), ENOTTY);
+}
+
+BOTH(terminal_requests_are_refused)
+{
+    struct winsize w;
+    ERR(ioctl(tcp(family), TIOCGWINSZ, &w), ENOTTY);
+}
+
+CASE(pipes_are_untouched)
+{
+    int p[2], n = -1, on = 1;
+    char c;
+    tcp(AF_INET);
+    OK(pipe(p));
+    EQ(write(p[1], "abc", 3), 3);
+    OK(ioctl(p[0], FIONREAD, &n));
+    EQ(n, 3);
+    OK(ioctl(p[0], FIONBIO, &on));
+    EQ(fcntl(p[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    EQ(read(p[0], &c, 1), 1);
+}
