@@ -54,6 +54,11 @@ int main(int argc, char **argv) {
         answer[len] = 0;
         printf("%s", answer);
     }
+    /* Nothing more to say; the server may still have something. */
+    if (shutdown(fd, SHUT_WR) < 0)
+        die("shutdown");
+    while (recv(fd, answer, sizeof answer, 0) > 0)
+        ;
     close(fd);
     return 0;
 }

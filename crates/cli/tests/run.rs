@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -20,6 +21,14 @@ fn main() -> ExitCode {
     let tun = |name: &str, test: fn() -> Result<(), Failed>| {
         Trial::test(name, test).with_ignored_flag(needs_tun.is_some())
     };
+    let real = |name: &str, test: fn() -> Result<(), Failed>| {
+        Trial::test(name, test).with_ignored_flag(needs_tun.is_some() || built_library().is_none())
+    };
+    if built_library().is_none() {
+        eprintln!(
+            "\n*** tests of the demonstration are IGNORED: build the library first (cargo build --workspace) ***\n"
+        );
+    }
     let trials = vec![
         trial("help_names_every_option", help_names_every_option),
         trial("a_missing_program_is_said", a_missing_program_is_said),
@@ -70,6 +79,14 @@ fn main() -> ExitCode {
             a_program_without_sockets_is_untouched,
         ),
         tun("a_misspelt_variable_is_told", a_misspelt_variable_is_told),
+        real(
+            "the_demonstration_shows_both_dialogues",
+            the_demonstration_shows_both_dialogues,
+        ),
+        real(
+            "the_demonstration_fails_without_a_stack",
+            the_demonstration_fails_without_a_stack,
+        ),
         tun(
             "a_capture_that_cannot_be_written_is_said",
             a_capture_that_cannot_be_written_is_said,
@@ -103,12 +120,16 @@ fn tunsock() -> Command {
 /// The library beside the command; where it has not been built, an empty one, which is enough for programs that open no
 /// socket and for everything that is refused before the start.
 fn library() -> PathBuf {
+    built_library().unwrap_or_else(empty_library)
+}
+
+fn built_library() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_BIN_EXE_tunsock")).with_file_name("libtunsock.so");
-    if beside.exists() {
-        beside
-    } else {
-        compiled("empty.so", "", &["-shared", "-fPIC"])
-    }
+    beside.exists().then_some(beside)
+}
+
+fn empty_library() -> PathBuf {
+    compiled("empty.so", "", &["-shared", "-fPIC"])
 }
 
 /// A shell script in a network namespace of its own, with `$TUNSOCK` for the command.
@@ -418,4 +439,60 @@ fn a_capture_that_cannot_be_written_is_said() -> Result<(), Failed> {
     let said = err.starts_with("tunsock: --pcap: /no/such/directory/x.pcapng: ")
         && err.lines().count() == 1;
     check(said && text(&output.stdout) == "1\n1\n", &output)
+}
+
+fn the_demonstration_shows_both_dialogues() -> Result<(), Failed> {
+    let start = Instant::now();
+    let output = tunsock().arg("demo").output()?;
+    check(
+        output.status.success() && start.elapsed() < Duration::from_secs(5),
+        &output,
+    )?;
+    let out = text(&output.stdout);
+    let (server, client) = out.split_once("\n2. ").ok_or("no second round")?;
+    let dialogue = [
+        "Connection from 10.83.0.",
+        "Please enter the message: Hello",
+        "Here is the message: Hello",
+        "I got your message: Hello",
+        "The client has closed",
+        "SYN-ACK",
+        "mss=1460 sackOK TS wscale=",
+        "FIN",
+        "ESTABLISHED",
+    ];
+    for part in dialogue {
+        check(server.contains(part) && client.contains(part), &output)?;
+    }
+    for states in [
+        "LISTEN → SYN-RECEIVED",
+        "ESTABLISHED → CLOSE-WAIT",
+        "CLOSE-WAIT → LAST-ACK",
+        "LAST-ACK → CLOSED",
+    ] {
+        check(server.contains(states), &output)?;
+    }
+    for states in [
+        "CLOSED → SYN-SENT",
+        "SYN-SENT → ESTABLISHED",
+        "ESTABLISHED → FIN-WAIT-1",
+        "→ TIME-WAIT",
+    ] {
+        check(client.contains(states), &output)?;
+    }
+    check(
+        out.ends_with("Both dialogues went as they should.\n"),
+        &output,
+    )
+}
+
+fn the_demonstration_fails_without_a_stack() -> Result<(), Failed> {
+    let output = tunsock()
+        .env("TUNSOCK_LIBRARY", empty_library())
+        .arg("demo")
+        .output()?;
+    check(
+        output.status.code() == Some(1) && text(&output.stderr).contains("went wrong"),
+        &output,
+    )
 }

@@ -132,8 +132,9 @@ fn dialogue(
         server.says(&format!("Here is the message: {message}"))?;
         client.says(&format!("I got your message: {message}"))?;
     }
-    client.ends()?;
+    client.done();
     server.says("The client has closed")?;
+    client.ends()?;
     server.ends()
 }
 

@@ -96,9 +96,13 @@ impl Program {
             .map_err(|error| format!("the {} reads nothing: {error}", self.name))
     }
 
-    /// Closes its standard input and waits for it to end well.
-    pub(crate) fn ends(mut self) -> Result<(), String> {
+    /// There is nothing more to read for the program.
+    pub(crate) fn done(&mut self) {
         self.stdin = None;
+    }
+
+    /// Waits for the program to end well.
+    pub(crate) fn ends(mut self) -> Result<(), String> {
         let name = self.name;
         let failed = |error: std::io::Error| format!("the {name} cannot be waited for: {error}");
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
