@@ -1,6 +1,6 @@
 //! Hashing keyed from the stack's seed: peers cannot aim at one bucket, and the same seed gives the same order.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
@@ -32,9 +32,7 @@ impl KeyedState {
 
     /// The keyed hash of anything.
     pub(crate) fn hash(&self, value: &impl Hash) -> u64 {
-        let mut hasher = self.build_hasher();
-        value.hash(&mut hasher);
-        hasher.finish()
+        self.hash_one(value)
     }
 }
 

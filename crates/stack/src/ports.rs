@@ -39,10 +39,13 @@ pub(crate) struct Hold {
     shape: Shape,
 }
 
+/// Holders of one port: what they look like and how many there are of each.
+type Bucket = SmallVec<[(Shape, u32); 1]>;
+
 /// All ports of both protocols.
 #[derive(Debug)]
 pub(crate) struct PortTable {
-    buckets: KeyedMap<(Kind, u16), SmallVec<[(Shape, u32); 1]>>,
+    buckets: KeyedMap<(Kind, u16), Bucket>,
     held: SecondaryMap<SocketId, Hold>,
     hash: KeyedState,
     /// RFC 6056 3.3.4: per-bucket counters of the double-hash selection.
@@ -85,8 +88,9 @@ impl Shape {
         if self.reuse_port && new.reuse_port {
             return false;
         }
-        // TCP: SO_REUSEADDR on both lets them share unless one listens. UDP: on both lets them share.
-        let listener = proto == Kind::Stream && (self.listening || new.listening);
+        // SO_REUSEADDR on both lets them share, unless the holder is a TCP listener. That the new one wants to listen does not
+        // matter: so a server starts again while connections of its last life are still there.
+        let listener = proto == Kind::Stream && self.listening;
         !(self.reuse_addr && new.reuse_addr && !listener)
     }
 }
@@ -282,6 +286,183 @@ impl PortTable {
         }
         if holders.is_empty() {
             self.buckets.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_core::SeedableRng;
+    use slotmap::SlotMap;
+
+    struct Fixture {
+        table: PortTable,
+        ids: SlotMap<SocketId, ()>,
+    }
+
+    fn fixture(ports: (u16, u16)) -> Fixture {
+        Fixture {
+            table: PortTable::new(ports, &mut ChaCha8Rng::seed_from_u64(7)),
+            ids: SlotMap::with_key(),
+        }
+    }
+
+    impl Fixture {
+        fn bind(&mut self, proto: Kind, shape: Shape, port: u16) -> Result<SocketId> {
+            let id = self.ids.insert(());
+            self.table.bind(proto, id, shape, port).map(|_| id)
+        }
+    }
+
+    fn shape(addr: &str) -> Shape {
+        Shape::new(addr.parse().unwrap(), false, false, false)
+    }
+
+    fn reuse(addr: &str) -> Shape {
+        Shape::new(addr.parse().unwrap(), false, true, false)
+    }
+
+    fn v6only() -> Shape {
+        Shape::new("::".parse().unwrap(), true, false, false)
+    }
+
+    const TCP: Kind = Kind::Stream;
+    const UDP: Kind = Kind::Datagram;
+
+    #[test]
+    fn wildcard_and_exact_addresses_conflict_within_their_reach() {
+        for (first, second, free) in [
+            (shape("0.0.0.0"), shape("0.0.0.0"), false),
+            (shape("0.0.0.0"), shape("10.0.0.1"), false),
+            (shape("10.0.0.1"), shape("0.0.0.0"), false),
+            (shape("10.0.0.1"), shape("10.0.0.2"), true),
+            (shape("::"), shape("0.0.0.0"), false),
+            (shape("10.0.0.1"), shape("::"), false),
+            (v6only(), shape("0.0.0.0"), true),
+            (shape("10.0.0.1"), v6only(), true),
+            (shape("fd00::1"), shape("0.0.0.0"), true),
+            (shape("fd00::1"), v6only(), false),
+        ] {
+            for proto in [TCP, UDP] {
+                let mut f = fixture((1, 9));
+                f.bind(proto, first, 80).unwrap();
+                let second = f.bind(proto, second, 80).is_ok();
+                assert_eq!(second, free, "{first:?} then {second:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn protocols_and_ports_do_not_disturb_each_other() {
+        let mut f = fixture((1, 9));
+        let id = f.bind(TCP, shape("0.0.0.0"), 80).unwrap();
+        assert!(f.bind(UDP, shape("0.0.0.0"), 80).is_ok());
+        assert!(f.bind(TCP, shape("0.0.0.0"), 81).is_ok());
+        assert!(f.bind(TCP, shape("0.0.0.0"), 80).is_err());
+        f.table.release(id);
+        assert!(f.bind(TCP, shape("0.0.0.0"), 80).is_ok());
+    }
+
+    #[test]
+    fn reuseaddr_shares_until_one_listens() {
+        let mut f = fixture((1, 9));
+        let a = f.bind(TCP, reuse("0.0.0.0"), 80).unwrap();
+        let b = f.bind(TCP, reuse("0.0.0.0"), 80).unwrap();
+        assert_eq!(f.bind(TCP, shape("0.0.0.0"), 80), Err(Error::AddressInUse));
+        assert_eq!(f.table.set_listening(a, true), Ok(()));
+        assert_eq!(f.table.set_listening(b, true), Err(Error::AddressInUse));
+        assert!(f.bind(TCP, reuse("10.0.0.1"), 80).is_err());
+        f.table.release(a);
+        assert_eq!(f.table.set_listening(b, true), Ok(()));
+    }
+
+    #[test]
+    fn a_server_starts_again_beside_its_old_connections() {
+        let mut f = fixture((1, 9));
+        let listener = f.bind(TCP, reuse("0.0.0.0"), 80).unwrap();
+        f.table.set_listening(listener, true).unwrap();
+        for _ in 0..1000 {
+            let child = f.ids.insert(());
+            f.table.adopt(TCP, child, reuse("10.0.0.1"), 80);
+        }
+        f.table.release(listener);
+        let again = f.bind(TCP, reuse("0.0.0.0"), 80).unwrap();
+        assert_eq!(f.table.set_listening(again, true), Ok(()));
+        assert_eq!(f.table.buckets.get(&(TCP, 80)).unwrap().len(), 2);
+        assert!(f.bind(TCP, shape("10.0.0.1"), 80).is_err());
+    }
+
+    #[test]
+    fn a_hold_outlives_its_socket() {
+        let mut f = fixture((1, 9));
+        let id = f.bind(TCP, shape("0.0.0.0"), 80).unwrap();
+        let hold = f.table.detach(id).unwrap();
+        f.table.release(id);
+        assert!(f.bind(TCP, shape("0.0.0.0"), 80).is_err());
+        f.table.release_hold(hold);
+        assert!(f.bind(TCP, shape("0.0.0.0"), 80).is_ok());
+        assert!(f.table.buckets.len() == 1 && f.table.held.len() == 1);
+    }
+
+    #[test]
+    fn reuseport_needs_all_of_them() {
+        let mut f = fixture((1, 9));
+        let any = "0.0.0.0".parse().unwrap();
+        let share = Shape::new(any, false, false, true);
+        let a = f.bind(TCP, share, 80).unwrap();
+        let b = f.bind(TCP, share, 80).unwrap();
+        assert_eq!(f.table.set_listening(a, true), Ok(()));
+        assert_eq!(f.table.set_listening(b, true), Ok(()));
+        assert!(f.bind(TCP, shape("0.0.0.0"), 80).is_err());
+        assert!(f.bind(TCP, reuse("0.0.0.0"), 80).is_err());
+    }
+
+    #[test]
+    fn options_changed_later_count() {
+        let mut f = fixture((1, 9));
+        let a = f.bind(UDP, shape("0.0.0.0"), 80).unwrap();
+        assert!(f.bind(UDP, reuse("0.0.0.0"), 80).is_err());
+        f.table.update(a, |shape| shape.reuse_addr = true);
+        assert!(f.bind(UDP, reuse("0.0.0.0"), 80).is_ok());
+    }
+
+    #[test]
+    fn every_ephemeral_port_is_found_before_none_is_left() {
+        let mut f = fixture((1000, 1099));
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..100 {
+            let id = f.ids.insert(());
+            let port = f.table.bind(UDP, id, reuse("0.0.0.0"), 0).unwrap();
+            assert!((1000..=1099).contains(&port));
+            assert!(seen.insert(port), "port {port} twice");
+        }
+        assert_eq!(f.bind(UDP, shape("0.0.0.0"), 0), Err(Error::AddressInUse));
+    }
+
+    #[test]
+    fn connects_share_ports_by_4_tuple_and_bound_ports_are_left_alone() {
+        let mut f = fixture((1000, 1049));
+        f.bind(TCP, shape("0.0.0.0"), 1010).unwrap();
+        let src: IpAddr = "10.0.0.1".parse().unwrap();
+        let mut tuples = std::collections::BTreeSet::new();
+        for server in ["10.0.0.2:80", "10.0.0.2:81", "10.0.0.3:80"] {
+            let dst: SocketAddr = server.parse().unwrap();
+            for _ in 0..49 {
+                let id = f.ids.insert(());
+                let in_use = |port| tuples.contains(&(port, dst));
+                let port = f
+                    .table
+                    .connect_port(id, shape("10.0.0.1"), src, dst, &in_use)
+                    .unwrap();
+                assert!(port != 1010 && tuples.insert((port, dst)));
+            }
+            let id = f.ids.insert(());
+            let in_use = |port| tuples.contains(&(port, dst));
+            let none = f
+                .table
+                .connect_port(id, shape("10.0.0.1"), src, dst, &in_use);
+            assert_eq!(none, Err(Error::AddressNotAvailable));
         }
     }
 }

@@ -205,10 +205,12 @@ impl Chain<'_> {
                     stack.stats.malformed += 1;
                     return None;
                 }
-                ipv6::next::FRAGMENT => match self.fragment(stack, now)? {
-                    Some(whole) => return Some(whole),
-                    None => {} // atomic: go on behind it
-                },
+                ipv6::next::FRAGMENT => {
+                    if let Some(whole) = self.fragment(stack, now)? {
+                        return Some(whole);
+                    }
+                    // An atomic fragment: go on behind it.
+                }
                 ipv6::next::NONE => return None,
                 proto::TCP => {
                     deliver_tcp(stack, now, &self.meta, self.rest);

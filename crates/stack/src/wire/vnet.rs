@@ -11,8 +11,6 @@ pub(crate) const DATA_VALID: u8 = 2;
 pub(crate) const GSO_NONE: u8 = 0;
 /// IPv4 TCP super-segment.
 pub(crate) const GSO_TCPV4: u8 = 1;
-/// UDP fragmentation offload (old).
-pub(crate) const GSO_UDP: u8 = 3;
 /// IPv6 TCP super-segment.
 pub(crate) const GSO_TCPV6: u8 = 4;
 /// UDP segmentation offload.
@@ -70,12 +68,12 @@ impl VnetHdr {
         self.flags & (NEEDS_CSUM | DATA_VALID) != 0
     }
 
-    /// Segment size of a super-segment, 0 when it is a plain packet.
+    /// Bytes of each segment or datagram that a super-segment stands for, 0 when it is a plain packet.
     pub(crate) fn segment_size(&self) -> u16 {
-        if self.gso_type & !GSO_ECN == GSO_NONE {
-            0
-        } else {
-            self.gso_size
+        match self.gso_type & !GSO_ECN {
+            GSO_TCPV4 | GSO_TCPV6 | GSO_UDP_L4 => self.gso_size,
+            // 0: plain. 3 (VIRTIO_NET_HDR_GSO_UDP): one large datagram that was not cut into fragments.
+            _ => 0,
         }
     }
 }
