@@ -1,21 +1,234 @@
-//! One stack in this process: its lock, who drives it, waiting, deadlines, signals.
+//! One stack in this process: its lock, who drives it, waiting, deadlines, signals, the end.
+//!
+//! Made at the first AF_INET or AF_INET6 socket, never before. Every call takes the one lock ([`Runtime::with`]), does its work
+//! to completion in the caller's thread (frames go out before the lock is let go), and only a call that has to wait
+//! ([`Runtime::wait`]) sleeps, without the lock.
+//!
+//! Lock order: the runtime's lock, then an epoll set's. A signal handler that calls us while its own thread holds the lock is told
+//! that the call would block. Of a forked child everything here is dead ([`fork`]).
 
-/// Delivers what was written: closes every socket and drives until the peers have it, within bounds. For the end of the process.
-pub(crate) fn at_exit() {
-    todo!()
+mod background;
+mod core;
+mod device;
+mod exit;
+mod fork;
+mod log;
+mod reserved;
+pub(crate) mod sys;
+mod wait;
+mod waker;
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+use once_cell::sync::OnceCell;
+use parking_lot::{Mutex, MutexGuard};
+use rustix::io::Errno;
+use tunsock_stack::{Closed, Error, Instant, SocketId, Stack};
+
+pub(crate) use self::core::{ALWAYS, Core, Hook};
+pub(crate) use exit::at_exit;
+pub(crate) use fork::{after_fork_child, after_fork_parent, before_fork};
+pub(crate) use reserved::{is_reserved, release, reserve};
+pub(crate) use wait::{End, KernelFds, Queue, Request, Watch};
+pub(crate) use waker::Waker;
+
+use background::Background;
+
+/// The stack of this process and everything that moves it.
+pub(crate) struct Runtime {
+    core: Mutex<Core>,
+    background: Background,
+    /// This is a forked child's copy: the stack stayed with the parent.
+    dead: AtomicBool,
+    /// Sockets closed while their thread held the lock, to be closed when it is let go.
+    deferred: Mutex<Vec<SocketId>>,
+    deferred_any: AtomicBool,
 }
 
-/// pthread_atfork's prepare: takes the lock, so that the child's copy is consistent.
-pub(crate) fn before_fork() {
-    todo!()
+static RUNTIME: OnceCell<Runtime> = OnceCell::new();
+
+thread_local! {
+    /// This thread holds a runtime's lock.
+    static HOLDS_LOCK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// pthread_atfork's parent handler: gives the lock back.
-pub(crate) fn after_fork_parent() {
-    todo!()
+/// This process's runtime, if a socket was ever opened.
+pub(crate) fn get() -> Option<&'static Runtime> {
+    RUNTIME.get()
 }
 
-/// pthread_atfork's child handler: the stack stays with the parent; here every inherited socket is dead.
-pub(crate) fn after_fork_child() {
-    todo!()
+/// This process's runtime, made now if need be. The error is the one for socket(2); why was said on standard error.
+pub(crate) fn start() -> Result<&'static Runtime, Errno> {
+    if let Some(runtime) = RUNTIME.get() {
+        if runtime.dead.load(Acquire) {
+            device::complain_of_sharing();
+            return Err(Errno::ADDRNOTAVAIL);
+        }
+        return Ok(runtime);
+    }
+    let mut made = false;
+    let runtime = RUNTIME.get_or_try_init(|| {
+        made = true;
+        let now = sys::now();
+        device::open(now).map(|(stack, device)| Runtime::new(stack, device, now))
+    })?;
+    if made {
+        background::start(runtime);
+    }
+    Ok(runtime)
+}
+
+impl Runtime {
+    /// A runtime over this stack and device, without a background thread yet.
+    fn new(stack: Stack, device: Box<dyn tunsock_link::Device>, now: Instant) -> Runtime {
+        Runtime {
+            core: Mutex::new(Core::new(stack, device, now)),
+            background: Background::new(),
+            dead: AtomicBool::new(false),
+            deferred: Mutex::new(Vec::new()),
+            deferred_any: AtomicBool::new(false),
+        }
+    }
+
+    /// One call of the stack, to completion: what it makes the stack send is sent before this returns.
+    pub(crate) fn with<T>(
+        &'static self,
+        call: impl FnOnce(&mut Stack, Instant) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut core = self.lock()?;
+        if core.gone() {
+            return Err(Error::NetworkDown);
+        }
+        let now = sys::now();
+        let result = call(&mut core.stack, now);
+        core.flush(now);
+        result
+    }
+
+    /// Whether the stack is this process's own, not a forked child's copy.
+    pub(crate) fn alive(&self) -> bool {
+        !self.dead.load(Acquire)
+    }
+
+    /// The lock itself, for what concerns more than the stack.
+    pub(crate) fn lock(&'static self) -> Result<Guard, Busy> {
+        if self.dead.load(Acquire) {
+            return Err(Busy::Dead);
+        }
+        if HOLDS_LOCK.replace(true) {
+            return Err(Busy::Nested);
+        }
+        let mut guard = Guard {
+            core: ManuallyDrop::new(self.core.lock()),
+            runtime: self,
+        };
+        wait::disown_interrupted_sleep(&mut guard, self);
+        Ok(guard)
+    }
+
+    /// The lock again after a sleep, when the thread is known not to hold it.
+    fn relock(&'static self) -> Guard {
+        HOLDS_LOCK.set(true);
+        Guard {
+            core: ManuallyDrop::new(self.core.lock()),
+            runtime: self,
+        }
+    }
+
+    /// The last reference to a socket is gone. What is left to do for SO_LINGER is the answer.
+    pub(crate) fn close(&'static self, id: SocketId) -> Closed {
+        match self.lock() {
+            Ok(mut core) => {
+                let now = sys::now();
+                let closed = core.close(id, now);
+                core.flush(now);
+                closed
+            }
+            Err(Busy::Nested) => {
+                // In a signal handler, on top of a call of the same thread, which will see to it.
+                if let Some(mut deferred) = self.deferred.try_lock() {
+                    deferred.push(id);
+                    self.deferred_any.store(true, Release);
+                }
+                Closed::Done
+            }
+            Err(Busy::Dead) => Closed::Done,
+        }
+    }
+
+    fn close_deferred(&self, core: &mut Core) {
+        self.deferred_any.store(false, Release);
+        let Some(mut deferred) = self.deferred.try_lock() else {
+            return;
+        };
+        let now = sys::now();
+        for id in deferred.drain(..) {
+            if let Closed::Linger(_) = core.close(id, now) {
+                core.stack.release(now, id);
+            }
+        }
+        drop(deferred);
+        core.flush(now);
+    }
+}
+
+/// Why the lock was not to be had.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Busy {
+    /// This thread holds it already: a signal handler interrupted its call.
+    Nested,
+    /// The stack is another process's.
+    Dead,
+}
+
+impl From<Busy> for Error {
+    fn from(busy: Busy) -> Error {
+        match busy {
+            Busy::Nested => Error::WouldBlock,
+            Busy::Dead => Error::NetworkDown,
+        }
+    }
+}
+
+impl From<Busy> for End {
+    fn from(busy: Busy) -> End {
+        match busy {
+            Busy::Nested => End::WouldBlock,
+            Busy::Dead => End::Down,
+        }
+    }
+}
+
+/// The runtime's lock, held.
+pub(crate) struct Guard {
+    core: ManuallyDrop<MutexGuard<'static, Core>>,
+    runtime: &'static Runtime,
+}
+
+impl Deref for Guard {
+    type Target = Core;
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl DerefMut for Guard {
+    fn deref_mut(&mut self) -> &mut Core {
+        &mut self.core
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.runtime.deferred_any.load(Acquire) && !self.runtime.dead.load(Acquire) {
+            self.runtime.close_deferred(&mut self.core);
+        }
+        // SAFETY: dropped here and nowhere else; the flag falls after the lock, so that a signal handler in between is
+        // refused instead of waiting for its own thread.
+        unsafe { ManuallyDrop::drop(&mut self.core) };
+        HOLDS_LOCK.set(false);
+    }
 }

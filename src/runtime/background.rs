@@ -1,0 +1,155 @@
+//! The thread that drives while no thread of the program does.
+//!
+//! It is never woken for a call. It looks every millisecond whether the stack was left alone for that long, and then drives
+//! until a thread of the program wants to wait; it sleeps without a timeout while such a thread waits for long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use rustix::thread::futex;
+use rustix::time::Timespec;
+use tunsock_stack::Instant;
+
+use super::core::Driver;
+use super::log::{Level, log};
+use super::sys;
+use super::waker::Waker;
+use super::{Guard, Runtime};
+
+/// How long the stack may be left alone, and how often the thread looks.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The stack's deepest call needs a fraction of this; thread-local storage of the program counts against it too.
+const STACK_SIZE: usize = 512 * 1024;
+
+/// Where the thread sleeps between its looks.
+pub(super) struct Background {
+    unparked: AtomicU32,
+}
+
+impl Background {
+    /// Not started.
+    pub(super) const fn new() -> Background {
+        Background {
+            unparked: AtomicU32::new(0),
+        }
+    }
+
+    /// Makes a parked thread look again.
+    pub(super) fn unpark(&self) {
+        self.unparked.fetch_add(1, SeqCst);
+        let _ = futex::wake(&self.unparked, futex::Flags::PRIVATE, 1);
+    }
+
+    fn sleep(&self, seen: u32, timeout: Option<Duration>) {
+        let timeout = timeout.map(|t| Timespec {
+            tv_sec: 0,
+            tv_nsec: t.subsec_nanos().into(),
+        });
+        // Every outcome (woken, timed out, changed before) means: look.
+        let _ = futex::wait(
+            &self.unparked,
+            futex::Flags::PRIVATE,
+            seen,
+            timeout.as_ref(),
+        );
+    }
+}
+
+/// Starts the thread, with every signal blocked: handlers are the program's threads' affair.
+pub(super) fn start(runtime: &'static Runtime) {
+    let mask = sys::block_signals();
+    let started = std::thread::Builder::new()
+        .name("tunsock".into())
+        .stack_size(STACK_SIZE)
+        .spawn(move || run(runtime));
+    sys::restore_signals(mask);
+    if let Err(error) = started {
+        log(
+            Level::Warn,
+            format_args!(
+                "no background thread ({error}): the network moves only while the program waits for it"
+            ),
+        );
+    }
+}
+
+fn run(runtime: &'static Runtime) {
+    let Ok(waker) = Waker::new().map(Arc::new) else {
+        return;
+    };
+    let background = &runtime.background;
+    let mut timeout = Some(TICK);
+    let mut seen = background.unparked.load(SeqCst);
+    loop {
+        background.sleep(seen, timeout);
+        let Ok(mut core) = runtime.lock() else {
+            return;
+        };
+        let now = sys::now();
+        seen = background.unparked.load(SeqCst);
+        timeout = Some(TICK);
+        match &core.driver {
+            Some(driver) if driver.waker.asleep() && now.since(driver.since) >= TICK => {
+                core.background_parked = true;
+                timeout = None;
+            }
+            Some(_) => {}
+            None if core.gone() => {
+                core.background_parked = true;
+                timeout = None;
+            }
+            None if now.since(core.pumped) >= TICK => drive(runtime, core, now, &waker),
+            None if core.next_deadline().is_some_and(|d| d <= now) => {
+                core.pump(now, None);
+                core.flush(now);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Drives until a thread of the program takes the role or the device is gone.
+fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &Arc<Waker>) {
+    let mut ready = libc::POLLIN;
+    loop {
+        core.pump_after_sleep(now, ready, waker);
+        core.flush(now);
+        let mine = core
+            .driver
+            .as_ref()
+            .is_none_or(|d| Arc::ptr_eq(&d.waker, waker));
+        if !mine || core.gone() {
+            if mine {
+                core.driver = None;
+            }
+            waker.reset();
+            return;
+        }
+        let until = core.next_deadline();
+        core.driver = Some(Driver {
+            waker: waker.clone(),
+            background: true,
+            since: now,
+            until,
+        });
+        waker.take_signal();
+        let mut fds = [waker.fd(), core.device_fd()].map(|fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        });
+        let timeout = until.map(|t| t.as_micros().saturating_sub(now.as_micros()));
+        waker.fall_asleep();
+        drop(core);
+        let _ = sys::ppoll(&mut fds, timeout, None);
+        let Ok(guard) = runtime.lock() else {
+            return;
+        };
+        core = guard;
+        waker.wake_up();
+        now = sys::now();
+        ready = fds[1].revents;
+    }
+}

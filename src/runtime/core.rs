@@ -1,0 +1,408 @@
+//! What the lock guards: the stack, its device, who waits for which socket and who drives.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
+use tunsock_link::{Device, LinkError};
+use tunsock_stack::{Closed, Instant, Ready, SocketId, Stack};
+
+use super::log::{Level, log};
+use super::waker::Waker;
+
+/// Everything under the runtime's lock. Nobody blocks or calls out of the library while holding it; the locks of epoll
+/// sets are taken inside it, never the other way round.
+pub(crate) struct Core {
+    /// The host itself.
+    pub(crate) stack: Stack,
+    /// Who drives, or is about to.
+    pub(super) driver: Option<Driver>,
+    /// Threads that wait without driving, each with its index in [`Waker::place`].
+    pub(super) followers: Vec<Arc<Waker>>,
+    /// When frames were last asked for.
+    pub(super) pumped: Instant,
+    /// The background thread sleeps without a timeout because a driver waits.
+    pub(super) background_parked: bool,
+    device: Box<dyn Device>,
+    device_fd: i32,
+    gone: bool,
+    frame: Box<[u8]>,
+    watched: HashMap<SocketId, Watched>,
+    spare_wakers: Vec<Arc<Waker>>,
+    /// Threads to be woken whenever something may have moved.
+    movement: Vec<Arc<Waker>>,
+    /// Every socket that the program has.
+    open: HashSet<SocketId>,
+}
+
+/// The thread that has the role of moving the stack forward.
+pub(super) struct Driver {
+    /// Its waker.
+    pub(super) waker: Arc<Waker>,
+    /// It is the background thread, which yields to any other.
+    pub(super) background: bool,
+    /// When it last went to sleep.
+    pub(super) since: Instant,
+    /// When it wakes by itself; `None`: never.
+    pub(super) until: Option<Instant>,
+}
+
+/// Who is to hear of a socket's events.
+#[derive(Default)]
+struct Watched {
+    threads: SmallVec<[Watcher; 2]>,
+    hooks: SmallVec<[Hooked; 1]>,
+}
+
+/// A thread that waits for a socket.
+struct Watcher {
+    waker: Arc<Waker>,
+    interest: Ready,
+    exclusive: bool,
+}
+
+/// A standing listener to a socket's events: an epoll set.
+pub(crate) trait Hook: Send + Sync {
+    /// The socket registered as `token` had these events. True when a waiting thread was woken for it.
+    fn on_event(&self, token: u64, events: Ready) -> bool;
+    /// The socket is closed; `token` means nothing any more.
+    fn on_close(&self, token: u64);
+}
+
+struct Hooked {
+    hook: Arc<dyn Hook>,
+    token: u64,
+    exclusive: bool,
+}
+
+/// Events that nobody has to ask for (poll(2)).
+pub(crate) const ALWAYS: Ready = Ready::ERR.union(Ready::HUP);
+
+/// Frames taken from the device before the others get the lock again.
+const PUMP_BUDGET: usize = 64;
+
+/// A frame of a request or an answer, not of a bulk transfer: up to one packet of an Ethernet.
+const SMALL_FRAME: usize = 1536;
+
+/// Room for the largest frame (virtio-net header and 64 KB) rounded up.
+const FRAME_ROOM: usize = 66 * 1024;
+
+impl Core {
+    /// A core over this stack and device.
+    pub(super) fn new(stack: Stack, device: Box<dyn Device>, now: Instant) -> Core {
+        let device_fd = device.fd().map_or(-1, |fd| {
+            use std::os::fd::AsRawFd;
+            fd.as_raw_fd()
+        });
+        super::reserve(device_fd);
+        Core {
+            stack,
+            driver: None,
+            followers: Vec::new(),
+            pumped: now,
+            background_parked: false,
+            device,
+            device_fd,
+            gone: false,
+            frame: vec![0; FRAME_ROOM].into_boxed_slice(),
+            watched: HashMap::new(),
+            spare_wakers: Vec::new(),
+            movement: Vec::new(),
+            open: HashSet::new(),
+        }
+    }
+
+    /// The device's descriptor, to wait for frames; -1 when it has none or is gone.
+    pub(super) fn device_fd(&self) -> i32 {
+        if self.gone { -1 } else { self.device_fd }
+    }
+
+    /// Whether the device vanished: every call fails with `NetworkDown` from then on.
+    pub(crate) fn gone(&self) -> bool {
+        self.gone
+    }
+
+    /// The device vanished: everybody who waits is to look at it.
+    pub(super) fn set_gone(&mut self) {
+        if self.gone {
+            return;
+        }
+        self.gone = true;
+        log(
+            Level::Error,
+            format_args!("the TUN device is gone: the network is down"),
+        );
+        let everything = Ready::all();
+        for watched in self.watched.values() {
+            watched.threads.iter().for_each(|w| w.waker.wake());
+            for hooked in &watched.hooks {
+                hooked.hook.on_event(hooked.token, everything);
+            }
+        }
+        self.movement.iter().for_each(|waker| waker.wake());
+        if let Some(driver) = &self.driver {
+            driver.waker.wake();
+        }
+    }
+
+    /// What a socket is ready for; all over when the device is gone.
+    pub(crate) fn readiness(&self, id: SocketId) -> Ready {
+        if self.gone {
+            return Ready::IN | Ready::OUT | Ready::ERR | Ready::HUP | Ready::RDHUP;
+        }
+        self.stack.readiness(id)
+    }
+
+    /// The earlier of the stack's and the device's deadline.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if self.gone {
+            return None;
+        }
+        let device = self.device.next_deadline().map(Instant::from_micros);
+        match (self.stack.next_deadline(), device) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Takes what has arrived and lets the timers run. With `own` the thread of that waker needs no more than its own
+    /// wake-up: after a small frame that brought it, nothing further is read if nobody else waits.
+    pub(super) fn pump(&mut self, now: Instant, own: Option<&Waker>) {
+        if self.gone {
+            return;
+        }
+        let micros = now.as_micros();
+        if self.device.next_deadline().is_some_and(|d| d <= micros) {
+            self.device.poll(micros);
+        }
+        let alone = self.followers.is_empty();
+        for _ in 0..PUMP_BUDGET {
+            match self.device.recv(micros, &mut self.frame) {
+                Ok(len) => {
+                    let len = len.min(self.frame.len());
+                    self.stack.handle_frame(now, &self.frame[..len]);
+                    if let Some(own) = own
+                        && alone
+                        && len <= SMALL_FRAME
+                    {
+                        self.dispatch();
+                        if own.signaled() {
+                            break;
+                        }
+                    }
+                }
+                Err(LinkError::WouldBlock | LinkError::Full) => break,
+                Err(LinkError::Gone) => return self.set_gone(),
+                Err(LinkError::Io(errno)) => {
+                    log(Level::Debug, format_args!("reading the device: {errno}"));
+                    break;
+                }
+            }
+        }
+        if self.stack.next_deadline().is_some_and(|d| d <= now) {
+            self.stack.handle_timers(now);
+        }
+        self.pumped = now;
+        self.movement.iter().for_each(|waker| waker.wake());
+    }
+
+    /// Sends what the stack has to send, tells of readiness, and makes a sleeping driver look at an earlier deadline.
+    pub(super) fn flush(&mut self, now: Instant) {
+        if self.gone {
+            return;
+        }
+        let Core { stack, device, .. } = self;
+        let mut gone = false;
+        stack.transmit(now, &mut |frame: &[IoSlice<'_>]| {
+            match device.send(now.as_micros(), frame) {
+                Ok(()) => {}
+                Err(LinkError::Gone) => gone = true,
+                // A frame lost below is the transport's affair, as on any network.
+                Err(error) => log(Level::Trace, format_args!("frame not sent: {error:?}")),
+            }
+        });
+        if gone {
+            return self.set_gone();
+        }
+        self.dispatch();
+        let next = self.next_deadline();
+        if let Some(driver) = &self.driver
+            && let Some(next) = next
+            && driver.waker.asleep()
+            && driver.until.is_none_or(|until| next < until)
+        {
+            driver.waker.wake();
+        }
+    }
+
+    /// Wakes who waits for what has happened.
+    fn dispatch(&mut self) {
+        while let Some((id, events)) = self.stack.poll_event() {
+            let Some(watched) = self.watched.get(&id) else {
+                continue;
+            };
+            let events_always = events & ALWAYS;
+            let mut exclusive_done = false;
+            for watcher in &watched.threads {
+                if (watcher.interest & events).is_empty() && events_always.is_empty() {
+                    continue;
+                }
+                if watcher.exclusive {
+                    // One arrival, one thread; an error concerns all.
+                    if exclusive_done && events_always.is_empty() || watcher.waker.signaled() {
+                        continue;
+                    }
+                    exclusive_done = true;
+                }
+                watcher.waker.wake();
+            }
+            let mut exclusive_done = false;
+            for hooked in &watched.hooks {
+                if hooked.exclusive && exclusive_done {
+                    continue;
+                }
+                exclusive_done |= hooked.hook.on_event(hooked.token, events) && hooked.exclusive;
+            }
+        }
+    }
+
+    /// A thread starts to wait for a socket. `exclusive`: of all such threads an arrival wakes one.
+    pub(super) fn watch(
+        &mut self,
+        id: SocketId,
+        waker: &Arc<Waker>,
+        interest: Ready,
+        exclusive: bool,
+    ) {
+        let watcher = Watcher {
+            waker: waker.clone(),
+            interest,
+            exclusive,
+        };
+        self.watched.entry(id).or_default().threads.push(watcher);
+    }
+
+    /// The thread waits no more. What woke an exclusive one and is still there goes to the next.
+    pub(super) fn unwatch(&mut self, id: SocketId, waker: &Arc<Waker>) {
+        let ready = self.readiness(id);
+        let Some(watched) = self.watched.get_mut(&id) else {
+            return;
+        };
+        let threads = &mut watched.threads;
+        if let Some(place) = threads.iter().position(|w| Arc::ptr_eq(&w.waker, waker)) {
+            let left = threads.remove(place);
+            if left.exclusive
+                && ready.intersects(left.interest)
+                && let Some(next) = threads
+                    .iter()
+                    .find(|w| w.exclusive && ready.intersects(w.interest) && !w.waker.signaled())
+            {
+                next.waker.wake();
+            }
+        }
+        if watched.threads.is_empty() && watched.hooks.is_empty() {
+            self.watched.remove(&id);
+        }
+    }
+
+    /// From now on `hook` hears of the socket's events under the name `token`.
+    pub(crate) fn hook(&mut self, id: SocketId, hook: Arc<dyn Hook>, token: u64, exclusive: bool) {
+        let hooked = Hooked {
+            hook,
+            token,
+            exclusive,
+        };
+        self.watched.entry(id).or_default().hooks.push(hooked);
+    }
+
+    /// `hook` hears no more of `token`.
+    pub(crate) fn unhook(&mut self, id: SocketId, hook: &Arc<dyn Hook>, token: u64) {
+        let Some(watched) = self.watched.get_mut(&id) else {
+            return;
+        };
+        let same = |h: &Hooked| h.token == token && Arc::ptr_eq(&h.hook, hook);
+        if let Some(place) = watched.hooks.iter().position(same) {
+            watched.hooks.swap_remove(place);
+        }
+        if watched.threads.is_empty() && watched.hooks.is_empty() {
+            self.watched.remove(&id);
+        }
+    }
+
+    /// The socket is closed: epoll sets forget it (epoll(7)).
+    pub(super) fn forget_hooks(&mut self, id: SocketId) {
+        if let Some(watched) = self.watched.remove(&id) {
+            for hooked in watched.hooks {
+                hooked.hook.on_close(hooked.token);
+            }
+        }
+    }
+
+    /// Writes out what the device has only buffered: a capture.
+    pub(super) fn flush_capture(&mut self) {
+        self.device.flush();
+    }
+
+    /// A thread waits for whatever moves.
+    pub(super) fn watch_movement(&mut self, waker: &Arc<Waker>) {
+        self.movement.push(waker.clone());
+    }
+
+    /// It waits no more.
+    pub(super) fn unwatch_movement(&mut self, waker: &Arc<Waker>) {
+        self.movement.retain(|other| !Arc::ptr_eq(other, waker));
+    }
+
+    /// The program has this socket now.
+    pub(crate) fn adopt(&mut self, id: SocketId) {
+        self.open.insert(id);
+    }
+
+    /// Closes a socket.
+    pub(super) fn close(&mut self, id: SocketId, now: Instant) -> Closed {
+        self.forget_hooks(id);
+        if self.open.remove(&id) {
+            self.stack.close(now, id)
+        } else {
+            Closed::Done
+        }
+    }
+
+    /// Closes every socket of the program, without waiting for any (as the kernel does for a process that ends).
+    pub(super) fn close_all(&mut self, now: Instant) {
+        for id in std::mem::take(&mut self.open) {
+            if let Closed::Linger(_) = self.stack.close(now, id) {
+                self.stack.release(now, id);
+            }
+        }
+    }
+
+    /// A waker for a thread that must wait.
+    pub(super) fn take_waker(&mut self) -> super::sys::SysResult<Arc<Waker>> {
+        match self.spare_wakers.pop() {
+            Some(waker) => Ok(waker),
+            None => Waker::new().map(Arc::new),
+        }
+    }
+
+    /// Gives a waker back for the next.
+    pub(super) fn give_waker(&mut self, waker: Arc<Waker>) {
+        waker.reset();
+        self.spare_wakers.push(waker);
+    }
+
+    /// Descriptors that a forked child must close: its copies would keep nothing alive, but are of no use.
+    pub(super) fn descriptors(&self) -> SmallVec<[i32; 8]> {
+        let wakers = self
+            .spare_wakers
+            .iter()
+            .chain(&self.followers)
+            .chain(self.driver.as_ref().map(|d| &d.waker));
+        let mut all: SmallVec<[i32; 8]> = wakers.map(|w| w.fd()).collect();
+        if self.device_fd >= 0 {
+            all.push(self.device_fd);
+        }
+        all
+    }
+}

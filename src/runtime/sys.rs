@@ -1,0 +1,350 @@
+//! System calls that need a signal mask, a raw number or no errno. None of them passes through a name that this library exports.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+
+use libc::{c_int, c_long};
+use rustix::io::Errno;
+use tunsock_stack::Instant;
+
+/// The kernel's sigset_t: 64 signals.
+pub(crate) type SigSet = u64;
+
+/// Outcome of a system call.
+pub(crate) type SysResult<T> = Result<T, Errno>;
+
+/// Now, on CLOCK_MONOTONIC.
+pub(crate) fn now() -> Instant {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(t.tv_sec).unwrap_or(0);
+    let micros = u64::try_from(t.tv_nsec).unwrap_or(0) / 1000;
+    Instant::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
+}
+
+/// ppoll(2). `timeout` in microseconds, `None`: for ever. `mask`: signals blocked during the wait, `None`: as they are.
+pub(crate) fn ppoll(
+    fds: &mut [libc::pollfd],
+    timeout: Option<u64>,
+    mask: Option<&SigSet>,
+) -> SysResult<usize> {
+    let mut spec = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let spec_ptr = match timeout {
+        Some(us) => {
+            spec.tv_sec = libc::time_t::try_from(us / 1_000_000).unwrap_or(libc::time_t::MAX);
+            spec.tv_nsec = c_long::try_from(us % 1_000_000 * 1000).unwrap_or(0);
+            &raw mut spec as usize
+        }
+        None => 0,
+    };
+    // SAFETY: the slice, the timespec and the mask outlive the call; the lengths are theirs.
+    unsafe {
+        syscall(
+            libc::SYS_ppoll,
+            [
+                fds.as_mut_ptr() as usize,
+                fds.len(),
+                spec_ptr,
+                mask.map_or(0, |m| ptr::from_ref(m) as usize),
+                size_of::<SigSet>(),
+                0,
+            ],
+        )
+    }
+}
+
+/// epoll_pwait(2) with a timeout in milliseconds, -1: for ever.
+pub(crate) fn epoll_pwait(
+    epfd: c_int,
+    events: &mut [MaybeUninit<libc::epoll_event>],
+    timeout_ms: c_int,
+    mask: Option<&SigSet>,
+) -> SysResult<usize> {
+    // SAFETY: the slice and the mask outlive the call; the lengths are theirs.
+    unsafe {
+        syscall(
+            libc::SYS_epoll_pwait,
+            [
+                epfd as usize,
+                events.as_mut_ptr() as usize,
+                events.len().min(EPOLL_MAX),
+                timeout_ms as usize,
+                mask.map_or(0, |m| ptr::from_ref(m) as usize),
+                size_of::<SigSet>(),
+            ],
+        )
+    }
+}
+
+/// epoll_ctl(2).
+pub(crate) fn epoll_ctl(
+    epfd: c_int,
+    op: c_int,
+    fd: c_int,
+    event: Option<&mut libc::epoll_event>,
+) -> SysResult<()> {
+    // SAFETY: the event outlives the call.
+    unsafe {
+        syscall(
+            libc::SYS_epoll_ctl,
+            [
+                epfd as usize,
+                op as usize,
+                fd as usize,
+                event.map_or(0, |e| ptr::from_mut(e) as usize),
+                0,
+                0,
+            ],
+        )
+    }
+    .map(drop)
+}
+
+/// epoll_create1(2).
+pub(crate) fn epoll_create(flags: c_int) -> SysResult<c_int> {
+    // SAFETY: no memory is passed.
+    unsafe { syscall(libc::SYS_epoll_create1, [flags as usize, 0, 0, 0, 0, 0]) }.map(to_fd)
+}
+
+/// fcntl(2) with an integer argument.
+pub(crate) fn fcntl(fd: c_int, command: c_int, argument: c_int) -> SysResult<c_int> {
+    // SAFETY: only commands with an integer argument are used.
+    unsafe {
+        syscall(
+            libc::SYS_fcntl,
+            [fd as usize, command as usize, argument as usize, 0, 0, 0],
+        )
+    }
+    .map(to_fd)
+}
+
+/// dup3(2).
+pub(crate) fn dup3(old: c_int, new: c_int, flags: c_int) -> SysResult<c_int> {
+    // SAFETY: no memory is passed.
+    unsafe {
+        syscall(
+            libc::SYS_dup3,
+            [old as usize, new as usize, flags as usize, 0, 0, 0],
+        )
+    }
+    .map(to_fd)
+}
+
+/// close(2).
+pub(crate) fn close(fd: c_int) -> SysResult<()> {
+    // SAFETY: no memory is passed; the caller owns the number.
+    unsafe { syscall(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// A new eventfd, non-blocking and close-on-exec, at a high number.
+pub(crate) fn eventfd() -> SysResult<c_int> {
+    // SAFETY: no memory is passed.
+    let low = unsafe {
+        syscall(
+            libc::SYS_eventfd2,
+            [
+                0,
+                (libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) as usize,
+                0,
+                0,
+                0,
+                0,
+            ],
+        )
+    }
+    .map(to_fd)?;
+    Ok(move_high(low))
+}
+
+/// A new AF_UNIX stream socket, close-on-exec, at a high number.
+pub(crate) fn unix_socket() -> SysResult<c_int> {
+    let (domain, kind) = (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC);
+    // SAFETY: no memory is passed.
+    let low = unsafe {
+        syscall(
+            libc::SYS_socket,
+            [domain as usize, kind as usize, 0, 0, 0, 0],
+        )
+    }
+    .map(to_fd)?;
+    Ok(move_high(low))
+}
+
+/// Adds one to an eventfd, which wakes whoever polls it.
+pub(crate) fn eventfd_signal(fd: c_int) {
+    let one = 1u64;
+    // SAFETY: eight bytes are read from `one`. Failure (EAGAIN at the counter's end) leaves it readable, as meant.
+    let _ = unsafe {
+        syscall(
+            libc::SYS_write,
+            [fd as usize, &raw const one as usize, 8, 0, 0, 0],
+        )
+    };
+}
+
+/// Takes an eventfd's counter back to zero.
+pub(crate) fn eventfd_clear(fd: c_int) {
+    let mut count = 0u64;
+    // SAFETY: eight bytes are written to `count`. EAGAIN means that it was zero.
+    let _ = unsafe {
+        syscall(
+            libc::SYS_read,
+            [fd as usize, &raw mut count as usize, 8, 0, 0, 0],
+        )
+    };
+}
+
+/// Device and inode of what a number stands for.
+pub(crate) fn identity(fd: c_int) -> SysResult<(u64, u64)> {
+    if fd < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the borrow ends with this call, and the kernel checks the number.
+    let borrowed = unsafe { rustix::fd::BorrowedFd::borrow_raw(fd) };
+    let stat = rustix::fs::fstat(borrowed)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Blocks every signal in this thread and returns the mask that was there.
+pub(crate) fn block_signals() -> SigSet {
+    set_mask(libc::SIG_SETMASK, &SigSet::MAX)
+}
+
+/// Puts the mask back that [`block_signals`] returned.
+pub(crate) fn restore_signals(mask: SigSet) {
+    set_mask(libc::SIG_SETMASK, &mask);
+}
+
+/// Whether every signal handler of this process asks for restarted calls (SA_RESTART), so that signal(7) lets a blocked call go on.
+pub(crate) fn handlers_restart() -> bool {
+    // struct sigaction as the kernel has it: handler, flags, (restorer,) mask; never more than 32 bytes.
+    let mut action = [0usize; 8];
+    (1..=64usize).all(|signal| {
+        // SAFETY: `action` is longer than the kernel's struct; nothing is set.
+        let asked = unsafe {
+            syscall(
+                libc::SYS_rt_sigaction,
+                [
+                    signal,
+                    0,
+                    action.as_mut_ptr() as usize,
+                    size_of::<SigSet>(),
+                    0,
+                    0,
+                ],
+            )
+        };
+        asked.is_err()
+            || action[0] == libc::SIG_DFL
+            || action[0] == libc::SIG_IGN
+            || action[1] & libc::SA_RESTART as usize != 0
+    })
+}
+
+/// What a number stands for moves to a high number, out of the program's way; stays where it is when none is free.
+pub(crate) fn move_high(fd: c_int) -> c_int {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .unwrap_or(1 << 20);
+    let limit = c_int::try_from(limit).unwrap_or(c_int::MAX).min(1 << 20);
+    // Below the limit a quarter, at most 256 numbers, are ours to look for room in.
+    let floor = limit - (limit / 4).min(256);
+    match fcntl(fd, libc::F_DUPFD_CLOEXEC, floor) {
+        Ok(high) => {
+            let _ = close(fd);
+            high
+        }
+        Err(_) => fd,
+    }
+}
+
+fn set_mask(how: c_int, mask: &SigSet) -> SigSet {
+    let mut old: SigSet = 0;
+    // SAFETY: both sets are 64 bits, as the size argument says; with valid arguments the call cannot fail.
+    let _ = unsafe {
+        syscall(
+            libc::SYS_rt_sigprocmask,
+            [
+                how as usize,
+                ptr::from_ref(mask) as usize,
+                &raw mut old as usize,
+                size_of::<SigSet>(),
+                0,
+                0,
+            ],
+        )
+    };
+    old
+}
+
+/// A successful result that is a descriptor number or a small integer.
+fn to_fd(value: usize) -> c_int {
+    value as c_int
+}
+
+/// Linux refuses more events than fit in an int of bytes (fs/eventpoll.c, EP_MAX_EVENTS).
+const EPOLL_MAX: usize = i32::MAX as usize / size_of::<libc::epoll_event>();
+
+/// One system call.
+///
+/// # Safety
+/// As the call's man page demands of its arguments.
+#[cfg(target_arch = "x86_64")]
+unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
+    let result: isize;
+    // SAFETY: the ABI of x86-64 Linux (syscall(2)): number in rax, arguments as listed, rcx and r11 clobbered.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            inlateout("rax") number as isize => result,
+            in("rdi") args[0],
+            in("rsi") args[1],
+            in("rdx") args[2],
+            in("r10") args[3],
+            in("r8") args[4],
+            in("r9") args[5],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack)
+        );
+    }
+    outcome(result)
+}
+
+/// One system call.
+///
+/// # Safety
+/// As the call's man page demands of its arguments.
+#[cfg(target_arch = "aarch64")]
+unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
+    let result: isize;
+    // SAFETY: the ABI of arm64 Linux (syscall(2)): number in x8, arguments in x0 to x5, result in x0.
+    unsafe {
+        std::arch::asm!(
+            "svc 0",
+            in("x8") number as usize,
+            inlateout("x0") args[0] as isize => result,
+            in("x1") args[1],
+            in("x2") args[2],
+            in("x3") args[3],
+            in("x4") args[4],
+            in("x5") args[5],
+            options(nostack)
+        );
+    }
+    outcome(result)
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("tunsock has no system call instruction for this processor yet");
+
+/// -4095..=-1 are errnos (syscall(2)).
+fn outcome(result: isize) -> SysResult<usize> {
+    if (-4095..0).contains(&result) {
+        Err(Errno::from_raw_os_error(-(result as i32)))
+    } else {
+        Ok(result as usize)
+    }
+}

@@ -1,0 +1,484 @@
+//! Waiting: until a socket, a kernel descriptor, a time or a signal. Who waits drives, if nobody else does.
+
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use libc::c_int;
+use rustix::io::Errno;
+use smallvec::SmallVec;
+use tunsock_stack::{Instant, Ready, SocketId};
+
+use super::core::{Core, Driver};
+use super::sys::{self, SigSet};
+use super::waker::Waker;
+use super::{Guard, Runtime};
+
+/// What a thread waits for, and how.
+pub(crate) struct Request<'a> {
+    /// Whose events wake it.
+    pub(crate) watches: SmallVec<[Watch<'a>; 2]>,
+    /// Kernel descriptors whose events wake it.
+    pub(crate) kernel: KernelFds,
+    /// How long; `None`: for ever.
+    pub(crate) timeout: Option<Duration>,
+    /// Not at all (O_NONBLOCK, MSG_DONTWAIT, a timeout of zero).
+    pub(crate) nonblocking: bool,
+    /// Signals blocked during the wait instead of the thread's own mask (ppoll, pselect, epoll_pwait).
+    pub(crate) mask: Option<SigSet>,
+    /// A call that Linux restarts after handlers with SA_RESTART (signal(7)).
+    pub(crate) restart: bool,
+}
+
+/// One thing to wait for.
+pub(crate) enum Watch<'a> {
+    /// A socket's events. `exclusive`: of all such waiters an arrival wakes one.
+    Socket {
+        /// Which.
+        id: SocketId,
+        /// Which of its events, besides ERR and HUP.
+        interest: Ready,
+        /// One arrival, one waiter.
+        exclusive: bool,
+    },
+    /// Something that keeps its own list of waiters: an epoll set.
+    Queue(&'a dyn Queue),
+    /// Whatever moves the stack.
+    Movement,
+}
+
+/// A list of waiting threads. Called under the runtime's lock.
+pub(crate) trait Queue {
+    /// This thread waits.
+    fn join(&self, waker: &Arc<Waker>);
+    /// It waits no more.
+    fn leave(&self, waker: &Arc<Waker>);
+}
+
+/// Why a wait ended without success.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was not to wait.
+    WouldBlock,
+    /// The timeout is over.
+    TimedOut,
+    /// A signal handler ran.
+    Interrupted,
+    /// The runtime belongs to another process.
+    Down,
+    /// The kernel refused.
+    Os(Errno),
+}
+
+/// Descriptors of the kernel, with what is asked and what was found of each.
+pub(crate) struct KernelFds {
+    // Two places at the front are the wait's own: the thread's waker and the device.
+    fds: SmallVec<[libc::pollfd; 8]>,
+    /// The answers are those of this moment.
+    fresh: bool,
+}
+
+const OWN: usize = 2;
+const NOTHING: libc::pollfd = libc::pollfd {
+    fd: -1,
+    events: 0,
+    revents: 0,
+};
+
+impl KernelFds {
+    /// None yet.
+    pub(crate) fn new() -> KernelFds {
+        KernelFds {
+            fds: SmallVec::from_slice(&[NOTHING; OWN]),
+            fresh: false,
+        }
+    }
+
+    /// One more to wait for.
+    pub(crate) fn push(&mut self, fd: c_int, events: i16) {
+        self.fds.push(libc::pollfd {
+            fd,
+            events,
+            revents: 0,
+        });
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fds.len() == OWN
+    }
+
+    /// All of them, in the order of `push`.
+    pub(crate) fn all(&self) -> &[libc::pollfd] {
+        self.fds.get(OWN..).unwrap_or(&[])
+    }
+
+    /// All of them, to silence one (`fd` -1).
+    pub(crate) fn all_mut(&mut self) -> &mut [libc::pollfd] {
+        self.fds.get_mut(OWN..).unwrap_or(&mut [])
+    }
+
+    /// Asks the kernel how they stand, without waiting. The answers are there until the next sleep.
+    pub(crate) fn query(&mut self, mask: Option<&SigSet>) -> sys::SysResult<()> {
+        let asked = sys::ppoll(self.all_mut(), Some(0), mask).map(drop);
+        match asked {
+            Ok(()) => self.fresh = true,
+            Err(_) => self.clear(),
+        }
+        asked
+    }
+
+    /// Asks the kernel unless its answers are of this moment anyway.
+    pub(crate) fn refresh(&mut self) -> sys::SysResult<()> {
+        if self.fresh || self.is_empty() {
+            return Ok(());
+        }
+        match self.query(None) {
+            // A signal is for the wait to report, if it comes to one.
+            Err(Errno::INTR) => Ok(()),
+            asked => asked,
+        }
+    }
+
+    /// Whether the answers are of this moment.
+    pub(crate) fn fresh(&self) -> bool {
+        self.fresh
+    }
+
+    fn any(&self) -> bool {
+        self.all().iter().any(|fd| fd.revents != 0)
+    }
+
+    fn clear(&mut self) {
+        self.fresh = false;
+        self.fds.iter_mut().for_each(|fd| fd.revents = 0);
+    }
+}
+
+impl<'a> Request<'a> {
+    /// A request to wait for nothing, for ever.
+    pub(crate) fn new() -> Request<'a> {
+        Request {
+            watches: SmallVec::new(),
+            kernel: KernelFds::new(),
+            timeout: None,
+            nonblocking: false,
+            mask: None,
+            restart: false,
+        }
+    }
+}
+
+/// A try at what the thread wants, under the lock: `None` while it has to wait.
+pub(crate) type Attempt<'a, T> = &'a mut dyn FnMut(&mut Core, Instant, &mut KernelFds) -> Option<T>;
+
+impl Runtime {
+    /// Tries, and as long as that gives `None` waits for what the request names and tries again.
+    pub(crate) fn wait<T>(
+        &'static self,
+        request: &mut Request<'_>,
+        attempt: Attempt<'_, T>,
+    ) -> Result<T, End> {
+        let mut core = self.lock()?;
+        let now = sys::now();
+        let first = attempt(&mut core, now, &mut request.kernel);
+        core.flush(now);
+        if let Some(value) = first {
+            return Ok(value);
+        }
+        if request.nonblocking {
+            return last_try(core, now, request, attempt);
+        }
+        let deadline = request.timeout.map(|t| deadline(now, t));
+        let waker = core.take_waker().map_err(End::Os)?;
+        for watch in &request.watches {
+            match *watch {
+                Watch::Socket {
+                    id,
+                    interest,
+                    exclusive,
+                } => core.watch(id, &waker, interest, exclusive),
+                Watch::Queue(queue) => queue.join(&waker),
+                Watch::Movement => core.watch_movement(&waker),
+            }
+        }
+        let mut sleeper = Sleeper {
+            runtime: self,
+            waker,
+            deadline,
+            saved_mask: None,
+        };
+        let (mut core, result) = sleeper.run(core, now, request, attempt);
+        for watch in &request.watches {
+            match *watch {
+                Watch::Socket { id, .. } => core.unwatch(id, &sleeper.waker),
+                Watch::Queue(queue) => queue.leave(&sleeper.waker),
+                Watch::Movement => core.unwatch_movement(&sleeper.waker),
+            }
+        }
+        core.release_role(&sleeper.waker, self);
+        core.give_waker(sleeper.waker);
+        drop(core);
+        // Only now: a handler that was held back runs here, and may call us.
+        if let Some(mask) = sleeper.saved_mask {
+            sys::restore_signals(mask);
+        }
+        result
+    }
+}
+
+/// What one waiting thread keeps from sleep to sleep.
+struct Sleeper {
+    runtime: &'static Runtime,
+    waker: Arc<Waker>,
+    deadline: Option<Instant>,
+    /// The thread's own signal mask, once all signals are blocked outside the sleeps so that none is missed between them.
+    saved_mask: Option<SigSet>,
+}
+
+impl Sleeper {
+    fn run<T>(
+        &mut self,
+        mut core: Guard,
+        mut now: Instant,
+        request: &mut Request<'_>,
+        attempt: Attempt<'_, T>,
+    ) -> (Guard, Result<T, End>) {
+        let mut look = false;
+        let mut interrupted = false;
+        let mut slept = false;
+        loop {
+            core.flush(now);
+            if self.waker.take_signal() || look {
+                look = false;
+                if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
+                    core.flush(now);
+                    return (core, Ok(value));
+                }
+                continue;
+            }
+            if interrupted && !(request.restart && sys::handlers_restart()) {
+                return (core, Err(End::Interrupted));
+            }
+            if self.deadline.is_some_and(|d| d <= now) {
+                return (core, Err(End::TimedOut));
+            }
+            if slept && self.saved_mask.is_none() {
+                self.saved_mask = Some(sys::block_signals());
+            }
+            slept = true;
+            let (guard, woken) = self.sleep(core, now, request);
+            core = guard;
+            now = sys::now();
+            interrupted = woken == Err(Errno::INTR);
+            match woken {
+                Ok(_) => request.kernel.fresh = true,
+                Err(Errno::INTR) => request.kernel.clear(),
+                Err(errno) => return (core, Err(End::Os(errno))),
+            }
+            if core.drives(&self.waker) {
+                let ready = request.kernel.fds.get(1).map_or(0, |fd| fd.revents);
+                core.pump_after_sleep(now, ready, &self.waker);
+            }
+            look = interrupted
+                || request.kernel.any()
+                || core.gone()
+                || self.deadline.is_some_and(|d| d <= now);
+        }
+    }
+
+    /// Lets the lock go and sleeps in one ppoll.
+    fn sleep(
+        &mut self,
+        mut core: Guard,
+        now: Instant,
+        request: &mut Request<'_>,
+    ) -> (Guard, sys::SysResult<usize>) {
+        let drives = core.take_role(&self.waker, now, self.deadline);
+        let until = if drives {
+            earlier(self.deadline, core.next_deadline())
+        } else {
+            self.deadline
+        };
+        let device = if drives { core.device_fd() } else { -1 };
+        let own = [self.waker.fd(), device];
+        for (place, fd) in request.kernel.fds.iter_mut().zip(own) {
+            *place = libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            };
+        }
+        let timeout = until.map(|t| t.as_micros().saturating_sub(now.as_micros()));
+        self.waker.fall_asleep();
+        drop(core);
+        let mask = request.mask.as_ref().or(self.saved_mask.as_ref());
+        let frame = SleepRecord::enter(&self.waker);
+        let woken = sys::ppoll(&mut request.kernel.fds, timeout, mask);
+        frame.leave();
+        let core = self.runtime.relock();
+        self.waker.wake_up();
+        (core, woken)
+    }
+}
+
+impl Core {
+    /// Whether the thread of this waker has the driver's role.
+    fn drives(&self, waker: &Arc<Waker>) -> bool {
+        self.driver
+            .as_ref()
+            .is_some_and(|d| Arc::ptr_eq(&d.waker, waker))
+    }
+
+    /// The thread is about to sleep: true when it has the driver's role while it does.
+    fn take_role(&mut self, waker: &Arc<Waker>, now: Instant, deadline: Option<Instant>) -> bool {
+        let free = match &self.driver {
+            None => true,
+            Some(driver) if Arc::ptr_eq(&driver.waker, waker) => true,
+            Some(driver) if driver.background => {
+                driver.waker.wake();
+                true
+            }
+            Some(_) => false,
+        };
+        if free {
+            self.leave_followers(waker);
+            let until = earlier(deadline, self.next_deadline());
+            self.driver = Some(Driver {
+                waker: waker.clone(),
+                background: false,
+                since: now,
+                until,
+            });
+        } else if waker.place.load(Relaxed) == usize::MAX {
+            waker.place.store(self.followers.len(), Relaxed);
+            self.followers.push(waker.clone());
+        }
+        free
+    }
+
+    /// The thread waits no more: the role goes to another that does, or the background thread keeps watch.
+    pub(super) fn release_role(&mut self, waker: &Arc<Waker>, runtime: &Runtime) {
+        if !self.drives(waker) {
+            return self.leave_followers(waker);
+        }
+        self.driver = None;
+        if let Some(next) = self.followers.pop() {
+            next.place.store(usize::MAX, Relaxed);
+            next.wake();
+            self.driver = Some(Driver {
+                waker: next,
+                background: false,
+                since: self.pumped,
+                until: Some(Instant::ZERO),
+            });
+        } else if self.background_parked {
+            self.background_parked = false;
+            runtime.background.unpark();
+        }
+    }
+
+    /// What a driver does after its sleep: `ready` is what ppoll said of the device.
+    pub(super) fn pump_after_sleep(&mut self, now: Instant, ready: i16, waker: &Waker) {
+        if ready & libc::POLLNVAL != 0 {
+            return self.set_gone();
+        }
+        let due = self.next_deadline().is_some_and(|d| d <= now);
+        if ready != 0 || due || self.device_fd() < 0 {
+            self.pump(now, Some(waker));
+        }
+    }
+
+    fn leave_followers(&mut self, waker: &Waker) {
+        let place = waker.place.swap(usize::MAX, Relaxed);
+        if place < self.followers.len() {
+            self.followers.swap_remove(place);
+            if let Some(moved) = self.followers.get(place) {
+                moved.place.store(place, Relaxed);
+            }
+        }
+    }
+}
+
+/// A call that does not wait: what has arrived already counts, as on a kernel that has processed it by now.
+fn last_try<T>(
+    mut core: Guard,
+    now: Instant,
+    request: &mut Request<'_>,
+    attempt: Attempt<'_, T>,
+) -> Result<T, End> {
+    if core.driver.as_ref().is_none_or(|d| d.background) {
+        core.pump(now, None);
+        core.flush(now);
+    }
+    let mut interrupted = false;
+    if !request.kernel.is_empty() || request.mask.is_some() {
+        match request.kernel.query(request.mask.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => interrupted = true,
+            Err(errno) => return Err(End::Os(errno)),
+        }
+    }
+    let value = attempt(&mut core, now, &mut request.kernel);
+    core.flush(now);
+    match value {
+        Some(value) => Ok(value),
+        None if interrupted => Err(End::Interrupted),
+        None => Err(End::WouldBlock),
+    }
+}
+
+/// `timeout` from now on, never early: both ends are rounded up.
+fn deadline(now: Instant, timeout: Duration) -> Instant {
+    now + timeout + Duration::from_nanos(1999)
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+thread_local! {
+    /// The waker with which this thread sleeps, if it does. When a call finds it set, a signal handler runs inside the sleep
+    /// (or left it by siglongjmp): nobody reads the device on its behalf.
+    static SLEEPS: Cell<*const Waker> = const { Cell::new(ptr::null()) };
+}
+
+/// The mark of a sleep in [`SLEEPS`]; marks nest when a handler sleeps too.
+struct SleepRecord {
+    outer: *const Waker,
+}
+
+impl SleepRecord {
+    fn enter(waker: &Arc<Waker>) -> SleepRecord {
+        SleepRecord {
+            outer: SLEEPS.replace(Arc::as_ptr(waker)),
+        }
+    }
+
+    fn leave(self) {
+        SLEEPS.set(self.outer);
+    }
+}
+
+/// Takes the role from a sleep of this very thread that a signal handler interrupted: it does not watch the device now.
+pub(super) fn disown_interrupted_sleep(core: &mut Core, runtime: &Runtime) {
+    let sleeping = SLEEPS.get();
+    if sleeping.is_null() {
+        return;
+    }
+    let own = |waker: &Arc<Waker>| ptr::eq(Arc::as_ptr(waker), sleeping);
+    if let Some(driver) = &core.driver
+        && own(&driver.waker)
+    {
+        let waker = driver.waker.clone();
+        core.release_role(&waker, runtime);
+    } else if let Some(waker) = core.followers.iter().find(|w| own(w)).cloned() {
+        // It must not be handed the role either.
+        core.leave_followers(&waker);
+    }
+}

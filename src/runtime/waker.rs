@@ -1,0 +1,86 @@
+//! How a sleeping thread of this process is woken.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use super::sys;
+
+/// An eventfd that one waiting thread polls, and what is known about that thread. Everything here changes under the runtime's lock
+/// only, hence the relaxed atomics. A thread that is awake is not written to.
+pub(crate) struct Waker {
+    fd: i32,
+    signaled: AtomicBool,
+    asleep: AtomicBool,
+    written: AtomicBool,
+    /// Index among the followers, `usize::MAX` when it is none.
+    pub(super) place: AtomicUsize,
+}
+
+impl Waker {
+    /// A waker of its own.
+    pub(super) fn new() -> sys::SysResult<Waker> {
+        let fd = sys::eventfd()?;
+        super::reserve(fd);
+        Ok(Waker {
+            fd,
+            signaled: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            written: AtomicBool::new(false),
+            place: AtomicUsize::new(usize::MAX),
+        })
+    }
+
+    /// What to poll.
+    pub(super) fn fd(&self) -> i32 {
+        self.fd
+    }
+
+    /// Something happened that the thread is to look at.
+    pub(crate) fn wake(&self) {
+        self.signaled.store(true, Relaxed);
+        if self.asleep.load(Relaxed) && !self.written.swap(true, Relaxed) {
+            sys::eventfd_signal(self.fd);
+        }
+    }
+
+    /// Whether it has been woken and has not looked yet.
+    pub(crate) fn signaled(&self) -> bool {
+        self.signaled.load(Relaxed)
+    }
+
+    /// It looks now.
+    pub(super) fn take_signal(&self) -> bool {
+        self.signaled.swap(false, Relaxed)
+    }
+
+    /// Whether the thread sleeps, or is about to.
+    pub(super) fn asleep(&self) -> bool {
+        self.asleep.load(Relaxed)
+    }
+
+    /// The thread goes to sleep once it has let the lock go.
+    pub(super) fn fall_asleep(&self) {
+        self.asleep.store(true, Relaxed);
+    }
+
+    /// The thread has the lock again.
+    pub(super) fn wake_up(&self) {
+        self.asleep.store(false, Relaxed);
+        if self.written.swap(false, Relaxed) {
+            sys::eventfd_clear(self.fd);
+        }
+    }
+
+    /// Back to how it was made.
+    pub(super) fn reset(&self) {
+        self.wake_up();
+        self.signaled.store(false, Relaxed);
+        self.place.store(usize::MAX, Relaxed);
+    }
+}
+
+impl Drop for Waker {
+    fn drop(&mut self) {
+        super::release(self.fd);
+        let _ = sys::close(self.fd);
+    }
+}
