@@ -10,19 +10,16 @@ mod select;
 mod socket;
 mod table;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use libc::c_int;
-use tunsock_stack::{Domain, Error, Kind};
+use tunsock_stack::Error;
 
 pub(crate) use dup::{close, dup, dup2, forget};
 pub(crate) use epoll::{EpollSet, epoll_create, epoll_ctl, epoll_wait};
 pub(crate) use poll::poll;
 pub(crate) use select::{FdBits, select};
 pub(crate) use socket::{SocketFile, open};
-pub(crate) use table::lookup;
+pub(crate) use table::{lookup, lookup_checked};
 
 /// What a descriptor of ours stands for.
 #[derive(Clone)]

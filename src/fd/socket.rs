@@ -1,52 +1,180 @@
-//! The open file description of a socket: what dup shares.
+//! The open file description of a socket: what dup shares, and the calls on it.
 
 use std::io::{IoSlice, IoSliceMut};
+use std::mem;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use super::*;
-use tunsock_stack::{Received, RecvFlags, SendFlags, Shutdown, SockOpt, SockOptName};
+use libc::c_int;
+use smallvec::SmallVec;
+use tunsock_stack::{
+    Closed, Domain, Error, Instant, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt,
+    SockOptName, SocketId, Stack, State,
+};
 
-/// A socket's open file description: shared by every descriptor that dup made of it.
-pub(crate) struct SocketFile {}
+use super::dup::put;
+use super::{Fail, FdResult, Object, table};
+use crate::runtime::{self, ALWAYS, Core, End, Request, Runtime, Watch, sys};
 
-/// socket(2) for AF_INET and AF_INET6.
-pub(crate) fn open(domain: Domain, kind: Kind, nonblock: bool, cloexec: bool) -> FdResult<c_int> {
-    let _ = (domain, kind, nonblock, cloexec);
-    todo!()
+/// A socket's open file description: shared by every descriptor that dup made of it. A call in progress holds a reference too,
+/// so a close in another thread does not take the socket from under it (as on Linux).
+pub(crate) struct SocketFile {
+    runtime: &'static Runtime,
+    id: SocketId,
+    domain: Domain,
+    kind: Kind,
+    nonblocking: AtomicBool,
+    /// SO_RCVTIMEO in microseconds, 0: none.
+    recv_timeout: AtomicU64,
+    /// SO_SNDTIMEO in microseconds, 0: none.
+    send_timeout: AtomicU64,
 }
 
-#[allow(unused_variables)]
+/// socket(2) for AF_INET and AF_INET6. EADDRNOTAVAIL, EPERM or ENODEV when there is no stack to be had.
+pub(crate) fn open(domain: Domain, kind: Kind, nonblock: bool, cloexec: bool) -> FdResult<c_int> {
+    let runtime = runtime::start()?;
+    open_on(runtime, domain, kind, nonblock, cloexec)
+}
+
+/// [`open`] on a runtime of the caller's choice.
+pub(super) fn open_on(
+    runtime: &'static Runtime,
+    domain: Domain,
+    kind: Kind,
+    nonblock: bool,
+    cloexec: bool,
+) -> FdResult<c_int> {
+    // The number first: EMFILE leaves nothing behind.
+    let fd = table::new_number(cloexec, 0)?;
+    let made = runtime.lock().map_err(Error::from).and_then(|mut core| {
+        let id = core.stack.socket(domain, kind)?;
+        core.adopt(id);
+        Ok(id)
+    });
+    match made {
+        Ok(id) => put(
+            fd,
+            Object::Socket(Arc::new(SocketFile {
+                runtime,
+                id,
+                domain,
+                kind,
+                nonblocking: AtomicBool::new(nonblock),
+                recv_timeout: AtomicU64::new(0),
+                send_timeout: AtomicU64::new(0),
+            })),
+        ),
+        Err(error) => {
+            let _ = sys::close(fd);
+            Err(error.into())
+        }
+    }
+}
+
 impl SocketFile {
     /// bind(2).
     pub(crate) fn bind(&self, addr: SocketAddr) -> FdResult<()> {
-        todo!()
+        self.with(|stack, _, id| stack.bind(id, addr))
     }
 
-    /// listen(2); a negative backlog is a large one, as on Linux.
+    /// listen(2). Linux takes the backlog as unsigned: a negative one is as large as can be.
     pub(crate) fn listen(&self, backlog: c_int) -> FdResult<()> {
-        todo!()
+        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
+        self.with(|stack, now, id| stack.listen(now, id, backlog))
     }
 
-    /// connect(2). Non-blocking: `Error::InProgress` while it goes on.
+    /// connect(2). Non-blocking: `Error::InProgress` while it goes on. A blocking call joins an attempt that goes on already, as
+    /// on Linux (inet_stream_connect).
     pub(crate) fn connect(&self, addr: SocketAddr) -> FdResult<()> {
-        todo!()
+        let nonblocking = self.nonblocking();
+        let mut began = None;
+        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId| {
+            // While the attempt goes on a second connect is only a question; on wake-ups it learns the outcome.
+            match stack.connect(now, id, addr) {
+                Err(error @ (Error::InProgress | Error::AlreadyConnecting)) => {
+                    began.get_or_insert(error);
+                    if nonblocking {
+                        return Err(error);
+                    }
+                    Err(Error::WouldBlock)
+                }
+                outcome => outcome,
+            }
+        };
+        let interest = Ready::OUT | Ready::IN;
+        let timeout = self.send_timeout();
+        match self.run(interest, false, timeout, nonblocking, &mut attempt) {
+            // The first call says EINPROGRESS, one that joined says EALREADY.
+            Err(Fail::TimedOut) if began == Some(Error::AlreadyConnecting) => {
+                Err(Fail::Stack(Error::AlreadyConnecting))
+            }
+            outcome => outcome,
+        }
     }
 
     /// connect(2) with AF_UNSPEC.
     pub(crate) fn disconnect(&self) -> FdResult<()> {
-        todo!()
+        self.with(|stack, now, id| stack.disconnect(now, id))
     }
 
     /// shutdown(2).
     pub(crate) fn shutdown(&self, how: Shutdown) -> FdResult<()> {
-        todo!()
+        self.with(|stack, now, id| stack.shutdown(now, id, how))
     }
 
-    /// accept4(2): the new descriptor and the peer.
+    /// accept4(2): the new descriptor and the peer. When no number is to be had (EMFILE) the connection stays queued.
     pub(crate) fn accept(&self, nonblock: bool, cloexec: bool) -> FdResult<(c_int, SocketAddr)> {
-        todo!()
+        let mut request = self.request(Ready::IN, true, self.recv_timeout(), self.nonblocking());
+        let outcome = self.runtime.wait(&mut request, &mut |core, now, _| {
+            self.accept_one(core, now, cloexec).transpose()
+        });
+        let (fd, id, peer) = settle(outcome)?;
+        let file = SocketFile {
+            runtime: self.runtime,
+            id,
+            domain: self.domain,
+            kind: self.kind,
+            nonblocking: AtomicBool::new(nonblock),
+            // Linux clones the listener's socket, times included (sk_clone_lock).
+            recv_timeout: AtomicU64::new(self.recv_timeout.load(Relaxed)),
+            send_timeout: AtomicU64::new(self.send_timeout.load(Relaxed)),
+        };
+        put(fd, Object::Socket(Arc::new(file))).map(|fd| (fd, peer))
     }
 
-    /// send(2) and its kin: bytes taken. `dontwait`: MSG_DONTWAIT.
+    fn accept_one(
+        &self,
+        core: &mut Core,
+        now: Instant,
+        cloexec: bool,
+    ) -> FdResult<Option<(c_int, SocketId, SocketAddr)>> {
+        if core.gone() {
+            return Err(Error::NetworkDown.into());
+        }
+        let listening = core.stack.state(self.id) == Ok(State::Listen);
+        if listening && !core.stack.readiness(self.id).contains(Ready::IN) {
+            return Ok(None);
+        }
+        let fd = table::new_number(cloexec, 0)?;
+        match core.stack.accept(now, self.id) {
+            Ok((id, peer)) => {
+                core.adopt(id);
+                Ok(Some((fd, id, peer)))
+            }
+            Err(error) => {
+                let _ = sys::close(fd);
+                match error {
+                    Error::WouldBlock => Ok(None),
+                    error => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// send(2) and its kin: bytes taken. `dontwait`: MSG_DONTWAIT. A blocking send on TCP takes everything; what it took before a
+    /// signal, timeout or error broke it off is the answer, and an error stays for the next call.
     pub(crate) fn send(
         &self,
         data: &[IoSlice<'_>],
@@ -54,7 +182,42 @@ impl SocketFile {
         dontwait: bool,
         dest: Option<SocketAddr>,
     ) -> FdResult<usize> {
-        todo!()
+        let nonblocking = dontwait || self.nonblocking();
+        let timeout = self.send_timeout();
+        let whole = !nonblocking && self.kind == Kind::Stream;
+        let total: usize = data.iter().map(|slice| slice.len()).sum();
+        let mut sent = 0;
+        let mut rest: SmallVec<[IoSlice<'_>; 8]> = SmallVec::new();
+        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId| {
+            if sent == 0 {
+                sent = stack.send(now, id, data, flags, dest)?;
+                if !whole || sent >= total {
+                    return Ok(sent);
+                }
+                rest.extend_from_slice(data);
+                advance(&mut rest, sent);
+            }
+            while sent < total {
+                // The error belongs to the next call: this one has a count to return (tcp_sendmsg).
+                if stack.readiness(id).intersects(ALWAYS) {
+                    break;
+                }
+                match stack.send(now, id, &rest, flags, dest) {
+                    Ok(taken) => {
+                        sent += taken;
+                        advance(&mut rest, taken);
+                    }
+                    Err(Error::WouldBlock) => return Err(Error::WouldBlock),
+                    Err(_) => break,
+                }
+            }
+            Ok(sent)
+        };
+        let outcome = self.run(Ready::OUT, true, timeout, nonblocking, &mut attempt);
+        match outcome {
+            Err(_) if sent > 0 => Ok(sent),
+            outcome => outcome,
+        }
     }
 
     /// recv(2) and its kin. `dontwait`: MSG_DONTWAIT; `waitall`: MSG_WAITALL. With `RecvFlags::TRUNC` on TCP bytes are discarded.
@@ -65,86 +228,285 @@ impl SocketFile {
         dontwait: bool,
         waitall: bool,
     ) -> FdResult<Received> {
-        todo!()
+        // Linux never waits for an urgent byte (tcp_recv_urg).
+        let oob = flags.contains(RecvFlags::OOB) && self.kind == Kind::Stream;
+        let nonblocking = dontwait || oob || self.nonblocking();
+        let timeout = self.recv_timeout();
+        if waitall && !nonblocking && self.kind == Kind::Stream {
+            return self.recv_all(bufs, flags, timeout);
+        }
+        let mut attempt =
+            |stack: &mut Stack, now: Instant, id: SocketId| stack.recv(now, id, bufs, flags);
+        self.run(
+            Ready::IN | Ready::RDHUP,
+            true,
+            timeout,
+            nonblocking,
+            &mut attempt,
+        )
+    }
+
+    /// MSG_WAITALL on TCP: everything that was asked for, less at the end of the stream, on an error, a signal or a timeout.
+    fn recv_all(
+        &self,
+        bufs: &mut [IoSliceMut<'_>],
+        flags: RecvFlags,
+        timeout: Option<Duration>,
+    ) -> FdResult<Received> {
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let over = ALWAYS | Ready::RDHUP;
+        let mut got = Received::default();
+        let mut rest = bufs;
+        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId| {
+            if flags.contains(RecvFlags::PEEK) {
+                let enough = stack.readable_bytes(id).is_ok_and(|n| n >= total);
+                if !enough && !stack.readiness(id).intersects(over) {
+                    return Err(Error::WouldBlock);
+                }
+                return stack.recv(now, id, rest, flags);
+            }
+            loop {
+                if got.len > 0 && stack.readiness(id).intersects(Ready::ERR) {
+                    return Ok(got);
+                }
+                let part = match stack.recv(now, id, rest, flags) {
+                    Ok(part) => part,
+                    Err(Error::WouldBlock) => return Err(Error::WouldBlock),
+                    Err(_) if got.len > 0 => return Ok(got),
+                    Err(error) => return Err(error),
+                };
+                got.len += part.len;
+                got.full_len += part.full_len;
+                got.oob |= part.oob;
+                if part.len == 0 || got.len >= total {
+                    return Ok(got);
+                }
+                let left: usize = rest.iter().map(|buf| buf.len()).sum();
+                IoSliceMut::advance_slices(&mut rest, part.len.min(left));
+            }
+        };
+        let outcome = self.run(Ready::IN | Ready::RDHUP, true, timeout, false, &mut attempt);
+        match outcome {
+            Err(_) if got.len > 0 => Ok(got),
+            outcome => outcome,
+        }
     }
 
     /// getsockname(2).
     pub(crate) fn local_addr(&self) -> FdResult<SocketAddr> {
-        todo!()
+        self.with(|stack, _, id| stack.local_addr(id))
     }
 
     /// getpeername(2).
     pub(crate) fn peer_addr(&self) -> FdResult<SocketAddr> {
-        todo!()
+        self.with(|stack, _, id| stack.peer_addr(id))
     }
 
     /// SO_ERROR: the pending error, thereby cleared.
     pub(crate) fn take_error(&self) -> Option<Error> {
-        todo!()
+        match self.with(|stack, _, id| Ok(stack.take_error(id))) {
+            Ok(pending) => pending,
+            Err(Fail::Stack(error)) if error != Error::WouldBlock => Some(error),
+            Err(_) => None,
+        }
     }
 
     /// setsockopt(2) of what the stack knows.
     pub(crate) fn set_option(&self, opt: SockOpt) -> FdResult<()> {
-        todo!()
+        self.with(|stack, now, id| stack.set_option(now, id, opt))
     }
 
     /// getsockopt(2) of what the stack knows.
     pub(crate) fn get_option(&self, name: SockOptName) -> FdResult<SockOpt> {
-        todo!()
+        self.with(|stack, _, id| stack.get_option(id, name))
     }
 
     /// SO_RCVTIMEO; `None`: for ever. Bounds receive and accept.
     pub(crate) fn set_recv_timeout(&self, timeout: Option<Duration>) {
-        todo!()
+        self.recv_timeout.store(to_micros(timeout), Relaxed);
     }
 
     /// SO_RCVTIMEO.
     pub(crate) fn recv_timeout(&self) -> Option<Duration> {
-        todo!()
+        from_micros(self.recv_timeout.load(Relaxed))
     }
 
     /// SO_SNDTIMEO; `None`: for ever. Bounds send and connect.
     pub(crate) fn set_send_timeout(&self, timeout: Option<Duration>) {
-        todo!()
+        self.send_timeout.store(to_micros(timeout), Relaxed);
     }
 
     /// SO_SNDTIMEO.
     pub(crate) fn send_timeout(&self) -> Option<Duration> {
-        todo!()
+        from_micros(self.send_timeout.load(Relaxed))
     }
 
     /// O_NONBLOCK.
     pub(crate) fn nonblocking(&self) -> bool {
-        todo!()
+        self.nonblocking.load(Relaxed)
     }
 
     /// Sets O_NONBLOCK (F_SETFL, FIONBIO).
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
-        todo!()
+        self.nonblocking.store(nonblocking, Relaxed);
     }
 
     /// FIONREAD.
     pub(crate) fn readable_bytes(&self) -> FdResult<usize> {
-        todo!()
+        self.with(|stack, _, id| stack.readable_bytes(id))
     }
 
     /// SIOCOUTQ.
     pub(crate) fn unsent_bytes(&self) -> FdResult<usize> {
-        todo!()
+        self.with(|stack, _, id| stack.unsent_bytes(id))
     }
 
     /// SIOCATMARK.
     pub(crate) fn at_mark(&self) -> FdResult<bool> {
-        todo!()
+        self.with(|stack, _, id| stack.at_mark(id))
     }
 
     /// SO_ACCEPTCONN.
     pub(crate) fn listening(&self) -> bool {
-        todo!()
+        self.kind == Kind::Stream && self.with(|stack, _, id| stack.state(id)) == Ok(State::Listen)
     }
 
     /// SO_DOMAIN and SO_TYPE.
     pub(crate) fn kind(&self) -> (Domain, Kind) {
-        todo!()
+        (self.domain, self.kind)
     }
+
+    /// The stack's name for the socket.
+    pub(super) fn id(&self) -> SocketId {
+        self.id
+    }
+
+    /// The runtime that has the socket.
+    pub(super) fn runtime(&self) -> &'static Runtime {
+        self.runtime
+    }
+
+    /// The last descriptor was closed: SO_LINGER may make this thread wait.
+    pub(super) fn close(self) {
+        let (runtime, id, nonblocking) = (self.runtime, self.id, self.nonblocking());
+        // Closed here; the destructor has nothing left to do.
+        mem::forget(self);
+        let Closed::Linger(time) = runtime.close(id) else {
+            return;
+        };
+        if !nonblocking {
+            let mut request = Request::new();
+            request.watches.push(Watch::Movement);
+            request.timeout = Some(time);
+            // However the wait ends, close succeeds (inet_release).
+            let _ = runtime.wait(&mut request, &mut |core, _, _| {
+                (core.gone() || !core.stack.lingering(id)).then_some(())
+            });
+        }
+        let _ = runtime.with(|stack, now| {
+            stack.release(now, id);
+            Ok(())
+        });
+    }
+
+    fn with<T>(
+        &self,
+        call: impl FnOnce(&mut Stack, Instant, SocketId) -> Result<T, Error>,
+    ) -> FdResult<T> {
+        self.runtime
+            .with(|stack, now| call(stack, now, self.id))
+            .map_err(Fail::Stack)
+    }
+
+    fn request(
+        &self,
+        interest: Ready,
+        exclusive: bool,
+        timeout: Option<Duration>,
+        nonblocking: bool,
+    ) -> Request<'static> {
+        let mut request = Request::new();
+        request.watches.push(Watch::Socket {
+            id: self.id,
+            interest,
+            exclusive,
+        });
+        request.timeout = timeout;
+        request.nonblocking = nonblocking;
+        // signal(7): with a timeout set, a call is never restarted.
+        request.restart = timeout.is_none();
+        request
+    }
+
+    /// Calls the stack until it gives something other than `WouldBlock`, waiting in between if that is allowed.
+    fn run<T>(
+        &self,
+        interest: Ready,
+        exclusive: bool,
+        timeout: Option<Duration>,
+        nonblocking: bool,
+        call: &mut dyn FnMut(&mut Stack, Instant, SocketId) -> Result<T, Error>,
+    ) -> FdResult<T> {
+        let mut request = self.request(interest, exclusive, timeout, nonblocking);
+        let outcome = self.runtime.wait(&mut request, &mut |core, now, _| {
+            if core.gone() {
+                return Some(Err(Fail::Stack(Error::NetworkDown)));
+            }
+            match call(&mut core.stack, now, self.id) {
+                Err(Error::WouldBlock) => None,
+                outcome => Some(outcome.map_err(Fail::Stack)),
+            }
+        });
+        settle(outcome)
+    }
+}
+
+impl Drop for SocketFile {
+    /// The last reference was that of a call in another thread: nobody waits for SO_LINGER.
+    fn drop(&mut self) {
+        let (runtime, id) = (self.runtime, self.id);
+        if let Closed::Linger(_) = runtime.close(id) {
+            let _ = runtime.with(|stack, now| {
+                stack.release(now, id);
+                Ok(())
+            });
+        }
+    }
+}
+
+/// A wait's outcome as a call's.
+pub(super) fn settle<T>(outcome: Result<FdResult<T>, End>) -> FdResult<T> {
+    outcome.unwrap_or_else(|end| Err(end.into()))
+}
+
+impl From<End> for Fail {
+    fn from(end: End) -> Fail {
+        match end {
+            End::WouldBlock => Fail::Stack(Error::WouldBlock),
+            End::TimedOut => Fail::TimedOut,
+            End::Interrupted => Fail::Interrupted,
+            End::Down => Fail::Stack(Error::NetworkDown),
+            End::Os(errno) => Fail::Os(errno),
+        }
+    }
+}
+
+/// Takes `len` bytes off the front.
+fn advance(slices: &mut SmallVec<[IoSlice<'_>; 8]>, len: usize) {
+    let all: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut rest: &mut [IoSlice<'_>] = slices;
+    let before = rest.len();
+    IoSlice::advance_slices(&mut rest, len.min(all));
+    let gone = before - rest.len();
+    slices.drain(..gone);
+}
+
+fn to_micros(timeout: Option<Duration>) -> u64 {
+    timeout.map_or(0, |t| {
+        u64::try_from(t.as_micros()).unwrap_or(u64::MAX).max(1)
+    })
+}
+
+fn from_micros(micros: u64) -> Option<Duration> {
+    (micros != 0).then(|| Duration::from_micros(micros))
 }

@@ -1,11 +1,150 @@
 //! Number → what it stands for, looked up without a lock.
 
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
+
+use arc_swap::ArcSwapOption;
 use libc::c_int;
+use rustix::io::Errno;
 
 use super::Object;
+use crate::runtime::{self, sys};
+
+/// A number's entry. The identity is what `fstat` says of the kernel descriptor at the number: when it says otherwise later, the
+/// number has changed hands beyond our sight and the entry is stale.
+pub(super) struct Entry {
+    /// What it stands for.
+    pub(super) object: Object,
+    identity: (u64, u64),
+}
 
 /// What `fd` stands for; `None`: not ours, the kernel's affair. Lock-free, safe in a signal handler.
+#[inline]
 pub(crate) fn lookup(fd: c_int) -> Option<Object> {
-    let _ = fd;
-    todo!()
+    if !EVER.load(Acquire) {
+        return None;
+    }
+    slot(fd)?.load().as_ref().map(|entry| entry.object.clone())
+}
+
+/// [`lookup`] for calls that are slow anyway: a number that changed hands beyond our sight (closed by a raw system call, say)
+/// loses its entry here. One fstat.
+pub(crate) fn lookup_checked(fd: c_int) -> Option<Object> {
+    if !EVER.load(Acquire) {
+        return None;
+    }
+    let slot = slot(fd)?;
+    let entry = slot.load_full()?;
+    if sys::identity(fd) == Ok(entry.identity) {
+        return Some(entry.object.clone());
+    }
+    slot.compare_and_swap(&entry, None);
+    None
+}
+
+/// A number for a socket, the lowest free one not below `min`: a duplicate of the master socket. EMFILE comes from the kernel.
+pub(super) fn new_number(cloexec: bool, min: c_int) -> Result<c_int, Errno> {
+    let command = if cloexec {
+        libc::F_DUPFD_CLOEXEC
+    } else {
+        libc::F_DUPFD
+    };
+    sys::fcntl(master()?, command, min)
+}
+
+/// The number stands for this from now on. What it stood for before is stale and comes back.
+pub(super) fn install(fd: c_int, object: Object) -> Result<Option<Arc<Entry>>, Errno> {
+    let identity = match &object {
+        Object::Socket(_) => (MASTER_DEVICE.load(Acquire), MASTER_INODE.load(Acquire)),
+        Object::Epoll(_) => sys::identity(fd)?,
+    };
+    let Some(slot) = slot_or_make(fd) else {
+        return Err(Errno::MFILE);
+    };
+    let old = slot.swap(Some(Arc::new(Entry { object, identity })));
+    EVER.store(true, Release);
+    Ok(old)
+}
+
+/// The number stands for nothing of ours any more.
+pub(super) fn take(fd: c_int) -> Option<Arc<Entry>> {
+    if !EVER.load(Acquire) {
+        return None;
+    }
+    slot(fd)?.swap(None)
+}
+
+/// The master: an AF_UNIX socket, made once, of which every socket's number is a duplicate. So `fstat` says socket, and
+/// `/proc/self/fd` too.
+pub(super) fn master() -> Result<c_int, Errno> {
+    let there = MASTER.load(Acquire);
+    if there >= 0 {
+        return Ok(there);
+    }
+    let fresh = sys::unix_socket()?;
+    let (device, inode) = sys::identity(fresh)?;
+    // Both are set before the number is published; a loser of the race below finds the winner's.
+    static MAKING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+    let making = MAKING.lock();
+    let there = MASTER.load(Acquire);
+    if there >= 0 {
+        let _ = sys::close(fresh);
+        return Ok(there);
+    }
+    MASTER_DEVICE.store(device, Release);
+    MASTER_INODE.store(inode, Release);
+    runtime::reserve(fresh);
+    MASTER.store(fresh, Release);
+    drop(making);
+    Ok(fresh)
+}
+
+/// Entries of 1024 numbers.
+type Page = [ArcSwapOption<Entry>; PAGE];
+
+const PAGE: usize = 1024;
+
+/// Pages by number / 1024, made when first needed and never freed: numbers up to 2^24 (fs.nr_open is 2^20 unless raised).
+static PAGES: [AtomicPtr<Page>; 16384] = [const { AtomicPtr::new(ptr::null_mut()) }; 16384];
+
+/// Something of ours was opened at some time.
+static EVER: AtomicBool = AtomicBool::new(false);
+
+static MASTER: AtomicI32 = AtomicI32::new(-1);
+static MASTER_DEVICE: AtomicU64 = AtomicU64::new(0);
+static MASTER_INODE: AtomicU64 = AtomicU64::new(0);
+
+#[inline]
+fn slot(fd: c_int) -> Option<&'static ArcSwapOption<Entry>> {
+    let number = usize::try_from(fd).ok()?;
+    let page = PAGES.get(number / PAGE)?.load(Acquire);
+    if page.is_null() {
+        return None;
+    }
+    // SAFETY: a page in the array is a leaked box, never freed.
+    unsafe { &*page }.get(number % PAGE)
+}
+
+fn slot_or_make(fd: c_int) -> Option<&'static ArcSwapOption<Entry>> {
+    let number = usize::try_from(fd).ok()?;
+    let place = PAGES.get(number / PAGE)?;
+    if place.load(Acquire).is_null() {
+        let fresh: Vec<ArcSwapOption<Entry>> = (0..PAGE).map(|_| ArcSwapOption::empty()).collect();
+        let fresh: Box<Page> = fresh.into_boxed_slice().try_into().ok()?;
+        let fresh = Box::into_raw(fresh);
+        if place
+            .compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire)
+            .is_err()
+        {
+            // SAFETY: `fresh` came from Box::into_raw just now and nobody else has seen it.
+            drop(unsafe { Box::from_raw(fresh) });
+        }
+    }
+    slot(fd)
+}
+
+/// The last owner of an entry, if this is it, gets the object out.
+pub(super) fn into_object(entry: Arc<Entry>) -> Option<Object> {
+    Arc::into_inner(entry).map(|entry| entry.object)
 }
