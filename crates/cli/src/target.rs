@@ -129,6 +129,11 @@ fn describe(path: &Path, asked: &OsStr) -> String {
 
 /// What makes execve(2) gain rights: then AT_SECURE is set and ld.so(8) passes over LD_PRELOAD.
 fn privileged(file: &File, meta: &Metadata) -> Option<&'static str> {
+    let nosuid = rustix::fs::fstatvfs(file)
+        .is_ok_and(|fs| fs.f_flag.contains(rustix::fs::StatVfsMountFlags::NOSUID));
+    if nosuid || rustix::thread::no_new_privs().unwrap_or(false) {
+        return None;
+    }
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     let setuid = meta.mode() & 0o4000 != 0 && meta.uid() != uid.as_raw();
     // Set-group-ID without group execution once meant mandatory locking and gives no rights.

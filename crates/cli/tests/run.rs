@@ -398,7 +398,7 @@ fn isolated_programs_need_no_rights() -> Result<(), Failed> {
         cp $TUNSOCK $dir/tunsock && cp $TUNSOCK_LIBRARY $dir/libtunsock.so && chmod 755 $dir/*
         mknod -m 666 $dir/tun c 10 200 && mount --bind $dir/tun /dev/net/tun && unset TUNSOCK_LIBRARY && cd /
         setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps -all --no-new-privs \
-            $dir/tunsock run --isolate sh -c 'id -u; ip -o addr show tunsock0'";
+            $dir/tunsock run --isolate sh -c 'id -u; ip -o addr show tunsock0; grep -q libtunsock /proc/self/maps && echo loaded'";
     let mut command = Command::new("unshare");
     command
         .args(["--net", "--mount", "--", "sh", "-c", script])
@@ -408,8 +408,10 @@ fn isolated_programs_need_no_rights() -> Result<(), Failed> {
         .env("TUNSOCK_LIBRARY", library());
     let output = command.output()?;
     let out = text(&output.stdout);
-    let fine =
-        output.status.success() && out.starts_with("12345\n") && out.contains("10.83.0.1/24");
+    let fine = output.status.success()
+        && out.starts_with("12345\n")
+        && out.contains("10.83.0.1/24")
+        && out.ends_with("loaded\n");
     check(fine, &output)
 }
 
