@@ -88,17 +88,15 @@ impl Failure {
 fn attach(options: &Options) -> Result<(Network, Tun), Failure> {
     // With automatic names another process may take the number between the look and the opening.
     for _ in 0..RACES {
-        let automatic = !options.managed && (options.addrs.is_empty() || options.device.is_none());
+        let automatic = options.addrs.is_empty() || options.device.is_none();
         let slot = if automatic { Some(free_slot()?) } else { None };
-        let number = slot.map_or(0, |slot| slot.0);
+        let addrs = slot.map(|slot| slot.stack_addrs().to_vec());
         let network = options
-            .network(number)
+            .network(&addrs.unwrap_or_default())
             .map_err(|error| Failure::Options(error.to_string()))?;
-        let name = match (&options.device, slot) {
-            (Some(name), _) => name.clone(),
-            (None, Some(slot)) => slot.device(),
-            (None, None) => tunsock_config::device_name(number),
-        };
+        // One of the two is there; no name at all would be refused.
+        let given = options.device.clone();
+        let name = given.or(slot.map(|slot| slot.device())).unwrap_or_default();
         let config = TunConfig {
             name,
             mtu: options.mtu,

@@ -54,16 +54,16 @@ fn make(options: &Options, netlink: &mut Netlink) -> Result<Device, Refusal> {
         .free_slot()
         .map_err(|error| Refusal::new(error.to_string()))?;
     let given = options.device.is_some() && !options.addrs.is_empty();
-    let (number, name) = match slot {
-        Some(slot) => (slot.0, slot.device()),
-        None if given => (0, String::new()),
+    let (automatic, name) = match slot {
+        Some(slot) => (slot.stack_addrs().to_vec(), slot.device()),
+        None if given => (Vec::new(), String::new()),
         None => {
             return Err(Refusal::new(
                 "all 256 automatic nets (10.83.N.0/24) or device names are taken: choose with --addr and --device",
             ));
         }
     };
-    let network = options.network(number)?;
+    let network = options.network(&automatic)?;
     let name = options.device.clone().unwrap_or(name);
     let config = TunConfig {
         name: name.clone(),
@@ -121,8 +121,10 @@ fn existing(
             "all 256 automatic nets (10.83.N.0/24) are taken: choose with --addr",
         ));
     }
-    let number = slot.map_or(0, |slot| slot.0);
-    let network = wanted.network(number)?;
+    let automatic = slot
+        .map(|slot| slot.stack_addrs().to_vec())
+        .unwrap_or_default();
+    let network = wanted.network(&automatic)?;
     // Attaching and letting go again tells whether the program will be able to.
     let try_out = TunConfig {
         name: name.clone(),
@@ -219,11 +221,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_options_and_the_link_mean_the_same_nets() {
+    fn the_options_and_the_link_mean_the_same_host_addresses() {
         for number in [0, 7, 255] {
             let slot = tunsock_link::Slot(number);
-            let network = Options::default().network(number).unwrap();
-            assert_eq!(network.addrs, slot.stack_addrs());
+            let network = Options::default().network(&slot.stack_addrs()).unwrap();
             assert_eq!(network.host_addrs, slot.host_addrs());
         }
     }

@@ -4,7 +4,7 @@
 //! all come from the table; nobody else spells an option's name or reads a `TUNSOCK_*` variable.
 //!
 //! The way of an option: the command parses its arguments with the table into [`Options`], settles what was left open
-//! ([`Options::network`]: addresses, routes; [`free_number`]: which of the automatic nets), makes the device, and hands
+//! ([`Options::network`]: addresses, routes), makes the device, and hands
 //! everything to the program by [`Options::to_env`] with [`Options::managed`] set. The library reads the same variables
 //! back with [`Options::from_env`]. Without `managed` (the library was preloaded by hand) it settles and makes by itself
 //! what the command would have made, with the same functions.
@@ -16,6 +16,6 @@ mod options;
 mod spec;
 mod value;
 
-pub use network::{Network, NetworkError, Route, device_name, free_number};
+pub use network::{Network, NetworkError, Route};
 pub use options::{Faults, LogLevel, OptionError, Options, Warning};
 pub use spec::{Kind, LIBRARY_ENV, MANAGED_ENV, OPTIONS, OptionId, OptionSpec};

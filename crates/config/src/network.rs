@@ -1,8 +1,8 @@
-//! What the options leave open is settled here: addresses, the kernel's end, routes, names. Pure functions: who calls
-//! them says what is in use already.
+//! What the options leave open is settled here: addresses, the kernel's end, routes. Pure functions: who calls them
+//! says which addresses are free.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -40,28 +40,11 @@ impl fmt::Display for NetworkError {
 
 impl std::error::Error for NetworkError {}
 
-/// The first N for which 10.83.N.0/24 and fd83:7475:6e73:N::/64 overlap none of `used_nets` and `tunsockN` is none of
-/// `used_names`. `None`: all 256 are taken. `used_nets` are the prefixes of the addresses on the machine's links.
-pub fn free_number<S: AsRef<str>>(used_nets: &[IpNet], used_names: &[S]) -> Option<u8> {
-    (0..=u8::MAX).find(|&n| {
-        let name = device_name(n);
-        let [v4, v6] = automatic(n).map(|net| net.trunc());
-        !used_names.iter().any(|used| used.as_ref() == name)
-            && !used_nets
-                .iter()
-                .any(|used| overlap(used, &v4) || overlap(used, &v6))
-    })
-}
-
-/// `tunsockN`.
-pub fn device_name(number: u8) -> String {
-    format!("tunsock{number}")
-}
-
 impl Options {
-    /// Settles addresses and routes. `number` is from [`free_number`]; it counts only when no address was given.
-    pub fn network(&self, number: u8) -> Result<Network, NetworkError> {
-        let addrs = self.stack_addrs(number)?;
+    /// Settles addresses and routes. `automatic` are the stack's addresses when none was given: those of the first free
+    /// slot (`tunsock_link::Netlink::free_slot`, `Slot::stack_addrs`).
+    pub fn network(&self, automatic: &[IpNet]) -> Result<Network, NetworkError> {
+        let addrs = self.stack_addrs(automatic)?;
         let host_addrs = self.kernel_addrs(&addrs)?;
         let routes = self.stack_routes(&addrs, &host_addrs)?;
         Ok(Network {
@@ -87,15 +70,11 @@ impl Options {
         }
     }
 
-    fn stack_addrs(&self, number: u8) -> Result<Vec<IpNet>, NetworkError> {
+    fn stack_addrs(&self, automatic: &[IpNet]) -> Result<Vec<IpNet>, NetworkError> {
         if self.addrs.is_empty() {
-            let [v4, v6] = automatic(number);
             // RFC 8200 5: no IPv6 over a link of less than 1280 bytes.
-            return Ok(if self.mtu < IPV6_MIN_MTU {
-                vec![v4]
-            } else {
-                vec![v4, v6]
-            });
+            let fits = |net: &&IpNet| net.addr().is_ipv4() || self.mtu >= IPV6_MIN_MTU;
+            return Ok(automatic.iter().filter(fits).copied().collect());
         }
         for net in &self.addrs {
             let addr = net.addr();
@@ -200,14 +179,6 @@ impl Options {
     }
 }
 
-/// The stack's automatic addresses: 10.83.N.2/24 and fd83:7475:6e73:N::2/64 (a unique local prefix, RFC 4193; its global
-/// identifier spells "\x83tuns").
-fn automatic(number: u8) -> [IpNet; 2] {
-    let v4 = Ipv4Addr::new(10, 83, number, 2);
-    let v6 = Ipv6Addr::new(0xfd83, 0x7475, 0x6e73, u16::from(number), 0, 0, 0, 2);
-    [with_len(IpAddr::V4(v4), 24), with_len(IpAddr::V6(v6), 64)]
-}
-
 /// The lowest host address of the net that is none of the stack's.
 fn first_other(net: &IpNet, addrs: &[IpNet]) -> Option<IpAddr> {
     // `hosts` leaves out the network and broadcast addresses of IPv4. ::0 of an IPv6 net is the routers' anycast address
@@ -232,10 +203,6 @@ fn with_len(addr: IpAddr, prefix_len: u8) -> IpNet {
     IpNet::new(addr, prefix_len).unwrap_or_else(|_| IpNet::from(addr))
 }
 
-fn overlap(a: &IpNet, b: &IpNet) -> bool {
-    a.contains(b) || b.contains(a)
-}
-
 const IPV6_MIN_MTU: u32 = 1280;
 
 #[cfg(test)]
@@ -250,30 +217,13 @@ mod tests {
         Options::from_env(vars.iter().copied()).unwrap().0
     }
 
-    const NO_NAMES: &[&str] = &[];
-
-    #[test]
-    fn the_first_free_number() {
-        assert_eq!(free_number(&[], NO_NAMES), Some(0));
-        assert_eq!(free_number(&nets(&["10.83.0.1/24"]), NO_NAMES), Some(1));
-        assert_eq!(
-            free_number(&nets(&["10.83.0.1/24", "fd83:7475:6e73:1::1/64"]), NO_NAMES),
-            Some(2)
-        );
-        assert_eq!(free_number(&nets(&["10.82.0.1/15"]), NO_NAMES), None);
-        assert_eq!(
-            free_number(&nets(&["10.0.0.1/30", "192.168.0.1/16"]), NO_NAMES),
-            Some(0)
-        );
-        assert_eq!(
-            free_number(&nets(&["10.83.0.77/32"]), &["lo", "tunsock1"]),
-            Some(2)
-        );
+    fn slot() -> Vec<IpNet> {
+        nets(&["10.83.3.2/24", "fd83:7475:6e73:3::2/64"])
     }
 
     #[test]
     fn automatic_nets() {
-        let network = Options::default().network(3).unwrap();
+        let network = Options::default().network(&slot()).unwrap();
         assert_eq!(
             network.addrs,
             nets(&["10.83.3.2/24", "fd83:7475:6e73:3::2/64"])
@@ -285,15 +235,15 @@ mod tests {
         assert_eq!(network.routes.len(), 2);
         assert_eq!(network.routes[0].dest.to_string(), "0.0.0.0/0");
         assert_eq!(network.routes[1].gateway.to_string(), "fd83:7475:6e73:3::1");
-        let small = options(&[("TUNSOCK_MTU", "576")]).network(0).unwrap();
-        assert_eq!(small.addrs, nets(&["10.83.0.2/24"]));
+        let small = options(&[("TUNSOCK_MTU", "576")]).network(&slot()).unwrap();
+        assert_eq!(small.addrs, nets(&["10.83.3.2/24"]));
         assert_eq!(small.routes.len(), 1);
     }
 
     #[test]
     fn given_addresses() {
         let network = options(&[("TUNSOCK_ADDR", "10.9.0.1/24,10.8.0.5/31,fd09::7/64")])
-            .network(0)
+            .network(&slot())
             .unwrap();
         assert_eq!(
             network.host_addrs,
@@ -303,7 +253,7 @@ mod tests {
             ("TUNSOCK_ADDR", "10.9.0.2/24"),
             ("TUNSOCK_HOST_ADDR", "10.9.0.200"),
         ])
-        .network(0)
+        .network(&slot())
         .unwrap();
         assert_eq!(network.host_addrs, nets(&["10.9.0.200/24"]));
         assert_eq!(network.routes[0].gateway.to_string(), "10.9.0.200");
@@ -316,7 +266,7 @@ mod tests {
             ("TUNSOCK_GATEWAY", "10.9.0.254"),
             ("TUNSOCK_ROUTE", "192.0.2.1/24,198.51.100.0/24"),
         ])
-        .network(0)
+        .network(&slot())
         .unwrap();
         let gateway = "10.9.0.254".parse().unwrap();
         let dests = nets(&["192.0.2.0/24", "198.51.100.0/24"]);
@@ -330,7 +280,7 @@ mod tests {
     #[test]
     fn what_does_not_go_together_is_said() {
         let wrong = |vars: &[(&str, &str)], part: &str| {
-            let error = options(vars).network(0).unwrap_err().to_string();
+            let error = options(vars).network(&slot()).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
         };
         wrong(
@@ -368,15 +318,18 @@ mod tests {
     #[test]
     fn settled_options_settle_to_the_same() {
         let open = options(&[("TUNSOCK_ROUTE", "192.0.2.0/24")]);
-        let network = open.network(5).unwrap();
+        let network = open.network(&slot()).unwrap();
         let settled = open.settled("tunsock5", &network);
         assert!(settled.managed);
         let (back, _) = Options::from_env(settled.to_env()).unwrap();
         assert_eq!(back, settled);
-        assert_eq!(back.network(77).unwrap(), network);
-        let all = Options::default().network(5).unwrap();
+        assert_eq!(back.network(&slot()).unwrap(), network);
+        let all = Options::default().network(&slot()).unwrap();
         assert_eq!(
-            Options::default().settled("x", &all).network(9).unwrap(),
+            Options::default()
+                .settled("x", &all)
+                .network(&slot())
+                .unwrap(),
             all
         );
     }

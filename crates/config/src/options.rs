@@ -78,7 +78,7 @@ impl Faults {
     }
 }
 
-/// Every option, as given. What is empty or `None` was left to be settled ([`Options::network`], [`crate::free_number`]).
+/// Every option, as given. What is empty or `None` was left to be settled ([`Options::network`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The stack's addresses with their prefix lengths.
