@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -45,6 +46,7 @@ impl Signals {
     /// Starts the program with the signals as they were before.
     pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         let (before, child_action) = (self.before, self.child_action);
+        let pipe_ignored = PIPE_IGNORED.load(Relaxed);
         // SAFETY: the closure makes only async-signal-safe calls (signal-safety(7)) on values of its own.
         unsafe {
             command.pre_exec(move || {
@@ -52,6 +54,9 @@ impl Signals {
                     || libc::sigprocmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) != 0
                 {
                     return Err(io::Error::last_os_error());
+                }
+                if pipe_ignored {
+                    libc::signal(libc::SIGPIPE, libc::SIG_IGN);
                 }
                 Ok(())
             });
@@ -100,6 +105,26 @@ pub(crate) fn exit_code(status: ExitStatus) -> u8 {
         .or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
+
+/// Whether SIGPIPE was ignored when the command began.
+static PIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Rust's runtime ignores SIGPIPE before `main`, and its processes' children have it at the default; a program must find it
+/// as the command did. So it is looked at before either, among libc's initialisers.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_SIGPIPE: extern "C" fn() = {
+    extern "C" fn look() {
+        // SAFETY: all-zero bytes are a sigaction, and the pointer is to a local one.
+        let action = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action);
+            action
+        };
+        PIPE_IGNORED.store(action.sa_sigaction == libc::SIG_IGN, Relaxed);
+    }
+    look
+};
 
 const FORWARDED: [i32; 8] = [
     libc::SIGHUP,
