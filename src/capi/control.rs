@@ -1,0 +1,236 @@
+//! Descriptors: close, dup, fcntl, ioctl.
+
+use libc::{c_int, c_long, c_uint, c_ulong, c_void};
+
+use super::calls::adopted;
+use super::errno::{CResult, Errno, answer};
+use super::{originals, socket_of, user};
+use crate::fd::{self, SocketFile};
+
+/// SIOCATMARK of linux/sockios.h.
+const SIOCATMARK: c_ulong = 0x8905;
+/// The block of interface and routing requests of linux/sockios.h.
+const INTERFACE_REQUESTS: std::ops::RangeInclusive<c_ulong> = 0x890b..=0x89ff;
+
+/// Closes a descriptor. The connection ends when its last descriptor is closed; what was written is still delivered.
+///
+/// Returns 0, or -1 with errno EBADF or EINTR (the descriptor is closed all the same).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_close(fd: c_int) -> c_int {
+    match fd::close(fd) {
+        Some(outcome) => answer(|| {
+            outcome?;
+            Ok(0)
+        }),
+        // SAFETY: a plain number.
+        None => unsafe { originals::close(fd) },
+    }
+}
+
+/// Another descriptor, the lowest free one, for the same socket.
+///
+/// Returns it, or -1 with errno EBADF or EMFILE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_dup(fd: c_int) -> c_int {
+    match fd::dup(fd, false, 0) {
+        Some(outcome) => answer(|| Ok(outcome?)),
+        // SAFETY: a plain number.
+        None => adopted(unsafe { originals::dup(fd) }),
+    }
+}
+
+/// Makes new_fd stand for what old_fd stands for; what new_fd was is closed first. Equal numbers: nothing happens.
+///
+/// Returns new_fd, or -1 with errno EBADF, EMFILE or EINTR.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_dup2(old_fd: c_int, new_fd: c_int) -> c_int {
+    match fd::dup2(old_fd, new_fd, 0) {
+        Some(outcome) => answer(|| Ok(outcome?)),
+        // SAFETY: plain numbers.
+        None => unsafe { originals::dup2(old_fd, new_fd) },
+    }
+}
+
+/// As tunsock_dup2, with O_CLOEXEC in flags. EINVAL for other flags and for equal numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_dup3(old_fd: c_int, new_fd: c_int, flags: c_int) -> c_int {
+    if old_fd == new_fd || flags & !libc::O_CLOEXEC != 0 {
+        return answer(|| Err(Errno(libc::EINVAL)));
+    }
+    match fd::dup2(old_fd, new_fd, flags) {
+        Some(outcome) => answer(|| Ok(outcome?)),
+        // SAFETY: plain numbers.
+        None => unsafe { originals::dup3(old_fd, new_fd, flags) },
+    }
+}
+
+/// Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, and the system's
+/// others. arg is the command's int, or the address of its structure.
+///
+/// Returns what the command returns, or -1 with errno EBADF, EINVAL or EMFILE. F_SETOWN, F_SETSIG and O_ASYNC on a socket
+/// of the stack: EINVAL, for it sends no SIGIO.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_fcntl(fd: c_int, command: c_int, arg: c_long) -> c_int {
+    // C's int in a register as wide as long: the upper half is nobody's.
+    let number = arg as c_int;
+    if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
+        return match fd::dup(fd, command == libc::F_DUPFD_CLOEXEC, number) {
+            Some(outcome) => answer(|| Ok(outcome?)),
+            // SAFETY: plain numbers.
+            None => adopted(unsafe { originals::fcntl(fd, command, arg) }),
+        };
+    }
+    let Some(socket) = socket_of(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::fcntl(fd, command, arg) };
+    };
+    match command {
+        libc::F_GETFL => answer(|| {
+            Ok(libc::O_RDWR
+                | if socket.nonblocking() {
+                    libc::O_NONBLOCK
+                } else {
+                    0
+                })
+        }),
+        libc::F_SETFL => answer(|| {
+            if number & libc::O_ASYNC != 0 {
+                return Err(Errno(libc::EINVAL));
+            }
+            socket.set_nonblocking(number & libc::O_NONBLOCK != 0);
+            Ok(0)
+        }),
+        libc::F_SETOWN | F_SETSIG | F_SETOWN_EX => answer(|| Err(Errno(libc::EINVAL))),
+        // The rest concerns the number (F_SETFD) or is refused alike for every socket (locks, leases): the kernel's answer.
+        // SAFETY: the caller's own arguments.
+        _ => unsafe { originals::fcntl(fd, command, arg) },
+    }
+}
+
+/// F_SETSIG of asm-generic/fcntl.h.
+const F_SETSIG: c_int = 10;
+/// F_SETOWN_EX of asm-generic/fcntl.h.
+const F_SETOWN_EX: c_int = 15;
+
+/// Acts on a descriptor: FIONBIO, FIONREAD, SIOCATMARK, SIOCOUTQ (TIOCOUTQ), each with the address of an int.
+///
+/// Returns 0, or -1 with errno EBADF, EFAULT, EINVAL or ENOTTY (a request that is not for such a socket; the machine's network
+/// interfaces are not shown through a socket of the stack).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int {
+    let Some(socket) = socket_of(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::ioctl(fd, request, arg) };
+    };
+    // The kernel takes an unsigned int: what C programs pass in a (signed) int may have its sign extended.
+    match c_ulong::from(request as c_uint) {
+        libc::FIONBIO => answer(|| {
+            // SAFETY: any bytes are an int.
+            socket.set_nonblocking(unsafe { user::read(arg.cast::<c_int>())? } != 0);
+            Ok(0)
+        }),
+        libc::FIOASYNC => answer(|| {
+            // SAFETY: any bytes are an int.
+            let on = unsafe { user::read(arg.cast::<c_int>())? } != 0;
+            if on { Err(Errno(libc::EINVAL)) } else { Ok(0) }
+        }),
+        libc::FIONREAD => answer(|| number_out(arg, socket.readable_bytes()?)),
+        libc::TIOCOUTQ => answer(|| number_out(arg, socket.unsent_bytes()?)),
+        SIOCATMARK => answer(|| at_mark(&socket, arg)),
+        request if INTERFACE_REQUESTS.contains(&request) => answer(|| Err(Errno(libc::ENOTTY))),
+        // FIOCLEX and FIONCLEX concern the number; a terminal's requests are ENOTTY for every socket.
+        // SAFETY: the caller's own arguments.
+        _ => unsafe { originals::ioctl(fd, request, arg) },
+    }
+}
+
+/// Whether the next byte to be read is the one after the urgent byte.
+///
+/// Returns 1 or 0, or -1 with errno EBADF or ENOTTY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_sockatmark(fd: c_int) -> c_int {
+    let mut mark: c_int = 0;
+    // SAFETY: `mark` is an int.
+    match unsafe { tunsock_ioctl(fd, SIOCATMARK, (&raw mut mark).cast()) } {
+        0 => mark,
+        failed => failed,
+    }
+}
+
+/// Closes every descriptor from first to last. Flags: CLOSE_RANGE_CLOEXEC marks them instead, CLOSE_RANGE_UNSHARE.
+///
+/// Returns 0, or -1 with errno EINVAL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    let ours = first <= last
+        && flags & !(libc::CLOSE_RANGE_UNSHARE | libc::CLOSE_RANGE_CLOEXEC) as c_int == 0;
+    if ours && flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0 {
+        return close_around(first, last, flags);
+    }
+    // SAFETY: plain numbers. Marking goes for our numbers as for any: the library's own are close-on-exec already.
+    unsafe { originals::close_range(first, last, flags) }
+}
+
+/// Closes every descriptor from first on. Nothing is returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_closefrom(first: c_int) {
+    close_around(first.max(0) as c_uint, c_uint::MAX, 0);
+}
+
+/// close_range that ends our sockets in the range as close does and passes the library's own descriptors over.
+fn close_around(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    // SAFETY: plain numbers.
+    let by_kernel = |first, last| unsafe { originals::close_range(first, last, flags) };
+    if !super::seam::started() {
+        return by_kernel(first, last);
+    }
+    let open = open_numbers()
+        .into_iter()
+        .filter(|&fd| first <= fd && fd <= last);
+    let mut from = Some(first);
+    for fd in open {
+        let number = fd as c_int;
+        let own = super::seam::is_reserved(number);
+        if !own && fd::lookup(number).is_none() {
+            continue;
+        }
+        if let Some(from) = from.filter(|&from| from < fd) {
+            by_kernel(from, fd - 1);
+        }
+        if !own {
+            // A close that fails has closed all the same.
+            let _ = fd::close(number);
+        }
+        from = fd.checked_add(1);
+    }
+    match from {
+        Some(from) if from <= last => by_kernel(from, last),
+        _ => 0,
+    }
+}
+
+/// Every open number, lowest first.
+fn open_numbers() -> Vec<c_uint> {
+    let entries = std::fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut open: Vec<c_uint> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    open.sort_unstable();
+    open
+}
+
+fn at_mark(socket: &SocketFile, arg: *mut c_void) -> CResult<c_int> {
+    number_out(arg, usize::from(socket.at_mark()?))
+}
+
+/// Stores a count in the caller's int.
+fn number_out(arg: *mut c_void, count: usize) -> CResult<c_int> {
+    user::write(
+        arg.cast::<c_int>(),
+        c_int::try_from(count).unwrap_or(c_int::MAX),
+    )?;
+    Ok(0)
+}

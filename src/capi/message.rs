@@ -1,0 +1,245 @@
+//! sendmsg, recvmsg and their many-message forms.
+
+use std::time::{Duration, Instant};
+
+use libc::{c_int, c_uint, c_void, ssize_t};
+use tunsock_stack::Kind;
+
+use super::data::{destination, gather, recv_pieces, scatter, send_pieces, sender};
+use super::errno::{CResult, Errno, answer};
+use super::sockaddr::{RawAddr, encode};
+use super::types::{tunsock_mmsghdr, tunsock_msghdr, tunsock_socklen_t, tunsock_timespec};
+use super::{originals, socket_of, user};
+use crate::fd::SocketFile;
+
+/// Most messages that one call takes (UIO_MAXIOV).
+const MAX_MESSAGES: c_uint = 1024;
+
+/// As tunsock_sendto with the address and the pieces of memory of a message.
+///
+/// More errno values: EMSGSIZE (more than 1024 pieces), EINVAL (a control message that is not known or not supported).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_sendmsg(
+    fd: c_int,
+    message: *const tunsock_msghdr,
+    flags: c_int,
+) -> ssize_t {
+    let Some(socket) = socket_of(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::sendmsg(fd, message.cast(), flags) };
+    };
+    // SAFETY: the caller vouches for what the message points to.
+    answer(|| unsafe { send_message(&socket, &header(message)?, flags) })
+}
+
+/// As tunsock_recvfrom into the pieces of memory of a message. Sets msg_namelen, msg_controllen (0) and msg_flags (MSG_TRUNC, MSG_OOB).
+///
+/// More errno values: EMSGSIZE (more than 1024 pieces), EINVAL (a negative msg_namelen).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_recvmsg(
+    fd: c_int,
+    message: *mut tunsock_msghdr,
+    flags: c_int,
+) -> ssize_t {
+    let Some(socket) = socket_of(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::recvmsg(fd, message.cast(), flags) };
+    };
+    // SAFETY: the caller vouches for what the message points to.
+    answer(|| unsafe { receive_message(&socket, message, flags) })
+}
+
+/// Sends several messages; each one's msg_len gets the bytes sent.
+///
+/// Returns how many messages were sent, or -1 with errno as tunsock_sendmsg when the first already failed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_sendmmsg(
+    fd: c_int,
+    messages: *mut tunsock_mmsghdr,
+    count: c_uint,
+    flags: c_int,
+) -> c_int {
+    let Some(socket) = socket_of(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::sendmmsg(fd, messages.cast(), count, flags) };
+    };
+    answer(|| {
+        each(messages, count, |entry| {
+            // SAFETY: the caller vouches for the array and what it points to.
+            let sent =
+                unsafe { send_message(&socket, &header(&raw const (*entry).msg_hdr)?, flags)? };
+            // SAFETY: `header` has looked at this entry.
+            unsafe { (&raw mut (*entry).msg_len).write_unaligned(sent as c_uint) };
+            Ok(true)
+        })
+    })
+}
+
+/// Receives several messages; each one's msg_len gets its bytes. MSG_WAITFORONE in flags: waits for the first only. The
+/// time, when given, is looked at after each message, and what is left of it is stored back.
+///
+/// Returns how many messages came, or -1 with errno as tunsock_recvmsg when the first already failed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_recvmmsg(
+    fd: c_int,
+    messages: *mut tunsock_mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *mut tunsock_timespec,
+) -> c_int {
+    let Some(socket) = socket_of(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::recvmmsg(fd, messages.cast(), count, flags, timeout.cast()) };
+    };
+    answer(|| {
+        // SAFETY: any bytes are a timespec.
+        let end = if timeout.is_null() {
+            None
+        } else {
+            let time = super::wait::duration_of(unsafe { user::read(timeout)? })?;
+            Instant::now().checked_add(time)
+        };
+        let mut flags = flags;
+        let got = each(messages, count, |entry| {
+            // SAFETY: the caller vouches for the array and what it points to.
+            let len = unsafe {
+                receive_message(
+                    &socket,
+                    &raw mut (*entry).msg_hdr,
+                    flags & !libc::MSG_WAITFORONE,
+                )?
+            };
+            // SAFETY: `receive_message` has looked at this entry.
+            unsafe { (&raw mut (*entry).msg_len).write_unaligned(len as c_uint) };
+            if flags & libc::MSG_WAITFORONE != 0 {
+                flags |= libc::MSG_DONTWAIT;
+            }
+            Ok(end.is_none_or(|end| Instant::now() < end))
+        })?;
+        if let Some(end) = end {
+            let left: Duration = end.saturating_duration_since(Instant::now());
+            user::write(timeout, super::wait::timespec_of(left))?;
+        }
+        Ok(got)
+    })
+}
+
+/// Runs `one` over the messages until it fails or says stop: the number done, or the error when the first failed.
+fn each(
+    messages: *mut tunsock_mmsghdr,
+    count: c_uint,
+    mut one: impl FnMut(*mut tunsock_mmsghdr) -> CResult<bool>,
+) -> CResult<c_int> {
+    let count = count.min(MAX_MESSAGES);
+    for done in 0..count {
+        let entry = messages.wrapping_add(done as usize);
+        user::check(entry, size_of::<tunsock_mmsghdr>())?;
+        match one(entry) {
+            Ok(true) => {}
+            Ok(false) => return Ok(done as c_int + 1),
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => return Ok(done as c_int),
+        }
+    }
+    Ok(count as c_int)
+}
+
+/// The caller's message header.
+///
+/// # Safety
+/// A header that passes the check is readable.
+unsafe fn header(message: *const tunsock_msghdr) -> CResult<tunsock_msghdr> {
+    user::check(message, size_of::<tunsock_msghdr>())?;
+    // SAFETY: the caller vouches.
+    Ok(unsafe { message.read_unaligned() })
+}
+
+unsafe fn send_message(
+    socket: &SocketFile,
+    message: &tunsock_msghdr,
+    flags: c_int,
+) -> CResult<ssize_t> {
+    let to = if message.msg_name.is_null() {
+        None
+    } else {
+        Some(RawAddr::read_clamped(
+            message.msg_name,
+            message.msg_namelen,
+        )?)
+    };
+    // SAFETY: the caller vouches for the pieces and the control messages.
+    let pieces = unsafe { gather(message.msg_iov, message.msg_iovlen, libc::EMSGSIZE)? };
+    // SAFETY: as above.
+    unsafe { check_control(socket, message.msg_control, message.msg_controllen)? };
+    // An empty name (msg_namelen 0) is no name.
+    let to = to.filter(|_| message.msg_namelen != 0);
+    send_pieces(socket, &pieces, flags, destination(socket, to)?)
+}
+
+/// Goes through the control messages of a send. None is supported so far, so any that Linux would act on is refused: EINVAL,
+/// which is what it says of one that it does not know. Levels that a kind of socket does not look at are passed over.
+unsafe fn check_control(socket: &SocketFile, control: *mut c_void, len: usize) -> CResult<()> {
+    const EINVAL: Errno = Errno(libc::EINVAL);
+    // SAFETY: the caller vouches.
+    let mut rest = if control.is_null() {
+        &[][..]
+    } else {
+        unsafe { user::bytes(control, len)? }
+    };
+    // struct cmsghdr: a length that counts the header, level, type; entries aligned to 8 bytes.
+    while rest.len() >= 16 {
+        let (head, _) = rest.split_at(16);
+        let field =
+            |at: usize| c_int::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let entry = usize::from_ne_bytes(std::array::from_fn(|at| head[at]));
+        let (level, kind) = (field(8), field(12));
+        if entry < 16 || entry > rest.len() {
+            return Err(EINVAL);
+        }
+        let datagram = socket.kind().1 == Kind::Datagram;
+        match level {
+            // __sock_cmsg_send passes these two over.
+            libc::SOL_SOCKET if matches!(kind, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS) => {}
+            libc::SOL_SOCKET => return Err(EINVAL),
+            libc::SOL_IP | libc::SOL_IPV6 | libc::SOL_UDP if datagram => return Err(EINVAL),
+            _ => {}
+        }
+        rest = rest.get(entry.next_multiple_of(8)..).unwrap_or(&[]);
+    }
+    Ok(())
+}
+
+unsafe fn receive_message(
+    socket: &SocketFile,
+    message: *mut tunsock_msghdr,
+    flags: c_int,
+) -> CResult<ssize_t> {
+    // SAFETY: the caller vouches for the header and what it points to.
+    let head = unsafe { header(message)? };
+    if !head.msg_name.is_null() && head.msg_namelen > i32::MAX as tunsock_socklen_t {
+        return Err(Errno(libc::EINVAL));
+    }
+    // SAFETY: as above.
+    let mut pieces = unsafe { scatter(head.msg_iov, head.msg_iovlen, libc::EMSGSIZE)? };
+    let (count, received) = recv_pieces(socket, &mut pieces, flags)?;
+    let (bytes, full) =
+        sender(socket, &received).map_or(([0; 28], 0), |(from, domain)| encode(from, domain));
+    if !head.msg_name.is_null() {
+        let copied = full.min(head.msg_namelen as usize);
+        // SAFETY: as above.
+        unsafe { user::room(head.msg_name, copied)? }.copy_from_slice(&bytes[..copied]);
+    }
+    let cut = socket.kind().1 == Kind::Datagram && received.full_len > received.len;
+    let mut out_flags = flags & libc::MSG_CMSG_CLOEXEC;
+    out_flags |= if cut { libc::MSG_TRUNC } else { 0 };
+    out_flags |= if received.oob { libc::MSG_OOB } else { 0 };
+    // SAFETY: the header is the caller's, writable; only the fields that Linux writes are touched.
+    unsafe {
+        if !head.msg_name.is_null() {
+            (&raw mut (*message).msg_namelen).write_unaligned(full as tunsock_socklen_t);
+        }
+        (&raw mut (*message).msg_controllen).write_unaligned(0);
+        (&raw mut (*message).msg_flags).write_unaligned(out_flags);
+    }
+    Ok(count)
+}

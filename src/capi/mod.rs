@@ -1,0 +1,48 @@
+//! The C entry points, one function a row: check the pointers, look the descriptor up, make one safe call, convert.
+//!
+//! Every `tunsock_*` function has the arguments, the return value and the errno of the Linux call it is named after. A
+//! descriptor that is not ours goes to the kernel by libc's own function. `include/tunsock.h` is generated from this room,
+//! so the comments on public items are written for readers of C.
+// The C ABI is what this room is for. `pub` is what the header generator reads; nothing here is Rust's to import.
+#![allow(unreachable_pub)]
+// Each function's contract is the C one: pointers valid for what the call's manual page says, or refused with EFAULT.
+#![allow(clippy::missing_safety_doc)]
+
+mod calls;
+mod control;
+mod data;
+mod errno;
+mod message;
+pub(crate) mod netdb;
+mod options;
+pub(crate) mod originals;
+mod seam;
+mod sockaddr;
+pub(crate) mod types;
+mod user;
+mod wait;
+mod winsock;
+
+pub(crate) use calls::*;
+pub(crate) use control::*;
+pub(crate) use data::*;
+pub(crate) use message::*;
+pub(crate) use netdb::*;
+pub(crate) use options::*;
+pub(crate) use wait::*;
+
+use std::sync::Arc;
+
+use libc::c_int;
+
+use crate::fd::{self, Object, SocketFile};
+
+/// The socket that `fd` stands for; `None`: the kernel's affair.
+#[inline]
+fn socket_of(fd: c_int) -> Option<Arc<SocketFile>> {
+    match fd::lookup(fd) {
+        Some(Object::Socket(socket)) => Some(socket),
+        // An epoll set of ours is a kernel descriptor too: for calls on sockets the kernel has the right answer (ENOTSOCK, EINVAL).
+        Some(Object::Epoll(_)) | None => None,
+    }
+}

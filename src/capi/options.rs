@@ -1,0 +1,490 @@
+//! getsockopt and setsockopt: C's levels, names, lengths and bytes to the stack's options and back.
+
+use std::time::Duration;
+
+use libc::{c_int, c_long, c_void};
+use tunsock_stack::{Domain, Kind, SockOpt, SockOptName};
+
+use super::errno::{CResult, Errno, answer};
+use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
+use super::{originals, socket_of, user};
+use crate::fd::SocketFile;
+
+const EINVAL: Errno = Errno(libc::EINVAL);
+const ENOPROTOOPT: Errno = Errno(libc::ENOPROTOOPT);
+
+/// SO_RCVTIMEO_NEW and SO_SNDTIMEO_NEW of asm-generic/socket.h: on 64-bit machines what the old ones are.
+const SO_RCVTIMEO_NEW: c_int = 66;
+const SO_SNDTIMEO_NEW: c_int = 67;
+
+/// An option's value on its way to the caller.
+enum Value {
+    /// An int, cut to the caller's length.
+    Int(c_int),
+    /// An int that becomes one byte when the caller has room for less than an int (do_ip_getsockopt).
+    IpInt(c_int),
+    /// struct linger.
+    Linger(Option<Duration>),
+    /// struct timeval.
+    Time(Option<Duration>),
+}
+
+/// Reads an option into value, cut to *len bytes, and stores how many were written at len. Levels and names are the system's:
+/// SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP and IPPROTO_IPV6 with the options that docs/options.md lists.
+///
+/// Returns 0, or -1 with errno EBADF, ENOTSOCK, EFAULT, EINVAL (negative length), ENOPROTOOPT (option not known) or EOPNOTSUPP
+/// (level not known).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_getsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *mut c_void,
+    len: *mut tunsock_socklen_t,
+) -> c_int {
+    let Some(socket) = socket_of(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::getsockopt(fd, level, name, value, len) };
+    };
+    answer(|| {
+        // SAFETY: any bytes are a length.
+        let room = unsafe { user::read(len)? } as c_int;
+        let room = usize::try_from(room).map_err(|_| EINVAL)?;
+        let answer = get(&socket, level, name)?;
+        let mut bytes = [0u8; 16];
+        let full = encode(&answer, room, &mut bytes);
+        let written = full.min(room);
+        user::copy_out(value, &bytes[..written])?;
+        user::write(len, written as tunsock_socklen_t)?;
+        Ok(0)
+    })
+}
+
+/// Sets an option. An option that the stack does not act on is refused, never taken in silence.
+///
+/// Returns 0, or -1 with errno EBADF, ENOTSOCK, EFAULT, EINVAL (wrong length or value), ENOPROTOOPT (option or level not known),
+/// EDOM (a time out of range), EPERM or EACCES.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_setsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    len: tunsock_socklen_t,
+) -> c_int {
+    let Some(socket) = socket_of(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::setsockopt(fd, level, name, value, len) };
+    };
+    answer(|| {
+        let len = usize::try_from(len as c_int).map_err(|_| EINVAL)?;
+        set(&socket, level, name, &Given { value, len })?;
+        Ok(0)
+    })
+}
+
+/// A value as the caller passed it.
+struct Given {
+    value: *const c_void,
+    len: usize,
+}
+
+impl Given {
+    /// An int; EINVAL when there are fewer bytes.
+    fn int(&self) -> CResult<c_int> {
+        self.of()
+    }
+
+    fn flag(&self) -> CResult<bool> {
+        Ok(self.int()? != 0)
+    }
+
+    /// do_ip_setsockopt: an int, or one byte when there are fewer bytes than an int, or 0 when there is none.
+    fn ip_int(&self) -> CResult<c_int> {
+        match self.len {
+            0 => Ok(0),
+            1..4 => {
+                // SAFETY: any byte will do.
+                let byte: u8 = unsafe { user::read(self.value.cast())? };
+                Ok(c_int::from(byte))
+            }
+            _ => self.int(),
+        }
+    }
+
+    /// A structure of plain numbers; EINVAL when there are fewer bytes than it has.
+    fn of<T: PlainNumbers>(&self) -> CResult<T> {
+        if self.len < size_of::<T>() {
+            return Err(EINVAL);
+        }
+        // SAFETY: any bytes are such a structure.
+        unsafe { user::read(self.value.cast()) }
+    }
+
+    /// sock_set_timeout: EDOM for microseconds out of range, no time for negative seconds, for ever for zero.
+    fn time(&self) -> CResult<Option<Duration>> {
+        let time: tunsock_timeval = self.of()?;
+        let micros = u32::try_from(time.tv_usec)
+            .ok()
+            .filter(|&micros| micros < 1_000_000);
+        let micros = micros.ok_or(Errno(libc::EDOM))?;
+        let Ok(secs) = u64::try_from(time.tv_sec) else {
+            return Ok(Some(Duration::ZERO));
+        };
+        Ok(Some(Duration::new(secs, micros * 1000)).filter(|time| !time.is_zero()))
+    }
+
+    /// An int in a range that begins at 0, else EINVAL.
+    fn up_to(number: c_int, most: c_int) -> CResult<u32> {
+        if number > most {
+            Err(EINVAL)
+        } else {
+            u32::try_from(number).map_err(|_| EINVAL)
+        }
+    }
+}
+
+/// Types of which every bit pattern is a value.
+trait PlainNumbers: Copy {}
+impl PlainNumbers for c_int {}
+impl PlainNumbers for tunsock_linger {}
+impl PlainNumbers for tunsock_timeval {}
+
+fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult<()> {
+    let option = match (level, socket.kind()) {
+        (libc::SOL_SOCKET, _) => match set_socket(socket, name, given)? {
+            Some(option) => option,
+            None => return Ok(()),
+        },
+        (libc::IPPROTO_TCP, (_, Kind::Stream)) => set_tcp(name, given.int()?)?,
+        (libc::IPPROTO_IP, _) => set_ip(name, given)?,
+        (libc::IPPROTO_IPV6, (Domain::V6, _)) => set_ipv6(name, given)?,
+        _ => return Err(ENOPROTOOPT),
+    };
+    Ok(socket.set_option(option)?)
+}
+
+/// SOL_SOCKET (sk_setsockopt). `None`: the descriptor's own affair, and done.
+fn set_socket(socket: &SocketFile, name: c_int, given: &Given) -> CResult<Option<SockOpt>> {
+    // Whatever the option, an int's worth of bytes is read first.
+    let number = given.int()?;
+    let on = number != 0;
+    Ok(Some(match name {
+        libc::SO_REUSEADDR => SockOpt::ReuseAddr(on),
+        libc::SO_REUSEPORT => SockOpt::ReusePort(on),
+        libc::SO_KEEPALIVE => SockOpt::KeepAlive(on),
+        libc::SO_BROADCAST => SockOpt::Broadcast(on),
+        libc::SO_OOBINLINE => SockOpt::OobInline(on),
+        libc::SO_LINGER => {
+            let linger: tunsock_linger = given.of()?;
+            let secs = u64::from(linger.l_linger as u32);
+            SockOpt::Linger((linger.l_onoff != 0).then(|| Duration::from_secs(secs)))
+        }
+        // The kernel takes the number as unsigned and clamps it to its limit, so a negative one is the largest.
+        libc::SO_SNDBUF => SockOpt::SndBuf(buffer_size(number)),
+        libc::SO_RCVBUF => SockOpt::RcvBuf(buffer_size(number)),
+        // sk_setsockopt: a negative mark is the largest, 0 is 1.
+        libc::SO_RCVLOWAT => SockOpt::RcvLowat(if number < 0 {
+            c_int::MAX as usize
+        } else {
+            number.max(1) as usize
+        }),
+        libc::SO_RCVTIMEO | SO_RCVTIMEO_NEW => {
+            socket.set_recv_timeout(given.time()?);
+            return Ok(None);
+        }
+        libc::SO_SNDTIMEO | SO_SNDTIMEO_NEW => {
+            socket.set_send_timeout(given.time()?);
+            return Ok(None);
+        }
+        // SO_TYPE, SO_ERROR and the like can't be set, which Linux says with the same word.
+        _ => return Err(ENOPROTOOPT),
+    }))
+}
+
+/// The size that SO_SNDBUF and SO_RCVBUF ask for, before it is doubled.
+fn buffer_size(number: c_int) -> usize {
+    usize::try_from(number)
+        .unwrap_or(c_int::MAX as usize / 2)
+        .min(c_int::MAX as usize / 2)
+}
+
+/// IPPROTO_TCP (do_tcp_setsockopt) with its ranges.
+fn set_tcp(name: c_int, number: c_int) -> CResult<SockOpt> {
+    let at_least_one =
+        |most| Given::up_to(number, most).and_then(|n| if n == 0 { Err(EINVAL) } else { Ok(n) });
+    Ok(match name {
+        libc::TCP_NODELAY => SockOpt::NoDelay(number != 0),
+        // MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT of the kernel.
+        libc::TCP_KEEPIDLE => SockOpt::KeepIdle(at_least_one(32767)?),
+        libc::TCP_KEEPINTVL => SockOpt::KeepIntvl(at_least_one(32767)?),
+        libc::TCP_KEEPCNT => SockOpt::KeepCnt(at_least_one(127)?),
+        // tcp_sock_set_maxseg: 0 takes a wish back, else TCP_MIN_MSS to MAX_TCP_WINDOW.
+        libc::TCP_MAXSEG if number == 0 || (88..=32767).contains(&number) => {
+            SockOpt::MaxSeg(number as u32)
+        }
+        libc::TCP_MAXSEG => return Err(EINVAL),
+        _ => return Err(ENOPROTOOPT),
+    })
+}
+
+/// IPPROTO_IP (do_ip_setsockopt).
+fn set_ip(name: c_int, given: &Given) -> CResult<SockOpt> {
+    match name {
+        libc::IP_TTL => {
+            // "if (optlen < 1) goto e_inval", then -1 or 1..=255.
+            let ttl = if given.len == 0 {
+                return Err(EINVAL);
+            } else {
+                given.ip_int()?
+            };
+            if ttl == -1 || (1..=255).contains(&ttl) {
+                Ok(SockOpt::Ttl(ttl))
+            } else {
+                Err(EINVAL)
+            }
+        }
+        // The kernel keeps the low eight bits.
+        libc::IP_TOS => Ok(SockOpt::Tos(given.ip_int()? as u8)),
+        _ => Err(ENOPROTOOPT),
+    }
+}
+
+/// IPPROTO_IPV6 (do_ipv6_setsockopt).
+fn set_ipv6(name: c_int, given: &Given) -> CResult<SockOpt> {
+    // A NULL value means 0 there, given a length.
+    let zero: c_int = 0;
+    let given = if given.value.is_null() {
+        &Given {
+            value: (&raw const zero).cast(),
+            len: given.len,
+        }
+    } else {
+        given
+    };
+    match name {
+        libc::IPV6_V6ONLY => Ok(SockOpt::V6Only(given.flag()?)),
+        libc::IPV6_UNICAST_HOPS => match given.int()? {
+            hops @ -1..=255 => Ok(SockOpt::UnicastHops(hops)),
+            _ => Err(EINVAL),
+        },
+        libc::IPV6_TCLASS => match given.int()? {
+            // -1 is the default, 0.
+            class @ -1..=255 => Ok(SockOpt::TClass(class.max(0) as u8)),
+            _ => Err(EINVAL),
+        },
+        _ => Err(ENOPROTOOPT),
+    }
+}
+
+fn get(socket: &SocketFile, level: c_int, name: c_int) -> CResult<Value> {
+    let (domain, kind) = socket.kind();
+    match (level, domain, kind) {
+        (libc::SOL_SOCKET, ..) => get_socket(socket, name),
+        (libc::IPPROTO_TCP, _, Kind::Stream) => stack_value(
+            socket,
+            match name {
+                libc::TCP_NODELAY => SockOptName::NoDelay,
+                libc::TCP_KEEPIDLE => SockOptName::KeepIdle,
+                libc::TCP_KEEPINTVL => SockOptName::KeepIntvl,
+                libc::TCP_KEEPCNT => SockOptName::KeepCnt,
+                libc::TCP_MAXSEG => SockOptName::MaxSeg,
+                _ => return Err(ENOPROTOOPT),
+            },
+        ),
+        (libc::IPPROTO_IP, ..) => stack_value(
+            socket,
+            match name {
+                libc::IP_TTL => SockOptName::Ttl,
+                libc::IP_TOS => SockOptName::Tos,
+                _ => return Err(ENOPROTOOPT),
+            },
+        ),
+        (libc::IPPROTO_IPV6, Domain::V6, _) => stack_value(
+            socket,
+            match name {
+                libc::IPV6_V6ONLY => SockOptName::V6Only,
+                libc::IPV6_UNICAST_HOPS => SockOptName::UnicastHops,
+                libc::IPV6_TCLASS => SockOptName::TClass,
+                _ => return Err(ENOPROTOOPT),
+            },
+        ),
+        // A level nobody knows ends in do_ip_getsockopt (EOPNOTSUPP) or do_ipv6_getsockopt (ENOPROTOOPT).
+        (_, Domain::V4, _) => Err(Errno(libc::EOPNOTSUPP)),
+        (_, Domain::V6, _) => Err(ENOPROTOOPT),
+    }
+}
+
+fn get_socket(socket: &SocketFile, name: c_int) -> CResult<Value> {
+    let (domain, kind) = socket.kind();
+    let of_stack = match name {
+        libc::SO_TYPE => {
+            return Ok(Value::Int(match kind {
+                Kind::Stream => libc::SOCK_STREAM,
+                Kind::Datagram => libc::SOCK_DGRAM,
+            }));
+        }
+        libc::SO_DOMAIN => {
+            return Ok(Value::Int(match domain {
+                Domain::V4 => libc::AF_INET,
+                Domain::V6 => libc::AF_INET6,
+            }));
+        }
+        libc::SO_PROTOCOL => {
+            return Ok(Value::Int(match kind {
+                Kind::Stream => libc::IPPROTO_TCP,
+                Kind::Datagram => libc::IPPROTO_UDP,
+            }));
+        }
+        libc::SO_ACCEPTCONN => return Ok(Value::Int(c_int::from(socket.listening()))),
+        libc::SO_ERROR => {
+            return Ok(Value::Int(
+                socket.take_error().map_or(0, |error| Errno::from(error).0),
+            ));
+        }
+        libc::SO_RCVTIMEO | SO_RCVTIMEO_NEW => return Ok(Value::Time(socket.recv_timeout())),
+        libc::SO_SNDTIMEO | SO_SNDTIMEO_NEW => return Ok(Value::Time(socket.send_timeout())),
+        // socket(7): always 1, and not changeable.
+        libc::SO_SNDLOWAT => return Ok(Value::Int(1)),
+        libc::SO_REUSEADDR => SockOptName::ReuseAddr,
+        libc::SO_REUSEPORT => SockOptName::ReusePort,
+        libc::SO_KEEPALIVE => SockOptName::KeepAlive,
+        libc::SO_BROADCAST => SockOptName::Broadcast,
+        libc::SO_OOBINLINE => SockOptName::OobInline,
+        libc::SO_LINGER => SockOptName::Linger,
+        libc::SO_SNDBUF => SockOptName::SndBuf,
+        libc::SO_RCVBUF => SockOptName::RcvBuf,
+        libc::SO_RCVLOWAT => SockOptName::RcvLowat,
+        _ => return Err(ENOPROTOOPT),
+    };
+    stack_value(socket, of_stack)
+}
+
+/// Asks the stack and puts its answer in C's words.
+fn stack_value(socket: &SocketFile, name: SockOptName) -> CResult<Value> {
+    let count = |n: usize| Value::Int(c_int::try_from(n).unwrap_or(c_int::MAX));
+    let number = |n: u32| Value::Int(c_int::try_from(n).unwrap_or(c_int::MAX));
+    Ok(match socket.get_option(name)? {
+        SockOpt::ReuseAddr(on)
+        | SockOpt::ReusePort(on)
+        | SockOpt::KeepAlive(on)
+        | SockOpt::Broadcast(on)
+        | SockOpt::OobInline(on)
+        | SockOpt::NoDelay(on)
+        | SockOpt::V6Only(on) => Value::Int(c_int::from(on)),
+        SockOpt::Linger(linger) => Value::Linger(linger),
+        SockOpt::SndBuf(bytes) | SockOpt::RcvBuf(bytes) | SockOpt::RcvLowat(bytes) => count(bytes),
+        SockOpt::KeepIdle(n) | SockOpt::KeepIntvl(n) | SockOpt::KeepCnt(n) | SockOpt::MaxSeg(n) => {
+            number(n)
+        }
+        SockOpt::Ttl(ttl) => Value::IpInt(ttl),
+        SockOpt::Tos(tos) => Value::IpInt(c_int::from(tos)),
+        SockOpt::UnicastHops(hops) => Value::Int(hops),
+        SockOpt::TClass(class) => Value::Int(c_int::from(class)),
+    })
+}
+
+/// The value's bytes, and how many it has before it is cut to the caller's `room`.
+fn encode(value: &Value, room: usize, out: &mut [u8; 16]) -> usize {
+    let two_longs = |out: &mut [u8; 16], first: c_long, second: c_long| {
+        out[..8].copy_from_slice(&first.to_ne_bytes());
+        out[8..].copy_from_slice(&second.to_ne_bytes());
+        16
+    };
+    match *value {
+        // do_ip_getsockopt: "if (len < sizeof(int) && len > 0 && val >= 0 && val <= 255)" one byte.
+        Value::IpInt(number @ 0..=255) if (1..4).contains(&room) => {
+            out[0] = number as u8;
+            1
+        }
+        Value::Int(number) | Value::IpInt(number) => {
+            out[..4].copy_from_slice(&number.to_ne_bytes());
+            4
+        }
+        Value::Linger(linger) => {
+            let secs = linger.map_or(0, |time| {
+                c_int::try_from(time.as_secs()).unwrap_or(c_int::MAX)
+            });
+            out[..4].copy_from_slice(&c_int::from(linger.is_some()).to_ne_bytes());
+            out[4..8].copy_from_slice(&secs.to_ne_bytes());
+            8
+        }
+        Value::Time(None) => two_longs(out, 0, 0),
+        Value::Time(Some(time)) => two_longs(
+            out,
+            time.as_secs() as c_long,
+            c_long::from(time.subsec_micros()),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given<T>(value: &T, len: usize) -> Given {
+        Given {
+            value: (&raw const *value).cast(),
+            len,
+        }
+    }
+
+    #[test]
+    fn times_as_linux_takes_them() {
+        let time = |tv_sec, tv_usec| given(&tunsock_timeval { tv_sec, tv_usec }, 16).time();
+        assert_eq!(time(1, 500_000), Ok(Some(Duration::from_millis(1500))));
+        assert_eq!(time(0, 0), Ok(None));
+        assert_eq!(time(-1, 0), Ok(Some(Duration::ZERO)));
+        assert_eq!(time(0, 1_000_000), Err(Errno(libc::EDOM)));
+        assert_eq!(time(0, -1), Err(Errno(libc::EDOM)));
+        assert_eq!(given(&0u64, 8).time(), Err(EINVAL));
+    }
+
+    #[test]
+    fn ranges_of_tcp_options() {
+        assert_eq!(set_tcp(libc::TCP_KEEPIDLE, 0), Err(EINVAL));
+        assert_eq!(
+            set_tcp(libc::TCP_KEEPIDLE, 32767),
+            Ok(SockOpt::KeepIdle(32767))
+        );
+        assert_eq!(set_tcp(libc::TCP_KEEPCNT, 128), Err(EINVAL));
+        assert_eq!(set_tcp(libc::TCP_KEEPINTVL, -1), Err(EINVAL));
+        assert_eq!(set_tcp(libc::TCP_CORK, 1), Err(ENOPROTOOPT));
+    }
+
+    #[test]
+    fn ip_options_take_bytes_and_ints() {
+        assert_eq!(set_ip(libc::IP_TTL, &given(&64u8, 1)), Ok(SockOpt::Ttl(64)));
+        assert_eq!(set_ip(libc::IP_TTL, &given(&0i32, 4)), Err(EINVAL));
+        assert_eq!(
+            set_ip(libc::IP_TTL, &given(&-1i32, 4)),
+            Ok(SockOpt::Ttl(-1))
+        );
+        assert_eq!(set_ip(libc::IP_TTL, &given(&64i32, 0)), Err(EINVAL));
+        assert_eq!(set_ip(libc::IP_RECVERR, &given(&1i32, 4)), Err(ENOPROTOOPT));
+        assert_eq!(set_ipv6(libc::IPV6_V6ONLY, &given(&1u8, 1)), Err(EINVAL));
+        let null = Given {
+            value: std::ptr::null(),
+            len: 4,
+        };
+        assert_eq!(
+            set_ipv6(libc::IPV6_V6ONLY, &null),
+            Ok(SockOpt::V6Only(false))
+        );
+        assert_eq!(set_ip(libc::IP_TOS, &null), Err(Errno(libc::EFAULT)));
+    }
+
+    #[test]
+    fn values_are_cut_as_linux_cuts_them() {
+        let mut out = [0; 16];
+        assert_eq!(encode(&Value::Int(7), 1, &mut out), 4);
+        assert_eq!(encode(&Value::IpInt(64), 1, &mut out), 1);
+        assert_eq!(encode(&Value::IpInt(64), 0, &mut out), 4);
+        assert_eq!(
+            encode(&Value::Linger(Some(Duration::from_secs(3))), 8, &mut out),
+            8
+        );
+        assert_eq!(out[..8], [1i32.to_ne_bytes(), 3i32.to_ne_bytes()].concat());
+        assert_eq!(encode(&Value::Time(None), 16, &mut out), 16);
+    }
+}

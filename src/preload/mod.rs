@@ -1,0 +1,30 @@
+//! The POSIX names: what makes an unmodified program ours. In the shared and the static library only.
+//!
+//! Each name passes its arguments to the `tunsock_*` function behind it, which asks once whether the descriptor is ours and hands
+//! the call to libc's own function if not. None of this is in a test binary or in the command, whose own `read` and `close` would
+//! be captured.
+// The C ABI is what this room is for. Arguments are as many as the C functions have; their manual pages document them.
+#![allow(
+    unreachable_pub,
+    clippy::missing_safety_doc,
+    clippy::too_many_arguments,
+    missing_docs
+)]
+
+mod files;
+mod fortify;
+mod process;
+mod sockets;
+mod waiting;
+
+/// Defines exported C functions that only pass their arguments on.
+macro_rules! pass {
+    ($( $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $ret:ty)? = $target:path; )*) => { $(
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($($arg: $type),*) $(-> $ret)? {
+            // SAFETY: the caller's own arguments.
+            unsafe { $target($($arg),*) }
+        }
+    )* };
+}
+use pass;

@@ -1,0 +1,67 @@
+//! Sockets, data, descriptors and names.
+
+use libc::{c_char, c_int, c_long, c_uint, c_ulong, c_void, size_t, ssize_t};
+
+use super::pass;
+use crate::capi::types::*;
+use crate::capi::*;
+
+pass! {
+    socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int = tunsock_socket;
+    bind(fd: c_int, addr: *const tunsock_sockaddr, len: tunsock_socklen_t) -> c_int = tunsock_bind;
+    listen(fd: c_int, backlog: c_int) -> c_int = tunsock_listen;
+    accept(fd: c_int, addr: *mut tunsock_sockaddr, len: *mut tunsock_socklen_t) -> c_int = tunsock_accept;
+    accept4(fd: c_int, addr: *mut tunsock_sockaddr, len: *mut tunsock_socklen_t, flags: c_int) -> c_int = tunsock_accept4;
+    connect(fd: c_int, addr: *const tunsock_sockaddr, len: tunsock_socklen_t) -> c_int = tunsock_connect;
+    __connect(fd: c_int, addr: *const tunsock_sockaddr, len: tunsock_socklen_t) -> c_int = tunsock_connect;
+    shutdown(fd: c_int, how: c_int) -> c_int = tunsock_shutdown;
+    getsockname(fd: c_int, addr: *mut tunsock_sockaddr, len: *mut tunsock_socklen_t) -> c_int = tunsock_getsockname;
+    getpeername(fd: c_int, addr: *mut tunsock_sockaddr, len: *mut tunsock_socklen_t) -> c_int = tunsock_getpeername;
+    getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut tunsock_socklen_t) -> c_int = tunsock_getsockopt;
+    setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: tunsock_socklen_t) -> c_int = tunsock_setsockopt;
+
+    send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_send;
+    __send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_send;
+    sendto(fd: c_int, data: *const c_void, len: size_t, flags: c_int, addr: *const tunsock_sockaddr, addr_len: tunsock_socklen_t) -> ssize_t = tunsock_sendto;
+    sendmsg(fd: c_int, message: *const tunsock_msghdr, flags: c_int) -> ssize_t = tunsock_sendmsg;
+    sendmmsg(fd: c_int, messages: *mut tunsock_mmsghdr, count: c_uint, flags: c_int) -> c_int = tunsock_sendmmsg;
+    recv(fd: c_int, data: *mut c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_recv;
+    recvfrom(fd: c_int, data: *mut c_void, len: size_t, flags: c_int, addr: *mut tunsock_sockaddr, addr_len: *mut tunsock_socklen_t) -> ssize_t = tunsock_recvfrom;
+    recvmsg(fd: c_int, message: *mut tunsock_msghdr, flags: c_int) -> ssize_t = tunsock_recvmsg;
+    recvmmsg(fd: c_int, messages: *mut tunsock_mmsghdr, count: c_uint, flags: c_int, timeout: *mut tunsock_timespec) -> c_int = tunsock_recvmmsg;
+    read(fd: c_int, data: *mut c_void, len: size_t) -> ssize_t = tunsock_read;
+    __read(fd: c_int, data: *mut c_void, len: size_t) -> ssize_t = tunsock_read;
+    write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t = tunsock_write;
+    __write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t = tunsock_write;
+    readv(fd: c_int, pieces: *const tunsock_iovec, count: c_int) -> ssize_t = tunsock_readv;
+    writev(fd: c_int, pieces: *const tunsock_iovec, count: c_int) -> ssize_t = tunsock_writev;
+    sendfile(to: c_int, from: c_int, at: *mut libc::off_t, len: size_t) -> ssize_t = tunsock_sendfile;
+    sendfile64(to: c_int, from: c_int, at: *mut libc::off_t, len: size_t) -> ssize_t = tunsock_sendfile;
+
+    close(fd: c_int) -> c_int = tunsock_close;
+    __close(fd: c_int) -> c_int = tunsock_close;
+    close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int = tunsock_close_range;
+    closefrom(first: c_int) = tunsock_closefrom;
+    dup(fd: c_int) -> c_int = tunsock_dup;
+    dup2(old_fd: c_int, new_fd: c_int) -> c_int = tunsock_dup2;
+    __dup2(old_fd: c_int, new_fd: c_int) -> c_int = tunsock_dup2;
+    dup3(old_fd: c_int, new_fd: c_int, flags: c_int) -> c_int = tunsock_dup3;
+    // fcntl and ioctl are variadic in C. Stable Rust can't define that, and needs not to: on x86-64 and arm64 (System V and AAPCS64)
+    // a variadic caller passes the third argument in the same register as a caller of three fixed ones, and one that passes
+    // only two leaves a value there that the commands without an argument do not look at.
+    fcntl(fd: c_int, command: c_int, arg: c_long) -> c_int = tunsock_fcntl;
+    fcntl64(fd: c_int, command: c_int, arg: c_long) -> c_int = tunsock_fcntl;
+    __fcntl(fd: c_int, command: c_int, arg: c_long) -> c_int = tunsock_fcntl;
+    ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int = tunsock_ioctl;
+    sockatmark(fd: c_int) -> c_int = tunsock_sockatmark;
+
+    getaddrinfo(node: *const c_char, service: *const c_char, hints: *const tunsock_addrinfo, answers: *mut *mut tunsock_addrinfo) -> c_int = tunsock_getaddrinfo;
+    freeaddrinfo(answers: *mut tunsock_addrinfo) = tunsock_freeaddrinfo;
+    getnameinfo(addr: *const tunsock_sockaddr, len: tunsock_socklen_t, host: *mut c_char, host_len: tunsock_socklen_t, service: *mut c_char, service_len: tunsock_socklen_t, flags: c_int) -> c_int = tunsock_getnameinfo;
+    gethostbyname(name: *const c_char) -> *mut tunsock_hostent = tunsock_gethostbyname;
+    gethostbyname2(name: *const c_char, family: c_int) -> *mut tunsock_hostent = tunsock_gethostbyname2;
+    gethostbyaddr(addr: *const c_void, len: tunsock_socklen_t, family: c_int) -> *mut tunsock_hostent = tunsock_gethostbyaddr;
+    gethostbyname_r(name: *const c_char, entry: *mut tunsock_hostent, room: *mut c_char, len: size_t, answer: *mut *mut tunsock_hostent, why: *mut c_int) -> c_int = tunsock_gethostbyname_r;
+    gethostbyname2_r(name: *const c_char, family: c_int, entry: *mut tunsock_hostent, room: *mut c_char, len: size_t, answer: *mut *mut tunsock_hostent, why: *mut c_int) -> c_int = tunsock_gethostbyname2_r;
+    gethostbyaddr_r(addr: *const c_void, addr_len: tunsock_socklen_t, family: c_int, entry: *mut tunsock_hostent, room: *mut c_char, len: size_t, answer: *mut *mut tunsock_hostent, why: *mut c_int) -> c_int = tunsock_gethostbyaddr_r;
+}
