@@ -292,10 +292,12 @@ pub(crate) fn close(stack: &mut Stack, now: Instant, id: SocketId) -> Closed {
         connection::discard(stack, id);
         return Closed::Done;
     }
-    let waits = linger.filter(|_| !fin_through(tcp));
-    stack.tcp.undelivered += 1;
+        let through = fin_through(tcp);
+    let waits = linger.filter(|_| !through);
+    stack.tcp.undelivered += usize::from(!through);
     if let Ok(tcp) = tcp_mut(stack, id) {
         tcp.orphan = true;
+        tcp.undelivered = !through;
         tcp.lingering = waits.is_some();
     }
     with_tcb(stack, now, id, |tcb, cx| {

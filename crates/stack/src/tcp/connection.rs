@@ -133,7 +133,16 @@ fn settle(stack: &mut Stack, now: Instant, id: SocketId, verdict: Verdict) {
     }
     stack.notify(id, verdict.wake);
     match verdict.fate {
-        Fate::Keep => schedule(stack, id),
+        Fate::Keep => {
+            let Stack { sockets, tcp: layer, .. } = stack;
+            if let Some((tcp, _)) = parts(sockets, id)
+                && tcp.undelivered
+                && tcp.tcb.as_deref().is_some_and(|tcb| tcb.snd.fin_acked())
+            {
+                delivered(tcp, &mut layer.undelivered);
+            }
+            schedule(stack, id);
+        }
         Fate::Closed => end(stack, id, None),
         Fate::Failed(error) => end(stack, id, Some(error)),
         Fate::Abort(error) => {
@@ -141,6 +150,13 @@ fn settle(stack: &mut Stack, now: Instant, id: SocketId, verdict: Verdict) {
             end(stack, id, error);
         }
         Fate::TimeWait => enter_time_wait(stack, now, id),
+    }
+}
+
+/// A closed connection has nothing left to deliver.
+fn delivered(tcp: &mut TcpSocket, count: &mut usize) {
+    if std::mem::take(&mut tcp.undelivered) {
+        *count = count.saturating_sub(1);
     }
 }
 
@@ -279,9 +295,7 @@ pub(crate) fn end(stack: &mut Stack, id: SocketId, error: Option<Error>) {
         tcb.timers = Default::default();
         tcb.snd.hold_until = None;
         tcb.rcv.assembler.clear();
-        if tcp.orphan {
-            layer.undelivered = layer.undelivered.saturating_sub(1);
-        }
+        delivered(tcp, &mut layer.undelivered);
     }
     tcp.shut_rd = true;
     tcp.shut_wr = true;

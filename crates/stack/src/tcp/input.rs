@@ -148,6 +148,9 @@ impl Tcb {
     fn acceptable(&mut self, now: Instant, seg: &Segment<'_>) -> Step {
         let edge = self.rcv.nxt + self.rcv.wnd();
         let seq = seg.header.seq;
+        if self.simultaneous_syn(seg) {
+            return GO_ON;
+        }
         let fits = if seg.len() == 0 {
             seq.after_eq(self.rcv.nxt) && seq.before_eq(edge)
         } else {
@@ -192,12 +195,19 @@ impl Tcb {
         if !seg.has(Flags::SYN) {
             return GO_ON;
         }
-        if self.state == State::SynReceived && seg.header.seq == self.rcv.irs {
-            // The SYN-ACK of a simultaneous open: its SYN was seen, its ACK counts.
+        if self.simultaneous_syn(seg) {
             return GO_ON;
         }
         self.challenge(now, seg);
         STOP
+    }
+
+    /// The SYN-ACK of a simultaneous open (RFC 9293 3.5, figure 8): its SYN was seen, so it lies before the window; its ACK counts.
+    fn simultaneous_syn(&self, seg: &Segment<'_>) -> bool {
+        self.state == State::SynReceived
+            && seg.has(Flags::SYN)
+            && seg.has(Flags::ACK)
+            && seg.header.seq == self.rcv.irs
     }
 
     /// An ACK in answer to something doubtful, not more often than is good for the network (RFC 5961 7).
@@ -236,6 +246,7 @@ impl Tcb {
             self.snd.max_wnd = self.snd.wnd;
             self.snd.wl1 = seg.header.seq;
             self.snd.wl2 = ack;
+            self.sample_rtt(cx.now, seg);
             self.snd.una = self.snd.iss + 1;
             self.established(cx, verdict);
         }

@@ -162,6 +162,8 @@ pub(crate) struct TcpSocket {
     pub(crate) orphan: bool,
     /// A closing call waits for the end: the handle stays until `release`.
     pub(crate) lingering: bool,
+    /// It counts in `TcpLayer::undelivered`.
+    pub(crate) undelivered: bool,
     /// It is in `TcpLayer::tx`.
     pub(crate) queued: bool,
     /// The deadline that is armed for it.
