@@ -54,7 +54,6 @@ pub struct Stack {
     pub(crate) tcp: TcpLayer,
     pub(crate) udp: UdpLayer,
     pub(crate) events: EventQueue,
-    pub(crate) rng: ChaCha8Rng,
     pub(crate) stats: Stats,
     pub(crate) icmp_limiter: Limiter,
 }
@@ -72,7 +71,6 @@ impl Stack {
             tcp: TcpLayer::new(&config, &mut rng),
             udp: UdpLayer::new(&config, &mut rng),
             events: EventQueue::default(),
-            rng,
             stats: Stats::default(),
             icmp_limiter: Limiter::new(),
             config,

@@ -109,11 +109,11 @@ pub(crate) fn report(stack: &mut Stack, now: Instant, meta: &RxMeta, quote: &[u8
     if to_group && !(despite_group && meta.dst_kind == DstKind::Multicast) {
         return;
     }
-    // Later fragments are never reported on: the first one is, by whoever finds fault with it.
     let Some(quoted) = Quoted::parse(quote) else {
         return;
     };
-    if quoted.is_icmp_error() || quoted.later_fragment {
+    // RFC 1122 3.2.2: nor about fragments other than the first; RFC 8200 4.5 wants some of those reported.
+    if quoted.is_icmp_error() || (quoted.later_fragment && quoted.src.is_ipv4()) {
         return;
     }
     // Packets of our own that go round inside are no burden to anybody (Linux: icmp_global_allow skips loopback).

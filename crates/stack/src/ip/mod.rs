@@ -5,6 +5,8 @@ mod output;
 pub(crate) mod quote;
 pub(crate) mod reassembly;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 

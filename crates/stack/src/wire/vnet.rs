@@ -7,8 +7,6 @@ pub(crate) const LEN: usize = 10;
 pub(crate) const NEEDS_CSUM: u8 = 1;
 /// The checksum was found valid below.
 pub(crate) const DATA_VALID: u8 = 2;
-/// Not a super-segment.
-pub(crate) const GSO_NONE: u8 = 0;
 /// IPv4 TCP super-segment.
 pub(crate) const GSO_TCPV4: u8 = 1;
 /// IPv6 TCP super-segment.
