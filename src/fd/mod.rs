@@ -9,6 +9,8 @@ mod poll;
 mod select;
 mod socket;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

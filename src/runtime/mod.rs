@@ -15,6 +15,8 @@ mod fork;
 mod log;
 mod reserved;
 pub(crate) mod sys;
+#[cfg(test)]
+pub(crate) mod testing;
 mod wait;
 mod waker;
 

@@ -6,6 +6,8 @@
 //! bridge.
 
 mod set;
+#[cfg(test)]
+mod tests;
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;

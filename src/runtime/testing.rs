@@ -1,0 +1,51 @@
+//! Two hosts in one test process, over a link in memory: this process's runtime and a peer.
+
+use once_cell::sync::Lazy;
+use tunsock_link::{Caps, MemoryConfig, MemoryDevice};
+use tunsock_stack::{Config, Offload, Stack};
+
+use super::{RUNTIME, Runtime, background, sys};
+
+/// The host that `runtime::get` gives.
+pub(crate) const HERE: &str = "10.83.0.2";
+/// The peer's.
+pub(crate) const THERE: &str = "10.83.0.1";
+
+/// This process's runtime and the peer's, made once and left alone at the end.
+pub(crate) fn hosts() -> (&'static Runtime, &'static Runtime) {
+    *HOSTS
+}
+
+static HOSTS: Lazy<(&'static Runtime, &'static Runtime)> = Lazy::new(|| {
+    let config = MemoryConfig {
+        caps: Caps {
+            mtu: 1500,
+            csum: true,
+            tso4: true,
+            tso6: true,
+        },
+        eventfd: true,
+        ..MemoryConfig::default()
+    };
+    let (here, there) = MemoryDevice::pair(config).expect("eventfds");
+    let here = RUNTIME.get_or_init(|| host(HERE, 1, here));
+    let there: &'static Runtime = Box::leak(Box::new(host(THERE, 2, there)));
+    background::start(here);
+    background::start(there);
+    (here, there)
+});
+
+fn host(addr: &str, seed: u8, device: MemoryDevice) -> Runtime {
+    let config = Config {
+        addrs: vec![format!("{addr}/24").parse().expect("an address")],
+        offload: Offload {
+            csum: true,
+            tso4: true,
+            tso6: true,
+        },
+        seed: [seed; 32],
+        ..Config::default()
+    };
+    let now = sys::now();
+    Runtime::new(Stack::new(config, now), Box::new(device), now)
+}
