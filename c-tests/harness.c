@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 void *volatile bad_pointer = (void *)16;
+void *volatile null_pointer;
 volatile int minus_one = -1;
 
 /* A case that takes longer than this has failed. */

@@ -83,6 +83,7 @@ __attribute__((noreturn)) void skip(const char *reason);
 
 /* For calls that are wrong on purpose, so that the compiler doesn't see it. */
 extern void *volatile bad_pointer;
+extern void *volatile null_pointer;
 extern volatile int minus_one;
 
 /* --- time ------------------------------------------------------------------------------------------------------- */
