@@ -37,7 +37,7 @@ pub(crate) fn tell(file: &Path, stack: IpAddr, start: State) -> Result<Vec<Told>
         let passed = follower.packet(way, segment);
         let ms = time.saturating_sub(first).as_secs_f64() * 1e3;
         let arrow = if way == Way::Out { '→' } else { '←' };
-        let mut line = format!("{ms:8.2} ms  {arrow}  {:<62}", segment.words(own, peer));
+        let mut line = format!("{ms:8.2} ms  {arrow}  {:<WORDS$}", segment.words(own, peer));
         if !passed.is_empty() {
             line.push_str(&format!("  {before}"));
             passed
@@ -51,6 +51,9 @@ pub(crate) fn tell(file: &Path, stack: IpAddr, start: State) -> Result<Vec<Told>
     }
     Ok(told)
 }
+
+/// Characters for a packet's words: a SYN-ACK with all its options.
+const WORDS: usize = 84;
 
 /// The initial sequence numbers of both ends, once their SYNs were seen.
 #[derive(Default)]
