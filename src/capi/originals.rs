@@ -93,7 +93,7 @@ originals! {
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int { kernel!(SYS_dup3, old, new, flags) }
     fn fcntl(fd: c_int, command: c_int, arg: c_long) -> c_int { kernel!(SYS_fcntl, fd, command, arg) }
     fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int { kernel!(SYS_ioctl, fd, request, arg) }
-    fn fclose(file: *mut c_void) -> c_int { { let _ = file; -1 } }
+    fn fclose(file: *mut c_void) -> c_int { fclose_found_now(file) }
 
     fn select(nfds: c_int, readfds: *mut c_void, writefds: *mut c_void, exceptfds: *mut c_void, timeout: *mut c_void) -> c_int { select_by_kernel(nfds, readfds, writefds, exceptfds, timeout) }
     fn pselect(nfds: c_int, readfds: *mut c_void, writefds: *mut c_void, exceptfds: *mut c_void, timeout: *const c_void, mask: *const c_void) -> c_int { pselect_by_kernel(nfds, readfds, writefds, exceptfds, timeout, mask) }
@@ -123,6 +123,16 @@ originals! {
 
 /// creat(2)'s flags.
 const CREAT: c_int = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+
+/// fclose in an initialiser that runs before ours (libselinux closes a file in its own): no system call does the same.
+unsafe fn fclose_found_now(file: *mut c_void) -> c_int {
+    store(&slot::fclose, "fclose\0");
+    if slot::fclose.load(Ordering::Relaxed).is_null() {
+        return -1;
+    }
+    // SAFETY: the caller keeps the C function's contract; the function is found now.
+    unsafe { fclose(file) }
+}
 
 /// dup2 with system calls that every architecture has: dup3 refuses equal numbers.
 unsafe fn dup2_by_kernel(old: c_int, new: c_int) -> c_int {
