@@ -292,7 +292,7 @@ pub(crate) fn close(stack: &mut Stack, now: Instant, id: SocketId) -> Closed {
         connection::discard(stack, id);
         return Closed::Done;
     }
-        let through = fin_through(tcp);
+    let through = fin_through(tcp);
     let waits = linger.filter(|_| !through);
     stack.tcp.undelivered += usize::from(!through);
     if let Ok(tcp) = tcp_mut(stack, id) {

@@ -134,7 +134,11 @@ fn settle(stack: &mut Stack, now: Instant, id: SocketId, verdict: Verdict) {
     stack.notify(id, verdict.wake);
     match verdict.fate {
         Fate::Keep => {
-            let Stack { sockets, tcp: layer, .. } = stack;
+            let Stack {
+                sockets,
+                tcp: layer,
+                ..
+            } = stack;
             if let Some((tcp, _)) = parts(sockets, id)
                 && tcp.undelivered
                 && tcp.tcb.as_deref().is_some_and(|tcb| tcb.snd.fin_acked())

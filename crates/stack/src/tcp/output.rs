@@ -288,7 +288,9 @@ impl Tcb {
         let space = self.rcv.capacity.saturating_sub(self.rcv.queue.len()) as u32;
         let gain = space.saturating_sub(self.rcv.wnd());
         let capacity = self.rcv.capacity as u32;
-        gain > 0 && gain >= (capacity / 4).max(2 * self.snd.mss).min(capacity / 2)
+        // While the peer has room for many segments the next ordinary ACK tells it early enough.
+        let ample = self.rcv.wnd() > (32 * self.snd.mss).min(capacity / 2);
+        !ample && gain > 0 && gain >= (capacity / 4).max(2 * self.snd.mss).min(capacity / 2)
     }
 
     /// `plan` has gone out.

@@ -147,7 +147,7 @@ impl Script {
         };
         tcp.extend(ack.to_be_bytes());
         let mut options = seg.options.clone();
-        while options.len() % 4 != 0 {
+        while !options.len().is_multiple_of(4) {
             options.push(1);
         }
         tcp.push(((20 + options.len()) as u8 / 4) << 4);
