@@ -9,6 +9,7 @@ use tunsock_link::{Device, LinkError};
 use tunsock_stack::{Closed, Instant, Ready, SocketId, Stack};
 
 use super::log::{Level, log};
+use super::states::States;
 use super::waker::Waker;
 
 /// Everything under the runtime's lock. Nobody blocks or calls out of the library while holding it; the locks of epoll
@@ -34,6 +35,7 @@ pub(crate) struct Core {
     movement: Vec<Arc<Waker>>,
     /// Every socket that the program has.
     open: HashSet<SocketId>,
+    states: States,
 }
 
 /// The thread that has the role of moving the stack forward.
@@ -110,6 +112,7 @@ impl Core {
             spare_wakers: Vec::new(),
             movement: Vec::new(),
             open: HashSet::new(),
+            states: States::default(),
         }
     }
 
@@ -226,6 +229,7 @@ impl Core {
             return self.set_gone();
         }
         self.dispatch();
+        self.states.tell(&self.stack);
         let next = self.next_deadline();
         if let Some(driver) = &self.driver
             && let Some(next) = next

@@ -10,7 +10,7 @@ pub(crate) use tunsock_config::LogLevel as Level;
 /// Writes `tunsock: …` when the level is asked for and descriptor 2 is still the standard error that the program began with: one
 /// that it has closed since, or uses otherwise, is none of ours (and a duplicate would keep a pipeline's reader waiting).
 pub(crate) fn log(level: Level, what: Arguments<'_>) {
-    if level as u8 > LEVEL.load(Relaxed) {
+    if !enabled(level) {
         return;
     }
     let began_with = (DEVICE.load(Relaxed), INODE.load(Relaxed));
@@ -22,6 +22,12 @@ pub(crate) fn log(level: Level, what: Arguments<'_>) {
     // SAFETY: the number was open a moment ago; whatever it stands for, a write to it is what is wanted.
     let stderr = unsafe { rustix::fd::BorrowedFd::borrow_raw(STDERR) };
     let _ = rustix::io::write(stderr, line.as_bytes());
+}
+
+/// Whether lines of this level are asked for.
+#[inline]
+pub(super) fn enabled(level: Level) -> bool {
+    level as u8 <= LEVEL.load(Relaxed)
 }
 
 /// Remembers what standard error is, and what is asked for.

@@ -14,6 +14,7 @@ mod exit;
 mod fork;
 mod log;
 mod reserved;
+mod states;
 pub(crate) mod sys;
 #[cfg(test)]
 pub(crate) mod testing;

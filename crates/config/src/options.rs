@@ -20,11 +20,11 @@ pub enum LogLevel {
     /// What will surprise the user.
     #[default]
     Warn,
-    /// What the stack is: device, addresses, capture, seed.
+    /// What the stack is: its addresses and its device.
     Info,
-    /// Calls that open, connect and close.
+    /// How the states of TCP sockets change.
     Debug,
-    /// Every change of a socket's state.
+    /// Frames that the device did not take.
     Trace,
 }
 
