@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tunsock_config::Options;
+use tunsock_config::{LogLevel, Options};
 
 use crate::refusal::Refusal;
 use crate::{device, isolate, library, run};
@@ -49,6 +49,7 @@ impl Round {
         let file = scratch.join(format!("{name}.pcapng"));
         let options = Options {
             pcap: Some(file.clone()),
+            log: LogLevel::Debug,
             ..Options::default()
         };
         let device = device::prepare(&options, false)?;
@@ -69,7 +70,7 @@ impl Round {
             println!("{}", packet.line);
         }
         println!();
-        outcome.map_err(|why| wrong(self, &why))?;
+        let log = outcome.map_err(|why| wrong(self, &why))?;
         let told = told.map_err(|why| wrong(self, &why))?;
         let passed: Vec<State> = told.into_iter().flat_map(|packet| packet.passed).collect();
         if !passed.contains(&State::Established)
@@ -78,6 +79,14 @@ impl Round {
             return Err(wrong(
                 self,
                 "the packets show no connection that was opened and closed",
+            ));
+        }
+        let reported = reported(&log);
+        println!("   The stack itself reported: {}\n", reported.join(", "));
+        if !agrees(&reported, start, &passed) {
+            return Err(wrong(
+                self,
+                "the stack reported other states than its packets show",
             ));
         }
         Ok(())
@@ -112,13 +121,32 @@ fn ends(device: &device::Device) -> Result<(IpAddr, IpAddr), Refusal> {
     }
 }
 
+/// The states in the library's log, in order: `tcp LOCAL PEER: BEFORE → AFTER`. The listener's end is not the connection's.
+fn reported(log: &[String]) -> Vec<&str> {
+    log.iter()
+        .filter(|line| line.starts_with("tcp ") && !line.ends_with("LISTEN → CLOSED"))
+        .filter_map(|line| line.rsplit_once(" → "))
+        .map(|(_, after)| after)
+        .collect()
+}
+
+/// Whether the reported states, which leave out what was passed within one packet, are those that the packets lead through.
+fn agrees(reported: &[&str], start: State, passed: &[State]) -> bool {
+    let all: Vec<String> = [start].iter().chain(passed).map(State::to_string).collect();
+    let mut rest = all.iter();
+    reported
+        .iter()
+        .all(|state| rest.any(|other| other == state))
+        && reported.last().copied() == all.last().map(String::as_str)
+}
+
 /// Runs both programs and prints each line when it is the one that has to come next.
 fn dialogue(
     address: IpAddr,
     for_server: &dyn Fn(&mut Command),
     for_client: &dyn Fn(&mut Command),
     deadline: Instant,
-) -> Result<(), String> {
+) -> Result<Vec<String>, String> {
     let arguments = [address.to_string(), PORT.to_string()];
     let mut server = Program::start(&SERVER, &arguments, Stdio::null(), for_server, deadline)?;
     server.says(&format!("Waiting on {address} port {PORT}"))?;
@@ -134,8 +162,9 @@ fn dialogue(
     }
     client.done();
     server.says("The client has closed")?;
-    client.ends()?;
-    server.ends()
+    let mut log = client.ends()?;
+    log.extend(server.ends()?);
+    Ok(log)
 }
 
 /// A directory for the captures, readable by nobody else, removed at the end.
@@ -168,3 +197,33 @@ const MESSAGES: [&str; 2] = [
 ];
 /// For everything; a demonstration takes well under a second.
 const TIME_LIMIT: Duration = Duration::from_millis(4500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_agree_with_packets_or_not() {
+        use State::*;
+        let passed = [SynSent, Established, FinWait1, FinWait2, TimeWait];
+        assert!(agrees(
+            &["SYN-SENT", "ESTABLISHED", "FIN-WAIT-1", "TIME-WAIT"],
+            Closed,
+            &passed
+        ));
+        assert!(!agrees(
+            &["SYN-SENT", "CLOSE-WAIT", "TIME-WAIT"],
+            Closed,
+            &passed
+        ));
+        assert!(!agrees(&["SYN-SENT", "ESTABLISHED"], Closed, &passed));
+        assert!(!agrees(&[], Closed, &passed));
+        let log = [
+            "tcp a b: CLOSED → LISTEN",
+            "the stack is x",
+            "tcp a b: LISTEN → CLOSED",
+        ]
+        .map(String::from);
+        assert_eq!(reported(&log), ["LISTEN"]);
+    }
+}

@@ -1,6 +1,6 @@
 //! The two C programs, which the command carries inside itself, as children.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -34,6 +34,8 @@ pub(crate) struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
+    /// What the library says on the program's standard error.
+    log: Receiver<String>,
     deadline: Instant,
 }
 
@@ -51,24 +53,21 @@ impl Program {
         let file = in_memory(image).map_err(|error| format!("{name}: {error}"))?;
         let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
         std::os::unix::process::CommandExt::arg0(&mut command, name);
-        command.args(arguments).stdin(stdin).stdout(Stdio::piped());
+        command
+            .args(arguments)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         adjust(&mut command);
         let mut child = command
             .spawn()
             .map_err(|error| format!("{name}: {error}"))?;
-        let stdin = child.stdin.take();
-        let (sender, lines) = channel();
-        if let Some(stdout) = child.stdout.take() {
-            std::thread::spawn(move || {
-                let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-                lines.into_iter().try_for_each(|line| sender.send(line))
-            });
-        }
         Ok(Program {
             name,
+            stdin: child.stdin.take(),
+            lines: lines_of(child.stdout.take()),
+            log: lines_of(child.stderr.take()),
             child,
-            stdin,
-            lines,
             deadline,
         })
     }
@@ -101,8 +100,8 @@ impl Program {
         self.stdin = None;
     }
 
-    /// Waits for the program to end well.
-    pub(crate) fn ends(mut self) -> Result<(), String> {
+    /// Waits for the program to end well. Gives the library's log; what else is on standard error is passed on.
+    pub(crate) fn ends(mut self) -> Result<Vec<String>, String> {
         let name = self.name;
         let failed = |error: std::io::Error| format!("the {name} cannot be waited for: {error}");
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
@@ -117,11 +116,22 @@ impl Program {
             }
         }
         let status = self.child.wait().map_err(failed)?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(format!("the {name} ended with {status}"))
+        if !status.success() {
+            return Err(format!("the {name} ended with {status}"));
         }
+        Ok(self.log())
+    }
+
+    /// Reads standard error to its end, which has come or is about to.
+    fn log(&self) -> Vec<String> {
+        let mut log = Vec::new();
+        while let Ok(line) = self.log.recv_timeout(self.left()) {
+            match line.strip_prefix("tunsock: ") {
+                Some(line) => log.push(line.to_owned()),
+                None => eprintln!("{}: {line}", self.name),
+            }
+        }
+        log
     }
 
     fn left(&self) -> std::time::Duration {
@@ -134,7 +144,20 @@ impl Drop for Program {
         // Both fail only when it has ended and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.log();
     }
+}
+
+/// The lines of a pipe, as they come.
+fn lines_of(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (sender, lines) = channel();
+    if let Some(pipe) = pipe {
+        std::thread::spawn(move || {
+            let lines = BufReader::new(pipe).lines().map_while(Result::ok);
+            lines.into_iter().try_for_each(|line| sender.send(line))
+        });
+    }
+    lines
 }
 
 fn in_memory(image: &Image) -> std::io::Result<OwnedFd> {
