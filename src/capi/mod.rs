@@ -9,11 +9,13 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod calls;
+mod constants;
 mod control;
 mod data;
 mod errno;
+mod hostent;
 mod message;
-pub(crate) mod netdb;
+mod netdb;
 mod options;
 pub(crate) mod originals;
 mod seam;
@@ -26,6 +28,7 @@ mod winsock;
 pub(crate) use calls::*;
 pub(crate) use control::*;
 pub(crate) use data::*;
+pub(crate) use hostent::*;
 pub(crate) use message::*;
 pub(crate) use netdb::*;
 pub(crate) use options::*;

@@ -1,25 +1,16 @@
 //! The calls of netdb.h that turn names into addresses and back, in C's memory.
 
-use std::cell::RefCell;
 use std::ffi::{CStr, CString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use libc::{c_char, c_int, c_void, size_t};
+use libc::{c_char, c_int};
 use tunsock_stack::Domain;
 
 use super::errno;
 use super::sockaddr::encode;
-use super::types::{tunsock_addrinfo, tunsock_hostent, tunsock_sockaddr, tunsock_socklen_t};
+use super::types::{tunsock_addrinfo, tunsock_sockaddr, tunsock_socklen_t};
 use super::{originals, user};
-use crate::names::{self, Answer, Hints, Host};
-
-// h_errno's values, netdb.h; libc's crate has none of them.
-const HOST_NOT_FOUND: c_int = 1;
-const TRY_AGAIN: c_int = 2;
-const NO_RECOVERY: c_int = 3;
-const NO_DATA: c_int = 4;
-/// NETDB_INTERNAL: errno says why.
-const NETDB_INTERNAL: c_int = -1;
+use crate::names::{self, Answer, Hints};
 
 /// Finds the addresses of a host (by number, localhost or the hosts file) and the port of a service. NULL for either is allowed,
 /// not for both. The answers are a list to be freed with tunsock_freeaddrinfo.
@@ -76,7 +67,7 @@ pub unsafe extern "C" fn tunsock_freeaddrinfo(answers: *mut tunsock_addrinfo) {
 
 /// # Safety
 /// NULL, or a C string that lives for `'a`.
-unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
+pub(super) unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
     // SAFETY: the caller vouches.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
 }
@@ -273,337 +264,12 @@ unsafe fn put_text((to, len): Room, text: &[u8]) -> Result<(), c_int> {
     Ok(())
 }
 
-thread_local! {
-    /// What the last gethostby* call of this thread answered; valid until the next, as netdb.h's own.
-    static LAST: RefCell<(Vec<u64>, tunsock_hostent)> = const { RefCell::new((Vec::new(), NO_HOST)) };
-}
-
-const NO_HOST: tunsock_hostent = tunsock_hostent {
-    h_name: std::ptr::null_mut(),
-    h_aliases: std::ptr::null_mut(),
-    h_addrtype: 0,
-    h_length: 0,
-    h_addr_list: std::ptr::null_mut(),
-};
-
-/// Finds the IPv4 addresses of a host, as tunsock_getaddrinfo does.
-///
-/// Returns a structure that is valid until the thread's next call of this kind, or NULL with h_errno HOST_NOT_FOUND, NO_DATA (no
-/// such address) or TRY_AGAIN (only DNS could know the name).
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_gethostbyname(name: *const c_char) -> *mut tunsock_hostent {
-    // SAFETY: the caller's own argument.
-    unsafe { tunsock_gethostbyname2(name, libc::AF_INET) }
-}
-
-/// As tunsock_gethostbyname for AF_INET or AF_INET6.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_gethostbyname2(
-    name: *const c_char,
-    family: c_int,
-) -> *mut tunsock_hostent {
-    // SAFETY: the caller vouches for a C string.
-    in_thread(|| by_name(unsafe { text(name) }, family))
-}
-
-/// Finds the name of an address of len bytes (4 for AF_INET, 16 for AF_INET6), as tunsock_gethostbyname.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_gethostbyaddr(
-    addr: *const c_void,
-    len: tunsock_socklen_t,
-    family: c_int,
-) -> *mut tunsock_hostent {
-    // SAFETY: the caller vouches for `len` bytes.
-    in_thread(|| unsafe { by_addr(addr, len, family) })
-}
-
-/// As tunsock_gethostbyname into the caller's memory: entry, and room for what it points to. The answer's address, or NULL, is
-/// stored at answer, h_errno at why.
-///
-/// Returns 0, or an errno value: ERANGE (the room is too small), or with h_errno set EAGAIN.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_gethostbyname_r(
-    name: *const c_char,
-    entry: *mut tunsock_hostent,
-    room: *mut c_char,
-    len: size_t,
-    answer: *mut *mut tunsock_hostent,
-    why: *mut c_int,
-) -> c_int {
-    // SAFETY: the caller's own arguments.
-    unsafe { tunsock_gethostbyname2_r(name, libc::AF_INET, entry, room, len, answer, why) }
-}
-
-/// As tunsock_gethostbyname_r for AF_INET or AF_INET6.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_gethostbyname2_r(
-    name: *const c_char,
-    family: c_int,
-    entry: *mut tunsock_hostent,
-    room: *mut c_char,
-    len: size_t,
-    answer: *mut *mut tunsock_hostent,
-    why: *mut c_int,
-) -> c_int {
-    // SAFETY: the caller vouches for the memory.
-    unsafe { in_room(by_name(text(name), family), entry, (room, len), answer, why) }
-}
-
-/// As tunsock_gethostbyaddr into the caller's memory, as tunsock_gethostbyname_r.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_gethostbyaddr_r(
-    addr: *const c_void,
-    addr_len: tunsock_socklen_t,
-    family: c_int,
-    entry: *mut tunsock_hostent,
-    room: *mut c_char,
-    len: size_t,
-    answer: *mut *mut tunsock_hostent,
-    why: *mut c_int,
-) -> c_int {
-    // SAFETY: the caller vouches for the memory.
-    unsafe {
-        in_room(
-            by_addr(addr, addr_len, family),
-            entry,
-            (room, len),
-            answer,
-            why,
-        )
-    }
-}
-
-/// A host with the addresses of one family only; the error is an h_errno value.
-type Found = Result<(Host, c_int), c_int>;
-
-fn by_name(name: Option<&CStr>, family: c_int) -> Found {
-    let name = name.ok_or(HOST_NOT_FOUND)?;
-    if !matches!(family, libc::AF_INET | libc::AF_INET6) {
-        return Err(NETDB_INTERNAL);
-    }
-    let of_family = |ip: &IpAddr| ip.is_ipv4() == (family == libc::AF_INET);
-    let mut host = match names::numeric(name) {
-        Some(addr) => Host {
-            addrs: vec![addr.ip],
-            ..Host::new(name.to_bytes())
-        },
-        None if name.is_empty() => return Err(HOST_NOT_FOUND),
-        None => names::lookup(name).ok_or(TRY_AGAIN)?,
-    };
-    host.addrs.retain(of_family);
-    if host.addrs.is_empty() {
-        Err(NO_DATA)
-    } else {
-        Ok((host, family))
-    }
-}
-
-/// # Safety
-/// `addr` has `len` bytes.
-unsafe fn by_addr(addr: *const c_void, len: tunsock_socklen_t, family: c_int) -> Found {
-    // SAFETY: the caller vouches.
-    let bytes = unsafe { user::bytes(addr, len as usize) }.map_err(|_| NO_RECOVERY)?;
-    let ip = match family {
-        libc::AF_INET => <[u8; 4]>::try_from(bytes).map(IpAddr::from),
-        libc::AF_INET6 => <[u8; 16]>::try_from(bytes).map(IpAddr::from),
-        _ => return Err(NETDB_INTERNAL),
-    };
-    let ip = ip.map_err(|_| NO_RECOVERY)?;
-    let host = names::reverse(ip).ok_or(TRY_AGAIN)?;
-    // The answer has the address that was asked for, mapped or not.
-    Ok((
-        Host {
-            addrs: vec![ip],
-            ..host
-        },
-        family,
-    ))
-}
-
-/// Answers from memory of the thread's own.
-fn in_thread(find: impl FnOnce() -> Found) -> *mut tunsock_hostent {
-    let before = errno::get();
-    let outcome = find().and_then(|(host, family)| {
-        LAST.try_with(|last| {
-            let mut last = last.try_borrow_mut().map_err(|_| NO_RECOVERY)?;
-            let (memory, entry) = &mut *last;
-            memory.clear();
-            memory.resize(needed(&host, family).div_ceil(8), 0);
-            let room = (memory.as_mut_ptr().cast::<c_char>(), memory.len() * 8);
-            // SAFETY: the room was made to be large enough, and stays until the next call.
-            *entry = unsafe { fill(&host, family, room) }.ok_or(NO_RECOVERY)?;
-            Ok(&raw mut *entry)
-        })
-        .unwrap_or(Err(NO_RECOVERY))
-    });
-    errno::set(before);
-    match outcome {
-        Ok(entry) => {
-            set_h_errno(0);
-            entry
-        }
-        Err(why) => {
-            if why == NETDB_INTERNAL {
-                errno::set(libc::EAFNOSUPPORT);
-            }
-            set_h_errno(why);
-            std::ptr::null_mut()
-        }
-    }
-}
-
-/// Answers into the caller's memory.
-///
-/// # Safety
-/// Every pointer has the room that its C type says; `room` is writable for its length.
-unsafe fn in_room(
-    found: Found,
-    entry: *mut tunsock_hostent,
-    room: (*mut c_char, size_t),
-    answer: *mut *mut tunsock_hostent,
-    why: *mut c_int,
-) -> c_int {
-    let (result, h_errno, status) = match found {
-        // SAFETY: the caller vouches.
-        Ok((host, family)) => match unsafe { fill(&host, family, room) } {
-            Some(filled) => {
-                // SAFETY: the caller vouches.
-                unsafe { entry.write(filled) };
-                (entry, 0, 0)
-            }
-            None => (std::ptr::null_mut(), NETDB_INTERNAL, libc::ERANGE),
-        },
-        Err(TRY_AGAIN) => (std::ptr::null_mut(), TRY_AGAIN, libc::EAGAIN),
-        Err(NETDB_INTERNAL) => (std::ptr::null_mut(), NETDB_INTERNAL, libc::EAFNOSUPPORT),
-        // glibc: not found is not a failure of the call.
-        Err(why) => (std::ptr::null_mut(), why, 0),
-    };
-    // SAFETY: the caller vouches.
-    unsafe {
-        answer.write(result);
-        if !why.is_null() {
-            why.write(h_errno);
-        }
-    }
-    status
-}
-
-/// Bytes that `fill` takes at most.
-fn needed(host: &Host, family: c_int) -> usize {
-    let pointers = (host.names.len() + host.addrs.len() + 1) * size_of::<*mut c_char>();
-    let names: usize = host.names.iter().map(|name| name.len() + 1).sum();
-    pointers + host.addrs.len() * addr_len(family) + names + size_of::<*mut c_char>()
-}
-
-fn addr_len(family: c_int) -> usize {
-    if family == libc::AF_INET { 4 } else { 16 }
-}
-
-/// Lays a host out in `room`: pointers, addresses, names. `None`: too small.
-///
-/// # Safety
-/// The room is writable for its length.
-unsafe fn fill(host: &Host, family: c_int, room: (*mut c_char, size_t)) -> Option<tunsock_hostent> {
-    let pad = room.0.align_offset(align_of::<*mut c_char>());
-    if room.0.is_null() || room.1.checked_sub(pad)? < needed(host, family) {
-        return None;
-    }
-    let (aliases, addrs) = (host.names.len().saturating_sub(1), host.addrs.len());
-    // SAFETY: all that is written below is counted in `needed`, and the room is aligned for pointers.
-    unsafe {
-        let pointers = room.0.add(pad).cast::<*mut c_char>();
-        let mut next = pointers.add(aliases + 1 + addrs + 1).cast::<u8>();
-        let mut put = |bytes: &[u8]| {
-            let place = next;
-            place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-            next = next.add(bytes.len());
-            place.cast::<c_char>()
-        };
-        let addr_list = pointers.add(aliases + 1);
-        for (at, ip) in host.addrs.iter().enumerate() {
-            addr_list.add(at).write(match ip {
-                IpAddr::V4(ip) => put(&ip.octets()),
-                IpAddr::V6(ip) => put(&ip.octets()),
-            });
-        }
-        addr_list.add(addrs).write(std::ptr::null_mut());
-        let mut name = |at: usize| {
-            let start = put(host.names.get(at).map_or(&[][..], Vec::as_slice));
-            put(&[0]);
-            start
-        };
-        let official = name(0);
-        for at in 0..aliases {
-            pointers.add(at).write(name(at + 1));
-        }
-        pointers.add(aliases).write(std::ptr::null_mut());
-        Some(tunsock_hostent {
-            h_name: official,
-            h_aliases: pointers,
-            h_addrtype: family,
-            h_length: addr_len(family) as c_int,
-            h_addr_list: addr_list,
-        })
-    }
-}
-
-unsafe extern "C" {
-    fn __h_errno_location() -> *mut c_int;
-}
-
-fn set_h_errno(why: c_int) {
-    // SAFETY: libc gives a valid pointer to the calling thread's h_errno.
-    unsafe { *__h_errno_location() = why }
-}
-
-/// h_errno of the calling thread.
-pub(super) fn h_errno() -> c_int {
-    // SAFETY: as above.
-    unsafe { *__h_errno_location() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_host_in_the_callers_memory() {
-        let mut host = Host::new(b"big.example");
-        host.names.push(b"big".to_vec());
-        host.addrs = vec!["10.1.1.1".parse().unwrap(), "10.1.1.2".parse().unwrap()];
-        let mut memory = [0 as c_char; 200];
-        let exact = needed(&host, libc::AF_INET);
-        // One byte off, so that the room has to be aligned.
-        let at = unsafe { memory.as_mut_ptr().add(1) };
-        assert!(unsafe { fill(&host, libc::AF_INET, (at, exact - 1)) }.is_none());
-        let entry = unsafe { fill(&host, libc::AF_INET, (at, 199)) }.unwrap();
-        unsafe {
-            assert_eq!(CStr::from_ptr(entry.h_name), c"big.example");
-            assert_eq!(CStr::from_ptr(*entry.h_aliases), c"big");
-            assert!((*entry.h_aliases.add(1)).is_null());
-            assert_eq!(
-                *(*entry.h_addr_list.add(1)).cast::<[u8; 4]>(),
-                [10, 1, 1, 2]
-            );
-            assert!((*entry.h_addr_list.add(2)).is_null());
-        }
-    }
-
-    #[test]
-    fn names_that_need_dns_are_to_be_tried_again() {
-        assert_eq!(
-            by_name(Some(c"needs.dns.example"), libc::AF_INET).err(),
-            Some(TRY_AGAIN)
-        );
-        assert_eq!(by_name(Some(c"::1"), libc::AF_INET).err(), Some(NO_DATA));
-        assert_eq!(
-            by_name(Some(c"localhost"), libc::AF_INET6)
-                .unwrap()
-                .0
-                .addrs
-                .len(),
-            1
-        );
+    fn a_list_of_answers_in_c_memory() {
         let mut answers = std::ptr::null_mut();
         let outcome = unsafe {
             tunsock_getaddrinfo(

@@ -488,7 +488,7 @@ fn host(call: impl FnOnce() -> *mut tunsock_hostent) -> *mut tunsock_hostent {
     let found = call();
     if found.is_null() {
         // WSAHOST_NOT_FOUND, WSATRY_AGAIN, WSANO_RECOVERY, WSANO_DATA: h_errno's values in their order.
-        match netdb::h_errno() {
+        match hostent::h_errno() {
             why @ 1..=4 => set_last_error(11000 + why),
             _ => set_last_error(error_of(errno::get())),
         }
