@@ -181,7 +181,7 @@ pub unsafe extern "C" fn tunsock_closefrom(first: c_int) {
 fn close_around(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     // SAFETY: plain numbers.
     let by_kernel = |first, last| unsafe { originals::close_range(first, last, flags) };
-    if !super::seam::started() {
+    if !crate::runtime::get().is_some() {
         return by_kernel(first, last);
     }
     let open = open_numbers()
@@ -190,7 +190,7 @@ fn close_around(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     let mut from = Some(first);
     for fd in open {
         let number = fd as c_int;
-        let own = super::seam::is_reserved(number);
+        let own = crate::runtime::is_reserved(number);
         if !own && fd::lookup(number).is_none() {
             continue;
         }

@@ -18,7 +18,6 @@ mod message;
 mod netdb;
 mod options;
 pub(crate) mod originals;
-mod seam;
 mod sockaddr;
 pub(crate) mod types;
 mod user;

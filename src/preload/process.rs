@@ -1,5 +1,7 @@
 //! Where a process begins, forks and ends.
 
+use std::sync::atomic::{AtomicI32, Ordering};
+
 use libc::c_int;
 
 use crate::capi::originals;
@@ -15,7 +17,16 @@ static BEGIN: extern "C" fn() = begin;
 #[unsafe(link_section = ".fini_array")]
 static END: extern "C" fn() = end;
 
+/// The process that this memory belongs to. A child of vfork runs in its parent's memory under another number.
+static OWNER: AtomicI32 = AtomicI32::new(0);
+
+fn this_process() -> i32 {
+    // Not libc's getpid: this is async-signal-safe and never cached.
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
 extern "C" fn begin() {
+    OWNER.store(this_process(), Ordering::Relaxed);
     originals::resolve();
     // SAFETY: handlers that live as long as the library, which is never unloaded while the process runs.
     unsafe {
@@ -29,8 +40,11 @@ unsafe extern "C" {
     fn at_quick_exit(handler: extern "C" fn()) -> c_int;
 }
 
+/// The sockets end with the process whose they are, not with a child of vfork that gives up before its exec.
 extern "C" fn end() {
-    runtime::at_exit();
+    if OWNER.load(Ordering::Relaxed) == this_process() {
+        runtime::at_exit();
+    }
 }
 
 unsafe extern "C" fn before_fork() {
@@ -42,13 +56,14 @@ unsafe extern "C" fn in_parent() {
 }
 
 unsafe extern "C" fn in_child() {
+    OWNER.store(this_process(), Ordering::Relaxed);
     runtime::after_fork_child();
 }
 
 /// Ends the process at once, except that what was written to sockets is delivered first, as the kernel would.
 #[unsafe(no_mangle)]
 pub extern "C" fn _exit(status: c_int) -> ! {
-    runtime::at_exit();
+    end();
     loop {
         // SAFETY: a plain number; does not return.
         unsafe { libc::syscall(libc::SYS_exit_group, status) };
