@@ -1,6 +1,7 @@
 //! The TUN device of a run: made and configured, or found and looked over; deleted again if it was made here.
 
 use std::fs::File;
+use std::io;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -188,21 +189,25 @@ fn link_local(addr: IpAddr) -> bool {
 /// One run at a time chooses and makes a device. The lock is on /dev/net/tun, which is the same file in every namespace,
 /// and goes with the descriptor.
 fn lock() -> Result<File, Refusal> {
-    let file = File::open(TUN).map_err(|error| refuse_tun(&error.to_string()))?;
+    let file = File::open(TUN).map_err(|error| refuse_tun(&error))?;
+    // Held by others for a moment only. Without the lock the choice may collide, and then it is refused.
     let _ = rustix::fs::flock(&file, FlockOperation::LockExclusive);
     Ok(file)
 }
 
-fn refuse_tun(why: &str) -> Refusal {
-    Refusal::new(format!(
-        "{TUN} cannot be opened ({why}): load the module (modprobe tun), give yourself the right to read and write it, \
-         or start the container with --device={TUN}"
-    ))
+fn refuse_tun(error: &io::Error) -> Refusal {
+    let mend = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "use sudo, or have it made accessible (chmod 666 /dev/net/tun, the usual mode)"
+        }
+        _ => "load the module (modprobe tun), or start the container with --device=/dev/net/tun",
+    };
+    Refusal::new(format!("{TUN} cannot be opened ({error}): {mend}"))
 }
 
 fn refuse(error: OpenError) -> Refusal {
     match error {
-        OpenError::NoTun(errno) => refuse_tun(&errno.to_string()),
+        OpenError::NoTun(errno) => refuse_tun(&errno.into()),
         OpenError::NotPermitted => Refusal::new(
             "no right to make or configure a TUN device (CAP_NET_ADMIN): use sudo, or --isolate, or --device with one \
              that was made for you (ip tuntap add dev NAME mode tun user USER)",
