@@ -235,7 +235,10 @@ impl Stack {
         let bound = socket.local.map(|local| local.ip());
         let inward = address::inward(domain, kind, v6only, addr, Use::Peer);
         match kind {
-            Kind::Datagram => udp::calls::connect(self, id, inward?),
+            Kind::Datagram => {
+                udp::calls::autobind(self, id)?;
+                udp::calls::connect(self, id, inward?)
+            }
             // Linux inet_stream_connect looks at the state first: EISCONN and EALREADY come before any fault of the address.
             Kind::Stream if tcp::calls::state(self, id)? != State::Closed => {
                 tcp::calls::connect(self, now, id, inward.unwrap_or(addr))
@@ -243,6 +246,7 @@ impl Stack {
             Kind::Stream => {
                 let inward = inward?;
                 let ip = self.ip.resolve_unspecified(inward.ip(), bound);
+                address::check_family(bound, ip)?;
                 // Linux tcp_v4_connect, tcp_v6_connect: no TCP to broadcast or group addresses.
                 if ip.is_multicast() || self.ip.is_broadcast(ip) {
                     return Err(Error::NetworkUnreachable);
@@ -277,6 +281,7 @@ impl Stack {
             // Linux ignores a destination given to a TCP socket.
             Kind::Stream => tcp::calls::send(self, now, id, data, flags),
             Kind::Datagram => {
+                udp::calls::autobind(self, id)?;
                 let dest = dest
                     .map(|dest| address::inward(domain, kind, v6only, dest, Use::Peer))
                     .transpose()?;
@@ -357,7 +362,11 @@ impl Stack {
         let socket = self.get(id)?;
         let peer = match socket.kind() {
             Kind::Stream => tcp::calls::peer_addr(self, id)?,
-            Kind::Datagram => socket.peer.ok_or(Error::NotConnected)?,
+            // Linux inet_getname: a peer with port 0 is none.
+            Kind::Datagram => socket
+                .peer
+                .filter(|peer| peer.port() != 0)
+                .ok_or(Error::NotConnected)?,
         };
         Ok(address::outward(socket.domain, peer))
     }

@@ -4,8 +4,8 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 
 use tunsock_stack::{
-    Config, Domain, Error, Instant, Kind, Offload, Ready, Received, RecvFlags, SendFlags, Shutdown,
-    SockOpt, SockOptName, SocketId, Stack, State,
+    Config, Domain, Error, Instant, Kind, Offload, Ready, Received, RecvFlags, Route, SendFlags,
+    Shutdown, SockOpt, SockOptName, SocketId, Stack, State,
 };
 
 /// Two hosts on a wire, in virtual time.
@@ -32,6 +32,11 @@ impl Net {
             let addrs = [format!("10.0.0.{n}/24"), format!("fd00::{n}/64")];
             let config = Config {
                 addrs: addrs.iter().map(|a| a.parse().unwrap()).collect(),
+                // 255.255.255.255 wants a route like any address.
+                routes: vec![Route {
+                    dest: "255.255.255.255/32".parse().unwrap(),
+                    gateway: None,
+                }],
                 mtu,
                 offload,
                 seed: [n; 32],
@@ -456,8 +461,8 @@ fn a_full_receive_buffer_drops_and_the_rest_stays() {
         .filter_map(|_| net.recv(B, s).ok())
         .map(|(data, _)| data[0])
         .collect();
-    assert_eq!(got, [0, 1, 2, 3]);
-    assert_eq!(net.hosts[B].stats().queue_full, 6);
+    assert_eq!(got, [0, 1]);
+    assert_eq!(net.hosts[B].stats().queue_full, 8);
 }
 
 #[test]
@@ -473,6 +478,7 @@ fn what_cannot_be_sent_says_why() {
     for (id, to, error) in cases {
         assert_eq!(net.send(A, id, b"x", Some(to)), Err(error), "{to}");
     }
+    let c4 = net.socket(A, V4); // the other one was bound by what it tried
     let a = &mut net.hosts[A];
     let foreign = a.bind(c4, addr("10.0.0.9:53"));
     assert_eq!(foreign, Err(Error::AddressNotAvailable));
@@ -501,6 +507,63 @@ fn the_unspecified_destination_is_loopback() {
         net.send(A, c, b"x", None).unwrap();
         assert_eq!(net.recv(A, s).unwrap().0, b"x");
     }
+}
+
+#[test]
+fn families_do_not_mix_once_bound() {
+    for (local, to, error) in [
+        ("[::1]:0", "[::ffff:127.0.0.1]:9", Error::NetworkUnreachable),
+        ("[::ffff:127.0.0.1]:0", "[::1]:9", Error::AddressFamily),
+        ("[::ffff:0.0.0.0]:0", "[::1]:9", Error::AddressFamily),
+    ] {
+        let mut net = Net::new();
+        let c = net.bound(A, V6, local);
+        assert_eq!(net.connect(A, c, to), Err(error), "{local} to {to}");
+        assert_eq!(net.send(A, c, b"x", Some(to)), Err(error));
+        let stream = net.hosts[A].socket(V6, Kind::Stream).unwrap();
+        net.hosts[A].bind(stream, addr(local)).unwrap();
+        assert_eq!(net.connect(A, stream, to), Err(error));
+    }
+    let mut net = Net::new();
+    let c = net.bound(A, V6, "[::ffff:10.0.0.1]:0");
+    net.connect(A, c, "[::]:9").unwrap();
+    let peer = net.hosts[A].peer_addr(c);
+    assert_eq!(peer, Ok(addr("[::ffff:127.0.0.1]:9")));
+}
+
+#[test]
+fn errors_come_in_linux_s_order() {
+    let mut net = Net::new();
+    let c = net.socket(A, V4);
+    // Bound by an attempt that failed.
+    let unreachable = Err(Error::NetworkUnreachable);
+    assert_eq!(net.connect(A, c, "192.0.2.1:9"), unreachable);
+    assert_ne!(net.hosts[A].local_addr(c).unwrap().port(), 0);
+    let unreachable = Err(Error::NetworkUnreachable);
+    net.connect(A, c, "10.0.0.2:9").unwrap();
+    net.send(A, c, b"x", None).unwrap();
+    let too_long = Err(Error::MessageTooLong);
+    assert_eq!(
+        net.send(A, c, &[0; 65508], Some("192.0.2.1:9")),
+        unreachable
+    );
+    assert_eq!(net.send(A, c, &[0; 65508], None), too_long);
+    assert_eq!(net.send(A, c, b"x", Some("192.0.2.1:9")), unreachable);
+    // A connect leaves the error where it is.
+    net.connect(A, c, "10.0.0.2:10").unwrap();
+    assert_eq!(net.send(A, c, b"x", None), Err(Error::ConnectionRefused));
+    // Port 0: connected, but not so that getpeername would say it.
+    net.connect(A, c, "10.0.0.2:0").unwrap();
+    assert_eq!(net.hosts[A].peer_addr(c), Err(Error::NotConnected));
+    // What was held back is lost with what made it too long.
+    let s = net.bound(B, V4, "10.0.0.2:53");
+    net.connect(A, c, "10.0.0.2:53").unwrap();
+    let part = [IoSlice::new(b"held")];
+    let held = net.hosts[A].send(net.now, c, &part, SendFlags::MORE, None);
+    assert_eq!(held, Ok(4));
+    assert_eq!(net.send(A, c, &[0; 65507], None), too_long);
+    net.send(A, c, b"alone", None).unwrap();
+    assert_eq!(net.recv(B, s).unwrap().0, b"alone");
 }
 
 #[test]

@@ -131,9 +131,7 @@ impl IpLayer {
                 local: true,
             });
         }
-        // 255.255.255.255 needs a device with an IPv4 address, not a route.
-        let limited = matches!(dst, IpAddr::V4(a) if a.is_broadcast());
-        if !limited && !routes.reachable(dst) {
+        if !routes.reachable(dst) {
             return Err(Error::NetworkUnreachable);
         }
         // RFC 1122 3.2.1.3 (g): loopback addresses stay inside. Linux refuses the route with EINVAL.
@@ -171,13 +169,17 @@ impl IpLayer {
         }
     }
 
-    /// Where 0.0.0.0 and :: lead as destinations: to the bound address, or loopback (Linux: ip_route_output_key_hash_rcu).
+    /// Where 0.0.0.0 and :: lead as destinations: to the bound address, or loopback (Linux: ip_route_output_key_hash_rcu); :: to
+    /// 127.0.0.1 when the socket is bound to IPv4 (Linux: tcp_v6_connect, __ip6_datagram_connect).
     pub(crate) fn resolve_unspecified(&self, dst: IpAddr, bound: Option<IpAddr>) -> IpAddr {
         match (dst, bound) {
             (IpAddr::V4(a), Some(IpAddr::V4(b))) if a.is_unspecified() && !b.is_unspecified() => {
                 IpAddr::V4(b)
             }
             (IpAddr::V4(a), _) if a.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            (IpAddr::V6(a), Some(IpAddr::V4(_))) if a.is_unspecified() => {
+                IpAddr::V4(Ipv4Addr::LOCALHOST)
+            }
             (IpAddr::V6(a), _) if a.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             _ => dst,
         }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::error::{Error, Result};
 use crate::ip::{Path, TxMeta, header_len, proto};
 use crate::ports::Shape;
+use crate::socket::address::check_family;
 use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
 use crate::stack::Stack;
@@ -30,7 +31,6 @@ pub(crate) fn connect(stack: &mut Stack, id: SocketId, peer: SocketAddr) -> Resu
     if stack.ip.is_broadcast(ip) && !broadcast {
         return Err(Error::AccessDenied);
     }
-    autobind(stack, id)?;
     let socket = socket_mut(stack, id)?;
     if let Some(local) = &mut socket.local
         && local.ip().is_unspecified()
@@ -101,23 +101,10 @@ pub(crate) fn send(
     if stack.ip.is_broadcast(ip) && !broadcast {
         return Err(Error::AccessDenied);
     }
-    autobind(stack, id)?;
-    let socket = socket_mut(stack, id)?;
-    if let Some(error) = socket.pending_error.take() {
-        return Err(error);
-    }
-    let Some(udp) = socket.udp_mut() else {
-        return Err(Error::NotSupported);
-    };
-    if udp.write_shut {
-        return Err(Error::BrokenPipe);
-    }
-    let limit = if ip.is_ipv4() { MAX_V4 } else { MAX_V6 };
-    let held = udp.corked.as_ref().map_or(0, |(_, held)| held.len());
-    if held + len > limit {
-        return Err(Error::MessageTooLong);
-    }
-    if flags.contains(SendFlags::MORE) || held > 0 || udp.corked.is_some() {
+    may_send(stack, id, ip, len)?;
+    let udp = socket_mut(stack, id)?.udp_mut();
+    let udp = udp.ok_or(Error::NotSupported)?;
+    if flags.contains(SendFlags::MORE) || udp.corked.is_some() {
         let (_, held) = udp.corked.get_or_insert_with(|| (dest, Vec::new()));
         for part in data {
             held.extend_from_slice(part);
@@ -131,6 +118,28 @@ pub(crate) fn send(
     }
     emit(stack, id, &path, dest, data)?;
     Ok(len)
+}
+
+/// What Linux looks at once the route is known, in its order: length (which costs what was held back), pending error, shutdown.
+fn may_send(stack: &mut Stack, id: SocketId, dest: IpAddr, len: usize) -> Result<()> {
+    let socket = socket_mut(stack, id)?;
+    let pending = socket.pending_error;
+    let udp = socket.udp_mut().ok_or(Error::NotSupported)?;
+    let limit = if dest.is_ipv4() { MAX_V4 } else { MAX_V6 };
+    let held = udp.corked.as_ref().map_or(0, |(_, held)| held.len());
+    if held + len > limit {
+        udp.corked = None;
+        return Err(Error::MessageTooLong);
+    }
+    let shut = udp.write_shut;
+    if let Some(error) = pending {
+        socket.pending_error = None;
+        return Err(error);
+    }
+    if shut {
+        return Err(Error::BrokenPipe);
+    }
+    Ok(())
 }
 
 /// recv(2) and its kin. `WouldBlock` when nothing waits; 0 bytes from nobody after SHUT_RD.
@@ -202,8 +211,9 @@ pub(crate) fn readiness(stack: &Stack, id: SocketId) -> Ready {
     ready
 }
 
-/// A port for a socket that has none (Linux: inet_autobind).
-fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
+/// A port for a socket that has none. Linux inet_dgram_connect and inet_send_prepare do this first, and what fails afterwards
+/// leaves the socket bound.
+pub(crate) fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
     let socket = socket(stack, id)?;
     if is_bound(socket) {
         return Ok(());
@@ -246,16 +256,6 @@ fn source(socket: &Socket) -> Option<IpAddr> {
 /// inet_saddr is 0 then).
 fn usable_source(stack: &Stack, bound: Option<IpAddr>) -> Option<IpAddr> {
     bound.filter(|ip| !ip.is_unspecified() && !ip.is_multicast() && !stack.ip.is_broadcast(*ip))
-}
-
-/// A socket bound to an address of one family sends to no other; only [::] is open to both.
-fn check_family(bound: Option<IpAddr>, dest: IpAddr) -> Result<()> {
-    match bound {
-        Some(ip) if ip.is_ipv4() != dest.is_ipv4() && !(ip.is_ipv6() && ip.is_unspecified()) => {
-            Err(Error::NetworkUnreachable)
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Builds the packet and queues it: in one piece with don't-fragment (Linux: ip_dont_fragment under IP_PMTUDISC_WANT), else cut.
