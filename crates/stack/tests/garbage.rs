@@ -189,3 +189,123 @@ fn changed_and_random_frames_never_panic_and_good_ones_still_arrive() {
     }
     assert_eq!(lens[lens.len() - 4..], [0, 3, 1000, 5000]);
 }
+
+/// Two hosts with a connection each way, over a wire that changes, drops, doubles and delays frames.
+struct Storm {
+    rng: ChaCha8Rng,
+    now: Instant,
+    hosts: [Stack; 2],
+    wire: Vec<(usize, Vec<u8>)>,
+    /// Changed frames claim that their checksums are right.
+    lie: bool,
+}
+
+impl Storm {
+    fn new(seed: u64, lie: bool) -> Storm {
+        Storm {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            now: Instant::from_micros(1),
+            hosts: [host(1), host(2)],
+            wire: Vec::new(),
+            lie,
+        }
+    }
+
+    fn step(&mut self) {
+        self.now =
+            Instant::from_micros(self.now.as_micros() + u64::from(self.rng.next_u32() % 9000));
+        for from in 0..2 {
+            self.hosts[from].handle_timers(self.now);
+            let mut frames = Vec::new();
+            collect(&mut self.hosts[from], self.now, &mut frames);
+            while self.hosts[from].poll_event().is_some() {}
+            self.wire
+                .extend(frames.into_iter().map(|frame| (from, frame)));
+        }
+        for _ in 0..self.wire.len() {
+            let at = match self.rng.next_u32() % 4 {
+                0 => self.rng.next_u32() as usize % self.wire.len(),
+                _ => 0,
+            };
+            let (from, mut frame) = self.wire.remove(at);
+            match self.rng.next_u32() % 32 {
+                0 => continue,
+                1 => self.wire.push((from, frame.clone())),
+                2..5 => {
+                    mutate(&mut frame, &mut self.rng);
+                    mend_ipv4(&mut frame);
+                    if let (true, Some(flags)) = (self.lie, frame.first_mut()) {
+                        *flags = 2;
+                    }
+                }
+                _ => {}
+            }
+            self.hosts[1 - from].handle_frame(self.now, &frame);
+        }
+    }
+}
+
+/// Sends a known stream both ways through the storm; what was read of it on each side.
+fn transfer(storm: &mut Storm, domain: Domain, steps: usize) -> [Vec<u8>; 2] {
+    let (at, flags) = match domain {
+        Domain::V4 => ("10.0.0.2:80", RecvFlags::empty()),
+        Domain::V6 => ("[fd00::2]:80", RecvFlags::empty()),
+    };
+    let now = storm.now;
+    let [a, b] = &mut storm.hosts;
+    let listener = b.socket(domain, Kind::Stream).unwrap();
+    b.bind(listener, at.parse().unwrap()).unwrap();
+    b.listen(now, listener, 4).unwrap();
+    let client = a.socket(domain, Kind::Stream).unwrap();
+    let _ = a.connect(now, client, at.parse().unwrap());
+    let mut ends: [Option<SocketId>; 2] = [Some(client), None];
+    let (mut sent, mut got) = ([0usize; 2], [Vec::new(), Vec::new()]);
+    let mut room = vec![0; 5000];
+    for _ in 0..steps {
+        storm.step();
+        if let (None, Ok((id, _))) = (ends[1], storm.hosts[1].accept(storm.now, listener)) {
+            ends[1] = Some(id);
+        }
+        for side in 0..2 {
+            let Some(id) = ends[side] else {
+                continue;
+            };
+            let data: Vec<u8> = (sent[side]..sent[side] + 3000).map(pattern).collect();
+            let host = &mut storm.hosts[side];
+            let slices = [IoSlice::new(&data)];
+            sent[side] += host
+                .send(storm.now, id, &slices, SendFlags::empty(), None)
+                .unwrap_or(0);
+            let mut bufs = [IoSliceMut::new(&mut room)];
+            if let Ok(received) = host.recv(storm.now, id, &mut bufs, flags) {
+                got[side].extend_from_slice(&room[..received.len]);
+            }
+        }
+    }
+    got
+}
+
+fn pattern(at: usize) -> u8 {
+    (at * 31 + at / 253) as u8
+}
+
+#[test]
+fn streams_come_through_a_storm_whole_because_checksums_are_looked_at() {
+    for domain in [Domain::V4, Domain::V6] {
+        let mut storm = Storm::new(21, false);
+        for (side, got) in transfer(&mut storm, domain, 3000).iter().enumerate() {
+            assert!(got.len() > 100_000, "side {side}: {} bytes", got.len());
+            let wrong = (0..got.len()).find(|&at| got[at] != pattern(at));
+            assert_eq!(wrong, None, "side {side}");
+        }
+    }
+}
+
+#[test]
+fn connections_under_forged_segments_never_panic() {
+    for seed in 0..60 {
+        let domain = [Domain::V4, Domain::V6][seed as usize % 2];
+        let mut storm = Storm::new(seed, true);
+        transfer(&mut storm, domain, 400);
+    }
+}

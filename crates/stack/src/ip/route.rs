@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use rand_chacha::ChaCha8Rng;
+use smallvec::SmallVec;
 
 use super::{DstKind, IpLayer};
 use crate::config::Config;
@@ -27,9 +28,9 @@ pub(crate) struct Path {
 pub(crate) struct Routes {
     /// Our addresses, in the order of the configuration.
     addrs: Vec<IpNet>,
-    own: KeyedMap<IpAddr, ()>,
+    own: AddrSet,
     /// Broadcast addresses of our IPv4 prefixes.
-    broadcasts: KeyedMap<Ipv4Addr, ()>,
+    broadcasts: AddrSet,
     /// Prefixes that leave by the device, longest first.
     prefixes: Vec<IpNet>,
     mtu: u32,
@@ -47,19 +48,42 @@ const MTU_EXPIRES_US: u64 = 600 * 1_000_000;
 /// How many learnt path MTUs are kept.
 const LEARNT_MAX: usize = 4096;
 
+/// A set of addresses that every packet is held against: a few are compared one by one, which costs less than one hash.
+#[derive(Debug)]
+struct AddrSet {
+    few: SmallVec<[IpAddr; FEW]>,
+    many: KeyedMap<IpAddr, ()>,
+}
+
+/// Up to how many addresses are compared one by one.
+const FEW: usize = 4;
+
+impl AddrSet {
+    fn new(addrs: impl Iterator<Item = IpAddr>, rng: &mut ChaCha8Rng) -> AddrSet {
+        let mut few: SmallVec<[IpAddr; FEW]> = addrs.collect();
+        let mut many = KeyedState::map(rng);
+        if few.len() > FEW {
+            many.extend(few.drain(..).map(|addr| (addr, ())));
+            few.shrink_to_fit();
+        }
+        AddrSet { few, many }
+    }
+
+    fn contains(&self, addr: IpAddr) -> bool {
+        self.few.contains(&addr) || self.many.contains_key(&addr)
+    }
+}
+
 impl Routes {
     /// As `config` says.
     pub(crate) fn new(config: &Config, rng: &mut ChaCha8Rng) -> Routes {
-        let mut own = KeyedState::map(rng);
-        let mut broadcasts = KeyedState::map(rng);
-        for net in &config.addrs {
-            own.insert(net.addr(), ());
-            if let IpNet::V4(v4) = net
-                && v4.prefix_len() < 31
-            {
-                broadcasts.insert(v4.broadcast(), ());
-            }
-        }
+        let own = config.addrs.iter().map(|net| net.addr());
+        let broadcasts = config.addrs.iter().filter_map(|net| match net {
+            IpNet::V4(v4) if v4.prefix_len() < 31 => Some(IpAddr::V4(v4.broadcast())),
+            _ => None,
+        });
+        let own = AddrSet::new(own, rng);
+        let broadcasts = AddrSet::new(broadcasts, rng);
         let mut prefixes: Vec<IpNet> = config
             .addrs
             .iter()
@@ -83,12 +107,12 @@ impl Routes {
 
     /// An address of ours, or all of 127.0.0.0/8, or ::1.
     fn is_local(&self, addr: IpAddr) -> bool {
-        self.own.contains_key(&addr) || addr.is_loopback()
+        self.own.contains(addr) || addr.is_loopback()
     }
 
     fn is_broadcast(&self, addr: IpAddr) -> bool {
         match addr {
-            IpAddr::V4(a) => a.is_broadcast() || self.broadcasts.contains_key(&a),
+            IpAddr::V4(a) => a.is_broadcast() || self.broadcasts.contains(addr),
             IpAddr::V6(_) => false,
         }
     }

@@ -10,7 +10,7 @@ fn echo_is_answered_with_the_same_bytes() {
     ] {
         let mut stack = host();
         let body: Vec<u8> = (0..200).collect();
-        let ping = icmp(peer, us, [request, 0], 0x1234_0001, &body);
+        let ping = icmp_message(peer, us, [request, 0], 0x1234_0001, &body);
         let answer = feed(&mut stack, &ping);
         let quoted = Quoted::parse(&answer[0]).unwrap();
         assert_eq!(quoted.src, ip(us));
@@ -22,14 +22,14 @@ fn echo_is_answered_with_the_same_bytes() {
         assert_eq!(stack.stats().bad_checksum, 1);
     }
     let mut stack = host();
-    let ping = icmp("10.0.0.2", "10.0.0.255", [8, 0], 1, &[]);
+    let ping = icmp_message("10.0.0.2", "10.0.0.255", [8, 0], 1, &[]);
     assert!(feed(&mut stack, &ping).is_empty(), "broadcast");
 }
 
 #[test]
 fn a_ping_longer_than_the_link_is_answered_in_fragments() {
     let mut stack = host();
-    let ping = icmp("10.0.0.2", "10.0.0.1", [8, 0], 1, &[9; 4000]);
+    let ping = icmp_message("10.0.0.2", "10.0.0.1", [8, 0], 1, &[9; 4000]);
     let answer = feed(&mut stack, &ping);
     assert_eq!(answer.len(), 3);
     let mut peer = Config {
@@ -62,7 +62,7 @@ fn unreachables_quote_the_packet_and_keep_the_rules() {
     let unknown = packet(peer, us, 200, &[0; 8]);
     assert_eq!(only_icmp(&feed(&mut stack, &unknown), peer).1, 2);
     // Not about broadcasts, groups, packets from nobody, ICMP errors, nor to spoofed ourselves.
-    let about_error = icmp(peer, us, [3, 3], 0, &unknown);
+    let about_error = icmp_message(peer, us, [3, 3], 0, &unknown);
     let fragment = v4(
         "10.0.0.2".parse().unwrap(),
         "10.0.0.1".parse().unwrap(),

@@ -131,7 +131,7 @@ fn datagram(src: &str, dst: &str, ports: (u16, u16), data: &[u8]) -> Vec<u8> {
 }
 
 /// An ICMP message with its checksum.
-fn icmp(src: &str, dst: &str, head: [u8; 2], rest: u32, body: &[u8]) -> Vec<u8> {
+fn icmp_message(src: &str, dst: &str, head: [u8; 2], rest: u32, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![head[0], head[1], 0, 0];
     bytes.extend(rest.to_be_bytes());
     bytes.extend(body);

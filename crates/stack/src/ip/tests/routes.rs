@@ -45,7 +45,7 @@ fn a_path_mtu_is_learnt_from_errors_about_our_own_packets_and_forgotten() {
             &datagram("10.0.0.1", far, port, &[]),
         )
     };
-    let error = |mtu, quote: &[u8]| icmp("10.0.0.254", "10.0.0.1", [3, 4], mtu, quote);
+    let error = |mtu, quote: &[u8]| icmp_message("10.0.0.254", "10.0.0.1", [3, 4], mtu, quote);
     feed(&mut stack, &error(1400, &quote((10, 53))));
     assert_eq!(mtu(&stack), 1500, "no socket sent that");
     feed(&mut stack, &error(1400, &quote((9, 53))));
@@ -67,4 +67,23 @@ fn a_path_mtu_is_learnt_from_errors_about_our_own_packets_and_forgotten() {
         .ip
         .set_now(Instant::from_micros(5_000_000 + 600_000_000));
     assert_eq!(mtu(&stack), 1500);
+}
+
+#[test]
+fn many_addresses_are_as_good_as_few() {
+    let addrs: Vec<_> = (1..=200)
+        .map(|n| format!("10.0.{n}.1/24").parse().unwrap())
+        .collect();
+    let config = Config {
+        addrs,
+        ..Config::default()
+    };
+    let mut stack = Stack::new(config, T0);
+    for n in [1, 77, 200] {
+        let (us, peer) = (format!("10.0.{n}.1"), format!("10.0.{n}.2"));
+        let ping = icmp_message(&peer, &us, [8, 0], 1, &[]);
+        assert_eq!(feed(&mut stack, &ping).len(), 1);
+        assert!(stack.ip.is_broadcast(ip(&format!("10.0.{n}.255"))));
+        assert!(!stack.ip.is_local(ip(&peer)));
+    }
 }
