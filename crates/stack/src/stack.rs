@@ -283,7 +283,7 @@ impl Stack {
             Kind::Datagram => {
                 udp::calls::autobind(self, id)?;
                 let dest = dest
-                    .map(|dest| address::inward(domain, kind, v6only, dest, Use::Peer))
+                    .map(|dest| address::inward(domain, kind, v6only, dest, Use::Destination))
                     .transpose()?;
                 udp::calls::send(self, id, data, flags, dest)
             }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::quote::Quoted;
 use super::reassembly::{Key, Piece};
 use super::{DstKind, RxMeta, proto};
 use crate::icmp::{self, Report};
@@ -285,6 +286,12 @@ impl Chain<'_> {
             return Some(None);
         }
         let data = self.rest.get(ipv6::FRAGMENT_LEN..).unwrap_or_default();
+        // RFC 7112 5: the first fragment holds all headers, code 3.
+        let whole_chain = |packet| Quoted::parse(packet).is_some_and(|q| q.has_transport_header());
+        if fragment.offset == 0 && !whole_chain(self.quote) {
+            self.problem(stack, now, 3, 0, false);
+            return None;
+        }
         // RFC 8200 4.5: the length must be a multiple of 8; the problem points at the payload length.
         if fragment.more && !data.len().is_multiple_of(8) {
             self.problem(stack, now, 0, 4, false);

@@ -66,6 +66,19 @@ impl<'a> Quoted<'a> {
         ))
     }
 
+    /// Whether the transport header is there as a whole. What lies behind an extension header that is cut is not.
+    pub(crate) fn has_transport_header(&self) -> bool {
+        use ipv6::next::{DESTINATION, FRAGMENT, HOP_BY_HOP, NONE, ROUTING};
+        let least = match self.proto {
+            HOP_BY_HOP | DESTINATION | FRAGMENT | ROUTING if self.dst.is_ipv6() => return false,
+            NONE if self.dst.is_ipv6() => 0,
+            proto::TCP => 20,
+            proto::UDP | proto::ICMP | proto::ICMPV6 => 8,
+            _ => 1,
+        };
+        self.transport.len() >= least
+    }
+
     fn skip_extensions(&mut self) {
         use ipv6::next::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
         while !self.later_fragment {

@@ -10,8 +10,10 @@ use crate::socket::{Domain, Kind};
 pub(crate) enum Use {
     /// bind(2).
     Bind,
-    /// connect(2) or a destination.
+    /// connect(2).
     Peer,
+    /// A destination given with a datagram.
+    Destination,
 }
 
 /// A caller's address as the stack keeps it, or the error that Linux gives for it.
@@ -27,13 +29,14 @@ pub(crate) fn inward(
         (Domain::V4, IpAddr::V6(_)) => Err(Error::AddressFamily),
         // Linux udpv6_sendmsg and __ip6_datagram_connect take a sockaddr_in on an IPv6 socket; TCP and bind do not.
         (Domain::V6, IpAddr::V4(_)) => match (kind, purpose, v6only) {
-            (Kind::Datagram, Use::Peer, false) => Ok(addr),
+            (Kind::Datagram, Use::Peer | Use::Destination, false) => Ok(addr),
+            (Kind::Datagram, Use::Destination, true) => Err(Error::NetworkUnreachable),
             _ => Err(Error::AddressFamily),
         },
         (Domain::V6, IpAddr::V6(ip)) => match (ip.to_ipv4_mapped(), v6only, purpose) {
             (None, _, _) => Ok(SocketAddr::new(addr.ip(), addr.port())),
             (Some(_), true, Use::Bind) => Err(Error::Invalid),
-            (Some(_), true, Use::Peer) => Err(Error::NetworkUnreachable),
+            (Some(_), true, Use::Peer | Use::Destination) => Err(Error::NetworkUnreachable),
             (Some(v4), false, _) => Ok(SocketAddr::new(IpAddr::V4(v4), addr.port())),
         },
     }
@@ -90,6 +93,11 @@ mod tests {
         assert_eq!(inward(Domain::V6, stream, false, v4, Use::Peer), family);
         assert_eq!(inward(Domain::V6, dgram, false, v4, Use::Peer), Ok(v4));
         assert_eq!(inward(Domain::V6, dgram, false, v4, Use::Bind), family);
+        assert_eq!(inward(Domain::V6, dgram, true, v4, Use::Peer), family);
+        assert_eq!(
+            inward(Domain::V6, dgram, true, v4, Use::Destination),
+            Err(Error::NetworkUnreachable)
+        );
         assert_eq!(
             inward(Domain::V6, dgram, true, mapped, Use::Bind),
             Err(Error::Invalid)

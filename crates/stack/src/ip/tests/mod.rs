@@ -294,6 +294,19 @@ fn extension_headers_are_walked_and_what_is_wrong_is_reported() {
             us,
             Some((0, 42)),
         ),
+        // First fragments without the whole UDP header, and with a cut options header.
+        (
+            44,
+            vec![17, 0, 0, 1, 0, 0, 0, 9, 0, 9, 0, 53],
+            us,
+            Some((3, 0)),
+        ),
+        (
+            44,
+            [&[60, 0, 0, 1, 0, 0, 0, 9][..], &[17, 9, 0, 0, 0, 0, 0, 0]].concat(),
+            us,
+            Some((3, 0)),
+        ),
         (60, vec![17, 9, 0, 0], us, None),
         (44, vec![17, 0], us, None),
     ];
