@@ -1,0 +1,2 @@
+/* winsock.h: the older name of the same face. */
+#include <winsock2.h>
