@@ -184,6 +184,7 @@ impl Runtime {
         let mut core = self.lock()?;
         let now = sys::now();
         let first = attempt(&mut core, now, &mut request.kernel);
+        let before = core.dispatched;
         core.flush(now);
         if let Some(value) = first {
             return Ok(value);
@@ -191,6 +192,8 @@ impl Runtime {
         if request.nonblocking {
             return last_try(core, now, request, attempt);
         }
+        // Over the stack's own loopback the flush alone can have brought what is waited for, with nobody registered yet.
+        let moved = core.dispatched != before;
         let deadline = request.timeout.map(|t| deadline(now, t));
         let waker = core.take_waker().map_err(End::Os)?;
         for watch in &request.watches {
@@ -210,7 +213,7 @@ impl Runtime {
             deadline,
             saved_mask: None,
         };
-        let (mut core, result) = sleeper.run(core, now, request, attempt);
+        let (mut core, result) = sleeper.run(core, now, request, attempt, moved);
         for watch in &request.watches {
             match *watch {
                 Watch::Socket { id, .. } => core.unwatch(id, &sleeper.waker),
@@ -245,8 +248,8 @@ impl Sleeper {
         mut now: Instant,
         request: &mut Request<'_>,
         attempt: Attempt<'_, T>,
+        mut look: bool,
     ) -> (Guard, Result<T, End>) {
-        let mut look = false;
         let mut interrupted = false;
         let mut slept = false;
         loop {
