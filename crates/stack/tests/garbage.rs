@@ -101,6 +101,15 @@ fn mutate(frame: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
     }
 }
 
+/// What 16-bit checksums are sure to find: one bit changed behind the device's own header, or the end cut off.
+fn damage(frame: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
+    let at = 10 + rng.next_u32() as usize % (frame.len() - 10);
+    match rng.next_u32() % 3 {
+        0 => frame.truncate(at),
+        _ => frame[at] ^= 1 << (rng.next_u32() % 8),
+    }
+}
+
 fn drain(stack: &mut Stack, now: Instant, ids: &[SocketId], room: &mut [u8]) {
     for id in ids {
         let mut bufs = [IoSliceMut::new(room)];
@@ -232,8 +241,12 @@ impl Storm {
                 0 => continue,
                 1 => self.wire.push((from, frame.clone())),
                 2..5 => {
-                    mutate(&mut frame, &mut self.rng);
-                    mend_ipv4(&mut frame);
+                    if self.lie {
+                        mutate(&mut frame, &mut self.rng);
+                        mend_ipv4(&mut frame);
+                    } else {
+                        damage(&mut frame, &mut self.rng);
+                    }
                     if let (true, Some(flags)) = (self.lie, frame.first_mut()) {
                         *flags = 2;
                     }
