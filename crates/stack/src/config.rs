@@ -24,6 +24,16 @@ pub struct Offload {
     pub tso6: bool,
 }
 
+/// Which congestion control new connections use.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum CongestionControl {
+    /// CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+    #[default]
+    Cubic,
+    /// Reno's slow start and congestion avoidance (RFC 5681).
+    Reno,
+}
+
 /// What a stack is told at its making. `Config::default()` has loopback only.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -45,6 +55,8 @@ pub struct Config {
     pub buf_max: usize,
     /// First and last ephemeral port (Linux: ip_local_port_range).
     pub ports: (u16, u16),
+    /// Congestion control of new connections.
+    pub congestion: CongestionControl,
 }
 
 impl Default for Config {
@@ -59,6 +71,7 @@ impl Default for Config {
             rcvbuf: 4 << 20,
             buf_max: 16 << 20,
             ports: (32768, 60999),
+            congestion: CongestionControl::default(),
         }
     }
 }

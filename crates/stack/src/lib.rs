@@ -22,7 +22,7 @@ pub mod time;
 mod udp;
 mod wire;
 
-pub use config::{Config, Offload, Route};
+pub use config::{Config, CongestionControl, Offload, Route};
 pub use error::{Error, Result};
 pub use socket::{
     Closed, Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt, SockOptName,

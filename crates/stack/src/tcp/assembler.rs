@@ -48,6 +48,14 @@ impl Assembler {
         true
     }
 
+    /// Whether all of `start..end` is here already.
+    pub(crate) fn contains(&self, start: SeqNum, end: SeqNum) -> bool {
+        let at = self.ranges.partition_point(|(_, e)| e.before_eq(start));
+        self.ranges
+            .get(at)
+            .is_some_and(|(s, e)| s.before_eq(start) && e.after_eq(end))
+    }
+
     /// rcv_nxt has come to `rcv_nxt`: returns how far it may go on over ranges that touch it, and forgets those.
     pub(crate) fn advance(&mut self, rcv_nxt: SeqNum) -> SeqNum {
         let mut nxt = rcv_nxt;

@@ -132,6 +132,7 @@ fn start(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Resul
         wscale: connection::window_shift(&stack.config, &opts),
         tuning,
         gso: gso_for(stack, &tuple, &path),
+        congestion: stack.config.congestion,
     };
     begin(stack, id, Tcb::new(birth, now), to)?;
     Err(Error::InProgress)

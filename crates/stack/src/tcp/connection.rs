@@ -298,6 +298,7 @@ pub(crate) fn end(stack: &mut Stack, id: SocketId, error: Option<Error>) {
         tcb.snd.queue.clear(&mut layer.pool);
         tcb.timers = Default::default();
         tcb.snd.hold_until = None;
+        tcb.snd.sent = Default::default();
         tcb.rcv.assembler.clear();
         delivered(tcp, &mut layer.undelivered);
     }
@@ -365,7 +366,7 @@ pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, id: SocketId, error: &
         if let Ok(path) = stack.ip.path(remote, Some(local)) {
             with_tcb(stack, now, id, |tcb, _| {
                 tcb.path_changed(path);
-                tcb.recovery.resend_una = true;
+                tcb.resend_all(now);
                 Verdict::default()
             });
         }

@@ -108,6 +108,7 @@ fn birth(stack: &Stack, now: Instant, listener: SocketId, tuple: Tuple) -> Optio
         wscale: connection::window_shift(&stack.config, &socket.opts),
         tuning: socket.tcp()?.tuning,
         gso: gso_for(stack, &tuple, &path),
+        congestion: stack.config.congestion,
     })
 }
 
@@ -244,9 +245,9 @@ fn promote(stack: &mut Stack, now: Instant, meta: &RxMeta, id: HalfOpenId, seg: 
     tcb.state = State::SynReceived;
     tcb.snd.nxt = entry.iss + 1;
     tcb.snd.max = entry.iss + 1;
-    if entry.retries == 0 {
-        tcb.snd.timed = Some((entry.iss + 1, entry.sent));
-    } else {
+    tcb.snd.sent.push(entry.iss, 1, entry.sent);
+    if entry.retries > 0 {
+        tcb.snd.sent.resend(entry.iss, 1, now);
         tcb.timers.retries = u32::from(entry.retries);
     }
     let Some(child) = listener::enqueue(stack, entry.listener, tcb) else {

@@ -27,7 +27,7 @@ pub(crate) struct Segment<'a> {
 }
 
 impl Segment<'_> {
-    fn has(&self, flag: Flags) -> bool {
+    pub(super) fn has(&self, flag: Flags) -> bool {
         self.header.has(flag)
     }
 
@@ -44,9 +44,9 @@ impl Segment<'_> {
 }
 
 /// Whether the steps go on.
-type Step = std::ops::ControlFlow<()>;
-const GO_ON: Step = Step::Continue(());
-const STOP: Step = Step::Break(());
+pub(super) type Step = std::ops::ControlFlow<()>;
+pub(super) const GO_ON: Step = Step::Continue(());
+pub(super) const STOP: Step = Step::Break(());
 
 impl Tcb {
     /// Handles a segment that belongs to this connection.
@@ -90,8 +90,7 @@ impl Tcb {
             return self.text(cx, seg, verdict);
         }
         self.snd.wl2 = h.ack;
-        self.sample_rtt(cx.now, seg);
-        self.snd.una = h.ack;
+        self.syn_acknowledged(cx.now, h);
         self.established(cx, verdict);
         self.rcv.ack = AckDue::Now;
         self.urgent(seg, verdict);
@@ -100,12 +99,12 @@ impl Tcb {
     }
 
     /// Both SYNs are through.
-    fn established(&mut self, cx: &mut Cx<'_>, verdict: &mut Verdict) {
+    pub(super) fn established(&mut self, cx: &mut Cx<'_>, verdict: &mut Verdict) {
         self.state = State::Established;
         if self.timers.retries > 0 {
             self.rtt.after_lost_syn();
             // RFC 6928 2: a lost SYN means a path that is not for a large first window.
-            self.cc.on_timeout(0, false);
+            self.cc.on_timeout(cx.now, 0, false);
         }
         self.timers.retries = 0;
         self.timers.rto = None;
@@ -165,6 +164,7 @@ impl Tcb {
             if seg.payload.is_empty() && !seg.has(Flags::FIN) {
                 self.challenge(now, seg);
             } else {
+                self.note_duplicate(seq, seg.end());
                 self.rcv.ack = AckDue::Now;
             }
         }
@@ -211,7 +211,7 @@ impl Tcb {
     }
 
     /// An ACK in answer to something doubtful, not more often than is good for the network (RFC 5961 7).
-    fn challenge(&mut self, now: Instant, _seg: &Segment<'_>) {
+    pub(super) fn challenge(&mut self, now: Instant, _seg: &Segment<'_>) {
         if now >= self.challenge_after {
             self.challenge_after = now + CHALLENGE_INTERVAL;
             self.rcv.ack = AckDue::Now;
@@ -226,146 +226,6 @@ impl Tcb {
         {
             self.ts.recent = val;
             self.ts.recent_at = now;
-        }
-    }
-
-    /// Fifth, check the ACK field.
-    fn acknowledgement(
-        &mut self,
-        cx: &mut Cx<'_>,
-        seg: &Segment<'_>,
-        verdict: &mut Verdict,
-    ) -> Step {
-        let ack = seg.header.ack;
-        if self.state == State::SynReceived {
-            if !(ack.after(self.snd.una) && ack.before_eq(self.snd.max)) {
-                verdict.reset_reply = Some(ack);
-                return STOP;
-            }
-            self.snd.wnd = self.scaled_window(seg);
-            self.snd.max_wnd = self.snd.wnd;
-            self.snd.wl1 = seg.header.seq;
-            self.snd.wl2 = ack;
-            self.sample_rtt(cx.now, seg);
-            self.snd.una = self.snd.iss + 1;
-            self.established(cx, verdict);
-        }
-        // RFC 5961 5.2: older than the largest window ever, or for octets that we never sent.
-        if ack.after(self.snd.max) || ack.before(self.snd.una - self.snd.max_wnd.max(1)) {
-            self.challenge(cx.now, seg);
-            return STOP;
-        }
-        let window_before = self.snd.wnd;
-        if ack.after_eq(self.snd.una) {
-            self.update_window(seg);
-        }
-        if ack.after(self.snd.una) {
-            self.new_ack(cx, seg, verdict);
-        } else if ack == self.snd.una
-            && Tcb::is_pure_ack(seg.header, seg.payload)
-            && self.snd.wnd == window_before
-            && self.snd.max.after(self.snd.una)
-        {
-            self.on_dup_ack();
-        }
-        self.after_ack(cx, verdict)
-    }
-
-    fn scaled_window(&self, seg: &Segment<'_>) -> u32 {
-        u32::from(seg.header.window) << self.snd.wscale
-    }
-
-    /// RFC 9293 3.10.7.4, window update.
-    fn update_window(&mut self, seg: &Segment<'_>) {
-        let (seq, ack) = (seg.header.seq, seg.header.ack);
-        if !(self.snd.wl1.before(seq) || (self.snd.wl1 == seq && self.snd.wl2.before_eq(ack))) {
-            return;
-        }
-        let opened = self.snd.wnd == 0 && seg.header.window != 0;
-        self.snd.wnd = self.scaled_window(seg);
-        self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
-        self.snd.wl1 = seq;
-        self.snd.wl2 = ack;
-        if opened {
-            self.timers.persist = None;
-            self.timers.persist_backoff = 0;
-            self.timers.probe_now = false;
-        }
-    }
-
-    /// Octets are acknowledged for the first time.
-    fn new_ack(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) {
-        let ack = seg.header.ack;
-        self.sample_rtt(cx.now, seg);
-        let acked = ack.since(self.snd.una);
-        self.snd.una = ack;
-        self.snd.nxt = self.snd.nxt.later(ack);
-        let text = (ack.since(self.snd.base) as usize).min(self.snd.queue.len());
-        self.snd.queue.consume(cx.pool, text);
-        self.snd.queue.release_if_empty(cx.pool);
-        self.snd.base += text as u32;
-        if self.snd.up.is_some_and(|up| up.before_eq(ack)) {
-            self.snd.up = None;
-        }
-        self.soft_error = None;
-        self.rtt.reset_backoff();
-        self.on_new_ack(acked);
-        self.timers.retries = 0;
-        // RFC 6298 5.2 and 5.3.
-        self.timers.rto = (self.snd.una != self.snd.max).then(|| cx.now + self.rtt.rto());
-        if self.snd.full && self.snd.writable() {
-            self.snd.full = false;
-            verdict.wake |= Ready::OUT;
-        }
-    }
-
-    /// RFC 7323 4.1 where there is a timestamp, else the timed segment (RFC 6298 3).
-    fn sample_rtt(&mut self, now: Instant, seg: &Segment<'_>) {
-        if let Some((end, sent)) = self.snd.timed
-            && seg.header.ack.after_eq(end)
-        {
-            self.snd.timed = None;
-            self.rtt.sample(now.since(sent));
-            return;
-        }
-        let echoed = seg
-            .header
-            .options
-            .ts
-            .filter(|(_, ecr)| self.ts.ok && *ecr != 0);
-        if let Some((_, ecr)) = echoed
-            && self.snd.timed.is_none()
-            && !self.recovery_open()
-        {
-            let ms = self.ts.val(now).wrapping_sub(ecr);
-            if ms < 120_000 {
-                self.rtt.sample(Duration::from_millis(u64::from(ms.max(1))));
-            }
-        }
-    }
-
-    /// What an acknowledged FIN changes.
-    fn after_ack(&mut self, cx: &mut Cx<'_>, verdict: &mut Verdict) -> Step {
-        if !self.snd.fin_acked() {
-            return GO_ON;
-        }
-        match self.state {
-            State::FinWait1 => {
-                self.state = State::FinWait2;
-                self.arm_fin_wait_2(cx.now);
-                // Lingering close waits for this.
-                verdict.wake |= Ready::OUT;
-                GO_ON
-            }
-            State::Closing => {
-                verdict.fate = Fate::TimeWait;
-                STOP
-            }
-            State::LastAck => {
-                verdict.fate = Fate::Closed;
-                STOP
-            }
-            _ => GO_ON,
         }
     }
 
@@ -410,6 +270,7 @@ impl Tcb {
         }
         let text_seq = seg.header.seq + u32::from(seg.has(Flags::SYN));
         let (start, data) = self.trim(text_seq, seg.payload);
+        self.note_duplicate(text_seq, text_seq + seg.payload.len() as u32);
         if data.is_empty() {
             // A window probe, or a repetition.
             self.rcv.ack = AckDue::Now;
@@ -417,6 +278,14 @@ impl Tcb {
         }
         self.store(cx, seg, start, data, verdict);
         GO_ON
+    }
+
+    /// Octets that were received before are reported with the next ACK (RFC 2883 4).
+    fn note_duplicate(&mut self, seq: SeqNum, end: SeqNum) {
+        let end = end.earlier(self.rcv.nxt);
+        if self.sack_ok && seq.before(end) {
+            self.rcv.dsack = Some((seq, end));
+        }
     }
 
     /// Cuts off what lies outside RCV.NXT and the window.
@@ -444,6 +313,10 @@ impl Tcb {
         } else {
             // MUST-58, SHLD-31: out of order, or filling a hole: acknowledge at once.
             self.rcv.ack = AckDue::Now;
+            if self.sack_ok && self.rcv.assembler.contains(start, end) {
+                self.rcv.dsack = Some((start, end));
+                return;
+            }
             if start != self.rcv.nxt && !self.rcv.assembler.add(start, end) {
                 return;
             }

@@ -6,6 +6,7 @@
 //! how much may be in flight in `congestion/`. Passive opens (`half_open.rs`) and TIME-WAIT (`time_wait.rs`) have forms of their own
 //! that hold little. Socket calls are in `calls.rs` and `data.rs`, in Linux's order of checks.
 
+mod ack;
 mod assembler;
 mod bytes;
 pub(crate) mod calls;
@@ -18,8 +19,11 @@ mod input;
 mod layer;
 mod listener;
 mod output;
+mod prr;
+mod rack;
 mod recovery;
 mod rtt;
+mod sent;
 pub(crate) mod seq;
 mod tcb;
 mod time_wait;

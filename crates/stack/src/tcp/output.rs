@@ -57,11 +57,13 @@ impl Tcb {
 
     fn next_synchronized(&mut self, now: Instant) -> Option<Plan> {
         self.restart_after_idle(now);
-        if self.recovery.resend_una {
-            self.recovery.resend_una = false;
-            if let Some(plan) = self.plan_resend() {
-                return Some(plan);
-            }
+        if std::mem::take(&mut self.recovery.tail_probe.due)
+            && let Some(plan) = self.plan_tail_probe(now)
+        {
+            return Some(plan);
+        }
+        if let Some(plan) = self.plan_lost() {
+            return Some(plan);
         }
         if let Some(plan) = self.plan_new(now) {
             return Some(plan);
@@ -79,7 +81,7 @@ impl Tcb {
 
     /// RFC 5681 4.1.
     fn restart_after_idle(&mut self, now: Instant) {
-        if self.snd.flight() == 0
+        if self.snd.sent.is_empty()
             && !self.snd.all_sent()
             && now.since(self.snd.last_sent) > self.rtt.rto()
             && self.recovery_open()
@@ -88,23 +90,48 @@ impl Tcb {
         }
     }
 
-    /// One segment from SND.UNA (fast retransmit, or the next hole).
-    fn plan_resend(&self) -> Option<Plan> {
-        let una = self.snd.una;
-        let sent = self.snd.max.since(una);
-        let text = self.snd.data_end().since(una).min(sent).min(self.eff_mss());
-        let mut flags = Flags::ACK;
-        if self.snd.fin && una + text == self.snd.data_end() && sent > text {
-            flags |= Flags::FIN;
-        }
-        (text > 0 || flags.contains(Flags::FIN)).then_some(Plan {
-            seq: una,
-            len: text,
-            flags,
-        })
+    /// What is lost is sent again, first things first, as far as the congestion window has room (RFC 6675 5 step C, RFC 9937).
+    fn plan_lost(&self) -> Option<Plan> {
+        let lost = self.snd.sent.next_lost()?;
+        let mss = self.eff_mss();
+        let room = self.cc.cwnd().saturating_sub(self.pipe());
+        let want = lost.len.min(self.segment_limit());
+        let len = if room >= want { want } else { room / mss * mss };
+        (len > 0).then(|| self.plan_again(lost.start, len))
     }
 
-    /// New text (or, after a time-out, text from SND.NXT on again) as far as the windows allow.
+    /// `start..start + len` again; its last sequence number may be the FIN's.
+    fn plan_again(&self, start: SeqNum, len: u32) -> Plan {
+        let text = self.snd.data_end().since(start).min(len);
+        let mut flags = Flags::ACK;
+        if self.snd.fin && text < len {
+            flags |= Flags::FIN;
+        }
+        if self.snd.up.is_some_and(|up| up.after(start)) && text > 0 {
+            flags |= Flags::URG;
+        }
+        Plan {
+            seq: start,
+            len: text,
+            flags,
+        }
+    }
+
+    /// RFC 8985 7.3: a new segment if there is one, else the last one again.
+    fn plan_tail_probe(&mut self, now: Instant) -> Option<Plan> {
+        if let Some(plan) = self.plan_new(now) {
+            self.recovery.tail_probe.end = Some(plan.end());
+            self.recovery.tail_probe.is_resend = false;
+            return Some(plan);
+        }
+        let last = *self.snd.sent.iter().rev().find(|r| !r.sacked)?;
+        let len = last.len.min(self.eff_mss());
+        self.recovery.tail_probe.end = Some(self.snd.nxt);
+        self.recovery.tail_probe.is_resend = true;
+        Some(self.plan_again(last.end() - len, len))
+    }
+
+    /// New text, and the FIN behind it, as far as the windows allow.
     fn plan_new(&mut self, now: Instant) -> Option<Plan> {
         let snd = &self.snd;
         let unsent = snd.data_end().since(snd.nxt);
@@ -113,8 +140,11 @@ impl Tcb {
             return None;
         }
         let flight = snd.flight();
-        let allowed = self.flight_allowance();
-        let usable = snd.wnd.min(allowed).saturating_sub(flight);
+        let allowed = self.cc.cwnd();
+        let usable = snd
+            .wnd
+            .saturating_sub(flight)
+            .min(allowed.saturating_sub(self.pipe()));
         let len = unsent.min(usable).min(self.segment_limit());
         if len == 0 && unsent > 0 {
             self.window_closed(now, flight);
@@ -178,7 +208,7 @@ impl Tcb {
 
     /// RFC 9293 3.7.4 (Nagle, in Minshall's form) and 3.8.6.2.1 (SWS avoidance) for a piece below one segment.
     fn small_may_go(&mut self, len: u32, unsent: u32, flight: u32, now: Instant) -> bool {
-        if self.snd.nxt.before(self.snd.max) || self.timers.override_sws {
+        if self.timers.override_sws {
             return true;
         }
         if len < unsent {
@@ -247,15 +277,9 @@ impl Tcb {
             ts: self.ts.ok.then(|| (self.ts.val(now), self.ts.recent)),
             ..Options::default()
         };
-        if self.sack_ok && !self.rcv.assembler.is_empty() {
-            for (slot, block) in options
-                .sack
-                .iter_mut()
-                .zip(self.rcv.assembler.sack_blocks(self.max_sack()))
-            {
-                *slot = block;
-                options.sack_len += 1;
-            }
+        for (slot, block) in options.sack.iter_mut().zip(self.sack_report()) {
+            *slot = block;
+            options.sack_len += 1;
         }
         options
     }
@@ -296,19 +320,25 @@ impl Tcb {
     /// `plan` has gone out.
     pub(crate) fn sent(&mut self, plan: &Plan, now: Instant) {
         let end = plan.end();
-        let fresh = end.after(self.snd.max);
         if plan.flags.contains(Flags::ACK) {
             self.rcv.ack = AckDue::No;
             self.rcv.unacked = 0;
+            self.rcv.dsack = None;
             self.rcv.last_ack_sent = self.rcv.nxt;
             self.timers.delayed_ack = None;
         }
         if end == plan.seq {
             return;
         }
-        if fresh && self.snd.timed.is_none() && plan.seq == self.snd.max {
-            self.snd.timed = Some((end, now));
+        let len = end.since(plan.seq);
+        let fresh = plan.seq == self.snd.max;
+        if fresh {
+            self.snd.sent.push(plan.seq, len, now);
+        } else {
+            self.snd.sent.resend(plan.seq, len, now);
+            self.note_resend(len, now);
         }
+        self.recovery.prr.out = self.recovery.prr.out.saturating_add(len);
         if plan.len > 0 && plan.len < self.eff_mss() {
             self.snd.small_end = end;
         }
@@ -318,8 +348,7 @@ impl Tcb {
         self.snd.max = self.snd.max.later(end);
         self.snd.last_sent = now;
         let full = self
-            .snd
-            .flight()
+            .pipe()
             .saturating_add(self.segment_limit().min(self.cc.cwnd() / 2));
         self.snd.cwnd_limited = full >= self.cc.cwnd() || !self.snd.all_sent();
         // RFC 6298 5.1.
@@ -327,5 +356,8 @@ impl Tcb {
             self.timers.rto = Some(now + self.rtt.rto());
         }
         self.timers.persist = None;
+        if fresh && self.recovery.tail_probe.end.is_none() {
+            self.arm_tail_probe(now);
+        }
     }
 }

@@ -1,10 +1,18 @@
-//! What was lost and what is sent again: duplicate acknowledgements, fast retransmit and NewReno's recovery
-//! (RFC 5681 3.2, RFC 6582), limited transmit (RFC 3042), and the retransmission timer's consequences (RFC 6298 5).
+//! What was lost and what follows: entering and leaving recovery (RFC 5681 3.2, RFC 6675 5, RFC 8985), NewReno for peers without
+//! SACK (RFC 6582), and taking a reduction back that turns out to have been needless (RFC 3522, 4015, 5682, 3708).
 //!
-//! This is the one place that decides about loss; `output.rs` asks what to send, `congestion/` how much.
+//! This is the one place that decides about loss. `sent.rs` knows what is in flight, `rack.rs` what is overdue, `prr.rs` how much to
+//! send meanwhile, `congestion/` how much when all is well; `output.rs` asks them.
 
+use std::time::Duration;
+
+use super::prr::Prr;
+use super::rack::{Rack, TailProbe};
+use super::sent::Sent;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
+use crate::time::Instant;
+use crate::wire::tcp::Header;
 
 /// Duplicate acknowledgements that mean a loss (RFC 5681 3.2).
 const DUP_THRESH: u32 = 3;
@@ -21,120 +29,357 @@ pub(crate) enum Phase {
     Loss,
 }
 
+/// What is needed to take a reduction back.
+#[derive(Copy, Clone, Debug)]
+struct Undo {
+    cwnd: u32,
+    ssthresh: u32,
+    /// TSval of the first retransmission (RFC 3522 3.2).
+    stamp: Option<u32>,
+    /// Retransmitted octets for which no DSACK has come (RFC 3708).
+    unconfirmed: u32,
+    /// The reduction was a time-out's, and F-RTO is still looking (RFC 5682 3).
+    frto: bool,
+}
+
 /// Loss recovery's variables.
 #[derive(Copy, Clone, Debug, Default)]
 pub(crate) struct Recovery {
     /// Where it stands.
     pub(crate) phase: Phase,
+    /// RACK.
+    pub(crate) rack: Rack,
+    /// Tail loss probe.
+    pub(crate) tail_probe: TailProbe,
+    /// Rate during fast recovery.
+    pub(crate) prr: Prr,
     /// Duplicate acknowledgements in a row.
     dup_acks: u32,
-    /// RFC 6582's `recover`: highest sequence number sent when the loss was found.
+    /// SND.NXT when the loss was found.
     recover: Option<SeqNum>,
-    /// The segment at SND.UNA is to be sent again at once.
-    pub(crate) resend_una: bool,
-    /// Octets by which duplicate acknowledgements widen the window: those octets have left the network.
-    inflation: u32,
+    /// Without SACK: octets that duplicate acknowledgements say have arrived.
+    reno_sacked: u32,
+    undo: Option<Undo>,
+}
+
+/// What one acknowledgement told of what was sent.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct AckNews {
+    /// Octets newly acknowledged or SACKed.
+    pub(crate) delivered: u32,
+    /// Round-trip time of octets sent once.
+    pub(crate) rtt: Option<Duration>,
+    /// Octets sent once, from before the loss was found, are among them.
+    original: bool,
+    /// A DSACK block reported octets received twice: how many.
+    dsack: u32,
 }
 
 impl Tcb {
-    /// What may be in flight, octets: cwnd and what duplicate acknowledgements add to it.
-    pub(crate) fn flight_allowance(&self) -> u32 {
-        self.cc.cwnd().saturating_add(self.recovery.inflation)
-    }
-
-    /// A duplicate acknowledgement has arrived (RFC 5681 2). `segments`: what the peer received, as far as one ACK tells.
-    pub(crate) fn on_dup_ack(&mut self) {
-        let mss = self.snd.mss;
-        let recovery = &mut self.recovery;
-        recovery.dup_acks = recovery.dup_acks.saturating_add(1);
-        match recovery.phase {
-            // RFC 5681 3.2 step 4.
-            Phase::Fast => recovery.inflation = recovery.inflation.saturating_add(mss),
-            Phase::Loss => {}
-            Phase::Open if recovery.dup_acks < DUP_THRESH => {
-                // RFC 3042: one new segment for each of the first two.
-                recovery.inflation = recovery.dup_acks * mss;
-            }
-            Phase::Open => {
-                // RFC 6582 3.2 step 1: not for a loss that the last recovery has dealt with already.
-                if recovery
-                    .recover
-                    .is_some_and(|recover| self.snd.una.before_eq(recover))
-                {
-                    recovery.inflation = 0;
-                    return;
-                }
-                self.enter_fast_recovery();
-            }
-        }
-    }
-
-    fn enter_fast_recovery(&mut self) {
-        self.cc.on_loss(self.snd.flight());
-        self.snd.timed = None;
-        self.recovery.phase = Phase::Fast;
-        self.recovery.recover = Some(self.snd.max);
-        self.recovery.resend_una = true;
-        // RFC 5681 3.2 step 3: three segments have left the network.
-        self.recovery.inflation = DUP_THRESH * self.snd.mss;
-    }
-
-    /// `acked` new octets were acknowledged and SND.UNA has moved.
-    pub(crate) fn on_new_ack(&mut self, acked: u32) {
-        let flight = self.snd.flight();
-        let limited = self.snd.cwnd_limited;
-        let through = self
-            .recovery
-            .recover
-            .is_none_or(|recover| self.snd.una.after_eq(recover));
-        let recovery = &mut self.recovery;
-        recovery.dup_acks = 0;
-        match recovery.phase {
-            Phase::Open => {
-                recovery.inflation = 0;
-                if through {
-                    recovery.recover = None;
-                }
-                self.cc.on_ack(acked, limited);
-            }
-            Phase::Fast if through => {
-                recovery.phase = Phase::Open;
-                recovery.inflation = 0;
-                self.cc.on_recovered(flight);
-            }
-            Phase::Fast => {
-                // RFC 6582 3.2 step 3, partial acknowledgement: the next hole is at SND.UNA.
-                recovery.resend_una = true;
-                recovery.inflation = recovery.inflation.saturating_sub(acked);
-                if acked >= self.snd.mss {
-                    recovery.inflation = recovery.inflation.saturating_add(self.snd.mss);
-                }
-            }
-            Phase::Loss => {
-                if through {
-                    recovery.phase = Phase::Open;
-                    recovery.recover = None;
-                }
-                self.cc.on_ack(acked, true);
-            }
-        }
-    }
-
-    /// The retransmission timer has run out: everything from SND.UNA on is sent again as the window allows (RFC 6298 5.4 to 5.6).
-    pub(crate) fn on_retransmission_timeout(&mut self) {
-        let first = self.timers.retries == 0;
-        self.cc.on_timeout(self.snd.flight(), first);
-        self.snd.timed = None;
-        self.recovery = Recovery {
-            phase: Phase::Loss,
-            recover: Some(self.snd.max),
-            ..Recovery::default()
-        };
-        self.snd.nxt = self.snd.una;
+    /// Octets in the network, as far as we know.
+    pub(crate) fn pipe(&self) -> u32 {
+        self.snd
+            .sent
+            .pipe()
+            .saturating_sub(self.recovery.reno_sacked)
     }
 
     /// No loss is being recovered from.
     pub(crate) fn recovery_open(&self) -> bool {
         self.recovery.phase == Phase::Open
     }
+
+    /// Enters an acknowledgement with its SACK blocks into the scoreboard.
+    pub(crate) fn take_acknowledgement(&mut self, now: Instant, h: &Header) -> AckNews {
+        let mut news = AckNews::default();
+        let una = self.snd.una;
+        let recover = self.recovery.recover;
+        let stamp = self.recovery.undo.and_then(|undo| undo.stamp);
+        let echo = h.options.ts.map(|(_, ecr)| ecr).filter(|_| self.ts.ok);
+        let ts_earlier =
+            matches!((echo, stamp), (Some(e), Some(s)) if (e.wrapping_sub(s) as i32) < 0);
+        let rack = &mut self.recovery.rack;
+        let mut each = |record: &Sent| {
+            news.delivered += record.len;
+            if !record.resent {
+                news.rtt = Some(now.since(record.at));
+                news.original |= recover.is_none_or(|recover| record.end().before_eq(recover));
+            }
+            rack.delivered(record, now, ts_earlier);
+        };
+        let mut dsack = 0;
+        if self.sack_ok {
+            for (index, (left, right)) in h.options.sack_blocks().iter().copied().enumerate() {
+                // A block that lies about what was sent is no block (RFC 2018, RFC 6675 4).
+                if !left.before(right) || right.after(self.snd.max) {
+                    continue;
+                }
+                if index == 0 && is_dsack((left, right), h.ack, h.options.sack_blocks().get(1)) {
+                    dsack = right.since(left);
+                    continue;
+                }
+                if right.after(una.later(h.ack)) {
+                    self.snd.sent.sack(left.later(h.ack), right, &mut each);
+                }
+            }
+        }
+        if h.ack.after(una) {
+            self.snd.sent.acknowledge(h.ack, &mut each);
+        }
+        news.dsack = dsack;
+        if let Some(rtt) = news.rtt {
+            self.recovery.rack.note_rtt(rtt, now);
+        }
+        news
+    }
+
+    /// Draws the conclusions from an acknowledgement: SND.UNA has moved by `acked`, or this was a duplicate.
+    pub(crate) fn recover(
+        &mut self,
+        now: Instant,
+        news: AckNews,
+        acked: u32,
+        dup: bool,
+        h: &Header,
+    ) {
+        if news.dsack > 0 {
+            self.on_dsack(news.dsack);
+        }
+        if self.tail_probe_acked(self.snd.una, news.dsack > 0, dup && news.delivered == 0) {
+            // One loss, one reduction (RFC 8985 7.4.2).
+            self.cc.on_loss(now, self.pipe());
+            self.cc.set_cwnd(self.cc.ssthresh());
+        }
+        if acked > 0 {
+            self.recovery.dup_acks = 0;
+            self.recovery.reno_sacked = 0;
+        }
+        self.try_undo(news, acked, h);
+        let before = self.snd.sent.lost();
+        if self.sack_ok {
+            self.rack_detect_loss(now);
+        } else if dup {
+            self.reno_dup_ack();
+        }
+        let through = self
+            .recovery
+            .recover
+            .is_none_or(|recover| self.snd.una.after_eq(recover));
+        match self.recovery.phase {
+            Phase::Open => {
+                if self.snd.sent.lost() > 0 {
+                    self.enter_fast_recovery(now);
+                    self.reduce(news.delivered, false);
+                } else {
+                    self.open_ack(now, acked, news.rtt);
+                }
+            }
+            Phase::Fast if through => self.leave_recovery(),
+            Phase::Fast => {
+                if !self.sack_ok && acked > 0 {
+                    self.reno_partial_ack();
+                }
+                let safe = acked > 0 && self.snd.sent.lost() <= before;
+                self.reduce(
+                    news.delivered.max(if dup && !self.sack_ok {
+                        self.snd.mss
+                    } else {
+                        0
+                    }),
+                    safe,
+                );
+            }
+            Phase::Loss => {
+                self.open_ack(now, acked, news.rtt);
+                if through {
+                    self.recovery.phase = Phase::Open;
+                    self.recovery.undo = None;
+                    self.recovery.rack.recovery_over();
+                }
+            }
+        }
+    }
+
+    fn open_ack(&mut self, now: Instant, acked: u32, rtt: Option<Duration>) {
+        let limited = self.snd.cwnd_limited || self.recovery.phase == Phase::Loss;
+        let nxt = self.snd.nxt;
+        self.cc.on_ack(&super::congestion::Ack {
+            now,
+            acked,
+            rtt,
+            una: self.snd.una,
+            nxt,
+            limited,
+        });
+    }
+
+    /// PRR for an acknowledgement in fast recovery.
+    fn reduce(&mut self, delivered: u32, safe: bool) {
+        let (pipe, ssthresh, mss) = (self.pipe(), self.cc.ssthresh(), self.snd.mss);
+        let cwnd = self.recovery.prr.cwnd(delivered, pipe, ssthresh, mss, safe);
+        self.cc.set_cwnd(cwnd);
+    }
+
+    fn remember(&mut self, frto: bool) {
+        if self.recovery.undo.is_none() {
+            let (cwnd, ssthresh) = (self.cc.cwnd(), self.cc.ssthresh());
+            self.recovery.undo = Some(Undo {
+                cwnd,
+                ssthresh,
+                stamp: None,
+                unconfirmed: 0,
+                frto,
+            });
+        }
+    }
+
+    fn enter_fast_recovery(&mut self, now: Instant) {
+        self.remember(false);
+        let outstanding = self.snd.nxt.since(self.snd.una);
+        self.cc
+            .on_loss(now, self.pipe().saturating_add(self.snd.sent.lost()));
+        self.recovery.prr = Prr::begin(outstanding);
+        self.recovery.phase = Phase::Fast;
+        self.recovery.recover = Some(self.snd.nxt);
+        self.recovery.tail_probe.end = None;
+        self.timers.tail_probe = None;
+    }
+
+    fn leave_recovery(&mut self) {
+        self.recovery.phase = Phase::Open;
+        self.recovery.undo = None;
+        self.recovery.rack.recovery_over();
+        self.cc.set_cwnd(self.cc.ssthresh());
+    }
+
+    /// RFC 5681 2 and 3.2 for a peer without SACK.
+    fn reno_dup_ack(&mut self) {
+        let mss = self.snd.mss;
+        self.recovery.dup_acks = self.recovery.dup_acks.saturating_add(1);
+        let most = self.snd.sent.pipe().saturating_sub(mss);
+        self.recovery.reno_sacked = self.recovery.reno_sacked.saturating_add(mss).min(most);
+        let again = self
+            .recovery
+            .recover
+            .is_some_and(|recover| self.snd.una.before(recover));
+        if self.recovery_open() && self.recovery.dup_acks == DUP_THRESH && !again {
+            self.snd.sent.mark_range_lost(self.snd.una, mss);
+        }
+    }
+
+    /// RFC 6582 3.2 step 3: a partial acknowledgement names the next hole.
+    fn reno_partial_ack(&mut self) {
+        self.snd.sent.mark_range_lost(self.snd.una, self.snd.mss);
+    }
+
+    /// The retransmission timer has run out: all that is not SACKed goes again as the window allows (RFC 6298 5.4 to 5.6).
+    pub(crate) fn on_retransmission_timeout(&mut self, now: Instant) {
+        let fresh = self.recovery_open();
+        if fresh || self.timers.retries == 0 {
+            self.remember(fresh && self.timers.retries == 0);
+        }
+        self.cc.on_timeout(
+            now,
+            self.pipe().saturating_add(self.snd.sent.lost()),
+            self.timers.retries == 0,
+        );
+        self.snd.sent.mark_all_lost();
+        self.recovery.phase = Phase::Loss;
+        self.recovery.recover = Some(self.snd.nxt);
+        self.recovery.dup_acks = 0;
+        self.recovery.reno_sacked = 0;
+        self.recovery.tail_probe = TailProbe::default();
+        self.timers.tail_probe = None;
+        self.timers.reorder = None;
+    }
+
+    /// RACK's reordering timer has run out (RFC 8985 6.3).
+    pub(crate) fn on_reorder_timeout(&mut self, now: Instant) {
+        self.rack_detect_loss(now);
+        if self.recovery_open() && self.snd.sent.lost() > 0 {
+            self.enter_fast_recovery(now);
+            self.reduce(0, false);
+        }
+    }
+
+    /// Everything outstanding has to be sent again although the network is not at fault: segments had become too long for the path,
+    /// or the peer had taken its window back.
+    pub(crate) fn resend_all(&mut self, now: Instant) {
+        if self.snd.sent.is_empty() {
+            return;
+        }
+        self.snd.sent.mark_all_lost();
+        self.recovery.phase = Phase::Loss;
+        self.recovery.recover = Some(self.snd.nxt);
+        self.recovery.reno_sacked = 0;
+        self.timers.rto = Some(now + self.rtt.rto());
+    }
+
+    /// `len` octets have been sent again.
+    pub(crate) fn note_resend(&mut self, len: u32, now: Instant) {
+        let val = self.ts.val(now);
+        let ts_ok = self.ts.ok;
+        if let Some(undo) = &mut self.recovery.undo {
+            undo.unconfirmed = undo.unconfirmed.saturating_add(len);
+            if ts_ok && undo.stamp.is_none() {
+                undo.stamp = Some(val);
+            }
+        }
+    }
+
+    /// RFC 2883, RFC 3708: the peer received octets twice.
+    fn on_dsack(&mut self, len: u32) {
+        self.recovery.rack.on_dsack(self.snd.una, self.snd.nxt);
+        if let Some(undo) = &mut self.recovery.undo
+            && undo.unconfirmed > 0
+        {
+            undo.unconfirmed = undo.unconfirmed.saturating_sub(len);
+            if undo.unconfirmed == 0 {
+                self.take_back();
+            }
+        }
+    }
+
+    /// Whether what was taken for lost had only been late: by the echoed timestamp (RFC 3522 3.2), or because after a time-out octets
+    /// arrive that were sent once (RFC 5682 3, with SACK).
+    fn try_undo(&mut self, news: AckNews, acked: u32, h: &Header) {
+        let Some(undo) = self.recovery.undo.filter(|_| !self.recovery_open()) else {
+            return;
+        };
+        let echo = h
+            .options
+            .ts
+            .map(|(_, ecr)| ecr)
+            .filter(|ecr| self.ts.ok && *ecr != 0);
+        let eifel = acked > 0
+            && matches!((echo, undo.stamp), (Some(e), Some(s)) if (e.wrapping_sub(s) as i32) < 0);
+        let frto = undo.frto && self.sack_ok && self.recovery.phase == Phase::Loss && news.original;
+        if eifel || frto {
+            self.take_back();
+        } else if acked > 0
+            && let Some(undo) = &mut self.recovery.undo
+        {
+            // Only the first acknowledgement after the time-out can tell.
+            undo.frto = false;
+        }
+    }
+
+    /// RFC 4015 3.2: cwnd and ssthresh as if nothing had happened; what was marked lost is in flight.
+    fn take_back(&mut self) {
+        let Some(undo) = self.recovery.undo.take() else {
+            return;
+        };
+        self.cc.undo(undo.cwnd, undo.ssthresh);
+        self.snd.sent.unmark_lost();
+        self.recovery.phase = Phase::Open;
+        self.recovery.rack.recovery_over();
+        self.timers.retries = 0;
+        self.rtt.reset_backoff();
+    }
+}
+
+/// RFC 2883 4: the first block reports a duplicate when it lies below the acknowledgement or within the second.
+fn is_dsack(first: (SeqNum, SeqNum), ack: SeqNum, second: Option<&(SeqNum, SeqNum)>) -> bool {
+    first.1.before_eq(ack)
+        || second.is_some_and(|second| first.0.after_eq(second.0) && first.1.before_eq(second.1))
 }

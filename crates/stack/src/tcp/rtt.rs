@@ -67,6 +67,11 @@ impl RttEstimator {
         self.backoff = 0;
     }
 
+    /// SRTT, if there is one.
+    pub(crate) fn srtt(&self) -> Option<Duration> {
+        self.srtt
+    }
+
     /// RFC 6298 5.7: after a lost SYN the first data uses at least 3 s.
     pub(crate) fn after_lost_syn(&mut self) {
         if self.srtt.is_none() {

@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::assembler::Assembler;
 use super::bytes::{ByteQueue, Pool};
-use super::congestion::{Congestion, NewReno};
+use super::congestion::{self, Congestion};
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
+use super::sent::SentQueue;
 use super::seq::SeqNum;
 use super::timers::Timers;
 use super::tuple::Tuple;
+use crate::config::CongestionControl;
 use crate::error::Error;
 use crate::ip::Path;
 use crate::socket::{Ready, State};
 use crate::time::Instant;
-use crate::wire::tcp::{HEADER_LEN, Header, Options};
+use crate::wire::tcp::{HEADER_LEN, Header, MAX_SACK_BLOCKS, Options, SackBlock};
 
 /// Send MSS when the peer names none (RFC 9293 MUST-15), IPv4 and IPv6.
 const DEFAULT_MSS: [u32; 2] = [536, 1220];
@@ -86,9 +90,9 @@ pub(crate) struct Send {
     pub(crate) iss: SeqNum,
     /// SND.UNA.
     pub(crate) una: SeqNum,
-    /// SND.NXT: falls back to SND.UNA after a time-out.
+    /// SND.NXT.
     pub(crate) nxt: SeqNum,
-    /// Highest SND.NXT ever: what an acceptable ACK may reach.
+    /// Highest SND.NXT ever (they differ only while a SYN is sent again): what an acceptable ACK may reach.
     pub(crate) max: SeqNum,
     /// SND.WND, octets (scaled).
     pub(crate) wnd: u32,
@@ -114,8 +118,8 @@ pub(crate) struct Send {
     pub(crate) small_end: SeqNum,
     /// MSG_MORE: a partial segment waits until then.
     pub(crate) hold_until: Option<Instant>,
-    /// A timed segment's end and when it was sent (RFC 6298 3, Karn's rule).
-    pub(crate) timed: Option<(SeqNum, Instant)>,
+    /// What is between SND.UNA and SND.NXT, and when it was sent.
+    pub(crate) sent: SentQueue,
     /// Octets that `queue` may hold.
     pub(crate) capacity: usize,
     /// The queue was full at the last look: a wake-up is owed when there is room.
@@ -189,6 +193,8 @@ pub(crate) struct Recv {
     pub(crate) fin: Option<SeqNum>,
     /// Octets the program may leave unread.
     pub(crate) capacity: usize,
+    /// A duplicate to report with the next ACK (RFC 2883).
+    pub(crate) dsack: Option<SackBlock>,
     /// Urgent data.
     pub(crate) urgent: Option<Urgent>,
     /// Octets received since the last ACK sent.
@@ -336,6 +342,8 @@ pub(crate) struct Birth {
     pub(crate) tuning: Tuning,
     /// The device cuts super-segments of this family, or the path is inside.
     pub(crate) gso: bool,
+    /// Congestion control.
+    pub(crate) congestion: CongestionControl,
 }
 
 impl Birth {
@@ -387,7 +395,7 @@ impl Tcb {
                 fin: false,
                 small_end: iss,
                 hold_until: None,
-                timed: None,
+                sent: SentQueue::default(),
                 capacity: birth.sndbuf,
                 full: false,
                 last_sent: now,
@@ -403,6 +411,7 @@ impl Tcb {
                 assembler: Assembler::default(),
                 fin: None,
                 capacity: birth.rcvbuf,
+                dsack: None,
                 urgent: None,
                 unacked: 0,
                 seen_mss: 0,
@@ -415,7 +424,7 @@ impl Tcb {
                 ..Timestamps::default()
             },
             sack_ok: false,
-            cc: Box::new(NewReno::new(mss)),
+            cc: congestion::new(birth.congestion, mss),
             recovery: Recovery::default(),
             rtt: RttEstimator::default(),
             timers: Timers::default(),
@@ -498,25 +507,21 @@ impl Tcb {
 
     fn data_options_len(&self) -> u32 {
         let ts = if self.ts.ok { 12 } else { 0 };
-        let blocks = if self.rcv.assembler.is_empty() {
-            0
-        } else {
-            self.rcv_sack_len()
-        };
+        let blocks = self.sack_report().len() as u32;
         ts + if blocks == 0 { 0 } else { 4 + 8 * blocks }
     }
 
-    fn rcv_sack_len(&self) -> u32 {
-        if self.sack_ok {
-            self.rcv.assembler.sack_blocks(self.max_sack()).len() as u32
-        } else {
-            0
+    /// SACK blocks for the next segment: a duplicate first (RFC 2883 4), then the latest arrivals (RFC 2018 4), as many as fit
+    /// beside the timestamp (RFC 2018 3).
+    pub(crate) fn sack_report(&self) -> SmallVec<[SackBlock; MAX_SACK_BLOCKS]> {
+        if self.rcv.dsack.is_none() && (!self.sack_ok || self.rcv.assembler.is_empty()) {
+            return SmallVec::new();
         }
-    }
-
-    /// SACK blocks that fit beside the timestamp (RFC 2018 3).
-    pub(crate) fn max_sack(&self) -> usize {
-        if self.ts.ok { 3 } else { 4 }
+        let max = if self.ts.ok { 3 } else { 4 };
+        let mut blocks: SmallVec<[SackBlock; MAX_SACK_BLOCKS]> =
+            self.rcv.dsack.into_iter().collect();
+        blocks.extend(self.rcv.assembler.sack_blocks(max - blocks.len()));
+        blocks
     }
 
     /// Drops all buffered data.
@@ -524,6 +529,7 @@ impl Tcb {
         self.snd.queue.clear(pool);
         self.rcv.queue.clear(pool);
         self.rcv.assembler.clear();
+        self.snd.sent = SentQueue::default();
     }
 
     /// Octets the program can read now; the urgent octet counts when it is part of the stream.

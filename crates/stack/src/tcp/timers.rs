@@ -39,6 +39,10 @@ pub(crate) struct Timers {
     pub(crate) probe_now: bool,
     /// What the window allows is to be sent however small (RFC 9293 3.8.6.2.1 (4)).
     pub(crate) override_sws: bool,
+    /// RACK waits for what may only be reordered.
+    pub(crate) reorder: Option<Instant>,
+    /// Tail loss probe.
+    pub(crate) tail_probe: Option<Instant>,
     /// Delayed acknowledgement.
     pub(crate) delayed_ack: Option<Instant>,
     /// Keepalive.
@@ -59,6 +63,8 @@ impl Tcb {
         let t = &self.timers;
         [
             t.rto,
+            t.reorder,
+            t.tail_probe,
             t.persist,
             t.delayed_ack,
             t.keepalive,
@@ -81,6 +87,13 @@ impl Tcb {
         }
         if due(self.snd.hold_until, now) {
             self.snd.hold_until = None;
+        }
+        if due(self.timers.reorder, now) {
+            self.timers.reorder = None;
+            self.on_reorder_timeout(now);
+        }
+        if due(self.timers.tail_probe, now) {
+            self.on_tail_probe(now);
         }
         if due(self.timers.fin_wait_2, now) {
             return Verdict::end(Fate::Closed);
@@ -120,17 +133,17 @@ impl Tcb {
         }
         if matches!(self.state, State::SynSent | State::SynReceived) {
             self.snd.nxt = self.snd.iss;
-            self.snd.timed = None;
+        } else if self.snd.wnd == 0 {
+            // The peer took its window back: that is no loss, it is probed without end (RFC 9293 3.8.6.1).
+            self.timers.probe_now = true;
+            self.timers.probes_out += 1;
+            self.timers.persist_backoff = 0;
+            self.timers.reorder = None;
+            self.timers.tail_probe = None;
+            self.arm_persist(now);
+            return Fate::Keep;
         } else {
-            self.on_retransmission_timeout();
-            if self.snd.wnd == 0 {
-                // The peer took its window back: that is no loss, it is probed without end (RFC 9293 3.8.6.1).
-                self.timers.probe_now = true;
-                self.timers.probes_out += 1;
-                self.timers.persist_backoff = 0;
-                self.arm_persist(now);
-                return Fate::Keep;
-            }
+            self.on_retransmission_timeout(now);
         }
         self.timers.retries += 1;
         self.rtt.back_off();
@@ -141,7 +154,8 @@ impl Tcb {
     /// The peer's window keeps us from sending: probe it, for as long as it answers (RFC 9293 3.8.6.1, MUST-36, MUST-37).
     fn on_persist(&mut self, now: Instant) -> Fate {
         self.timers.persist = None;
-        if self.snd.all_sent() || self.snd.flight() > 0 {
+        let taken_back = self.snd.wnd == 0 && !self.snd.sent.is_empty();
+        if !taken_back && (self.snd.all_sent() || self.snd.flight() > 0) {
             return Fate::Keep;
         }
         let limit = if self.orphan { ORPHAN_RETRIES } else { RETRIES };

@@ -1,6 +1,7 @@
-//! Slow start and congestion avoidance of RFC 5681 with RFC 6582's exit from recovery.
+//! Slow start and congestion avoidance of RFC 5681.
 
-use super::{Congestion, initial_window};
+use super::{Ack, Congestion, initial_window};
+use crate::time::Instant;
 
 /// NewReno.
 #[derive(Debug)]
@@ -35,37 +36,44 @@ impl Congestion for NewReno {
         self.cwnd
     }
 
-    fn on_ack(&mut self, acked: u32, limited: bool) {
-        if !limited {
+    fn ssthresh(&self) -> u32 {
+        self.ssthresh
+    }
+
+    fn set_cwnd(&mut self, cwnd: u32) {
+        self.cwnd = cwnd.max(self.mss);
+    }
+
+    fn on_ack(&mut self, ack: &Ack) {
+        if !ack.limited {
             return;
         }
         if self.cwnd < self.ssthresh {
             // RFC 3465 with L as large as what one acknowledgement of a super-segment covers.
-            self.cwnd = self.cwnd.saturating_add(acked);
+            self.cwnd = self.cwnd.saturating_add(ack.acked);
             return;
         }
-        self.acked = self.acked.saturating_add(acked);
+        self.acked = self.acked.saturating_add(ack.acked);
         if self.acked >= self.cwnd {
             self.acked -= self.cwnd;
             self.cwnd = self.cwnd.saturating_add(self.mss);
         }
     }
 
-    fn on_loss(&mut self, flight: u32) {
+    fn on_loss(&mut self, _now: Instant, flight: u32) {
         self.halve(flight);
-        self.cwnd = self.ssthresh;
     }
 
-    fn on_timeout(&mut self, flight: u32, first: bool) {
+    fn on_timeout(&mut self, _now: Instant, flight: u32, first: bool) {
         if first {
             self.halve(flight);
         }
         self.cwnd = self.mss;
     }
 
-    fn on_recovered(&mut self, flight: u32) {
-        // RFC 6582 3.2 step 3 option 1: no burst when little is in flight.
-        self.cwnd = self.ssthresh.min(flight.max(self.mss) + self.mss);
+    fn undo(&mut self, cwnd: u32, ssthresh: u32) {
+        self.cwnd = self.cwnd.max(cwnd);
+        self.ssthresh = self.ssthresh.max(ssthresh);
     }
 
     fn on_idle_restart(&mut self) {
@@ -84,24 +92,35 @@ impl Congestion for NewReno {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tcp::seq::SeqNum;
 
     #[test]
     fn slow_start_doubles_and_avoidance_adds_one_segment_a_window() {
         let mut cc = NewReno::new(1000);
+        let now = Instant::ZERO;
+        let ack = |acked, limited| Ack {
+            now,
+            acked,
+            rtt: None,
+            una: SeqNum::default(),
+            nxt: SeqNum::default(),
+            limited,
+        };
         assert_eq!(cc.cwnd(), 10_000);
-        cc.on_ack(10_000, true);
+        cc.on_ack(&ack(10_000, true));
         assert_eq!(cc.cwnd(), 20_000);
-        cc.on_ack(10_000, false);
+        cc.on_ack(&ack(10_000, false));
         assert_eq!(
             cc.cwnd(),
             20_000,
             "a window that was not used does not grow"
         );
-        cc.on_loss(20_000);
+        cc.on_loss(now, 20_000);
+        cc.set_cwnd(cc.ssthresh());
         assert_eq!(cc.cwnd(), 10_000);
-        cc.on_ack(10_000, true);
+        cc.on_ack(&ack(10_000, true));
         assert_eq!(cc.cwnd(), 11_000);
-        cc.on_timeout(11_000, true);
-        assert_eq!((cc.cwnd(), cc.ssthresh), (1000, 5500));
+        cc.on_timeout(now, 11_000, true);
+        assert_eq!((cc.cwnd(), cc.ssthresh()), (1000, 5500));
     }
 }

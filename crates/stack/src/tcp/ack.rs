@@ -1,0 +1,146 @@
+//! The ACK field of a segment for a synchronized connection (RFC 9293 3.10.7.4, fifth; RFC 5961 5).
+
+use super::input::{GO_ON, STOP, Segment, Step};
+use super::tcb::{Cx, Fate, Tcb, Verdict};
+use crate::socket::{Ready, State};
+use crate::time::Instant;
+use crate::wire::tcp::Header;
+
+impl Tcb {
+    /// Fifth, check the ACK field.
+    pub(super) fn acknowledgement(
+        &mut self,
+        cx: &mut Cx<'_>,
+        seg: &Segment<'_>,
+        verdict: &mut Verdict,
+    ) -> Step {
+        let h = seg.header;
+        if self.state == State::SynReceived {
+            if !(h.ack.after(self.snd.una) && h.ack.before_eq(self.snd.max)) {
+                verdict.reset_reply = Some(h.ack);
+                return STOP;
+            }
+            self.snd.wnd = self.scaled_window(h);
+            self.snd.max_wnd = self.snd.wnd;
+            self.snd.wl1 = h.seq;
+            self.snd.wl2 = h.ack;
+            self.syn_acknowledged(cx.now, h);
+            self.established(cx, verdict);
+        }
+        // RFC 5961 5.2: older than the largest window ever, or for octets that we never sent.
+        if h.ack.after(self.snd.max) || h.ack.before(self.snd.una - self.snd.max_wnd.max(1)) {
+            self.challenge(cx.now, seg);
+            return STOP;
+        }
+        if h.ack.before(self.snd.una) {
+            return GO_ON;
+        }
+        let window_before = self.snd.wnd;
+        self.update_window(cx.now, h);
+        let dup = h.ack == self.snd.una
+            && Tcb::is_pure_ack(h, seg.payload)
+            && self.snd.wnd == window_before
+            && self.snd.max.after(self.snd.una);
+        if !self.snd.sent.is_empty() {
+            let news = self.take_acknowledgement(cx.now, h);
+            if let Some(rtt) = news.rtt {
+                self.rtt.sample(rtt);
+            }
+            let acked = h.ack.since(self.snd.una);
+            if acked > 0 {
+                self.new_ack(cx, h, verdict);
+            }
+            self.recover(cx.now, news, acked, dup, h);
+            self.arm_tail_probe(cx.now);
+        }
+        self.after_ack(cx, verdict)
+    }
+
+    /// Our SYN is acknowledged: the first round-trip time, if it was sent once (Karn's rule).
+    pub(super) fn syn_acknowledged(&mut self, now: Instant, h: &Header) {
+        let mut sample = None;
+        self.snd.una = self.snd.iss + 1;
+        self.snd.sent.acknowledge(self.snd.una, |record| {
+            sample = (!record.resent).then(|| now.since(record.at));
+        });
+        let _ = h;
+        if let Some(rtt) = sample {
+            self.rtt.sample(rtt);
+            self.recovery.rack.note_rtt(rtt, now);
+        }
+    }
+
+    fn scaled_window(&self, h: &Header) -> u32 {
+        u32::from(h.window) << self.snd.wscale
+    }
+
+    /// RFC 9293 3.10.7.4, window update.
+    fn update_window(&mut self, now: Instant, h: &Header) {
+        if !(self.snd.wl1.before(h.seq) || (self.snd.wl1 == h.seq && self.snd.wl2.before_eq(h.ack)))
+        {
+            return;
+        }
+        let opened = self.snd.wnd == 0 && h.window != 0;
+        self.snd.wnd = self.scaled_window(h);
+        self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
+        self.snd.wl1 = h.seq;
+        self.snd.wl2 = h.ack;
+        if opened {
+            self.timers.persist = None;
+            self.timers.persist_backoff = 0;
+            self.timers.probe_now = false;
+            if self.timers.rto.is_none() {
+                // What was in flight when the window closed met a closed door.
+                self.resend_all(now);
+            }
+        }
+    }
+
+    /// Octets are acknowledged for the first time; the scoreboard knows already.
+    fn new_ack(&mut self, cx: &mut Cx<'_>, h: &Header, verdict: &mut Verdict) {
+        let ack = h.ack;
+        self.snd.una = ack;
+        self.snd.nxt = self.snd.nxt.later(ack);
+        let text = (ack.since(self.snd.base) as usize).min(self.snd.queue.len());
+        self.snd.queue.consume(cx.pool, text);
+        self.snd.queue.release_if_empty(cx.pool);
+        self.snd.base += text as u32;
+        if self.snd.up.is_some_and(|up| up.before_eq(ack)) {
+            self.snd.up = None;
+        }
+        self.soft_error = None;
+        self.rtt.reset_backoff();
+        self.timers.retries = 0;
+        // RFC 6298 5.2 and 5.3.
+        self.timers.rto = (!self.snd.sent.is_empty()).then(|| cx.now + self.rtt.rto());
+        if self.snd.full && self.snd.writable() {
+            self.snd.full = false;
+            verdict.wake |= Ready::OUT;
+        }
+    }
+
+    /// What an acknowledged FIN changes.
+    fn after_ack(&mut self, cx: &mut Cx<'_>, verdict: &mut Verdict) -> Step {
+        if !self.snd.fin_acked() {
+            return GO_ON;
+        }
+        match self.state {
+            State::FinWait1 => {
+                self.state = State::FinWait2;
+                self.arm_fin_wait_2(cx.now);
+                // Lingering close waits for this.
+                verdict.wake |= Ready::OUT;
+                GO_ON
+            }
+            State::Closing => {
+                verdict.fate = Fate::TimeWait;
+                STOP
+            }
+            State::LastAck => {
+                verdict.fate = Fate::Closed;
+                STOP
+            }
+            _ => GO_ON,
+        }
+    }
+}

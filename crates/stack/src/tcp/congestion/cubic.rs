@@ -1,0 +1,263 @@
+//! CUBIC (RFC 9438) with HyStart++ (RFC 9406).
+
+use super::hystart::{Growth, HyStart};
+use super::{Ack, Congestion, initial_window};
+use crate::time::Instant;
+
+/// RFC 9438 4.6: multiplicative decrease.
+const BETA: f64 = 0.7;
+/// RFC 9438 5: aggressiveness, segments per second cubed.
+const C: f64 = 0.4;
+/// RFC 9438 4.3: Reno-friendly increase, segments per window.
+const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
+
+/// One congestion avoidance epoch. Windows are in segments.
+#[derive(Copy, Clone, Debug)]
+struct Epoch {
+    start: Instant,
+    /// The plateau's time after the start, seconds.
+    k: f64,
+    /// The plateau.
+    w_max: f64,
+    /// What Reno would have.
+    w_est: f64,
+}
+
+/// CUBIC.
+#[derive(Debug)]
+pub(crate) struct Cubic {
+    mss: u32,
+    cwnd: u32,
+    ssthresh: u32,
+    /// Window before the last reduction, with fast convergence applied; segments.
+    w_max: f64,
+    /// Window before the last reduction; segments.
+    cwnd_prior: f64,
+    epoch: Option<Epoch>,
+    /// Fractions of an octet that growth still owes.
+    remainder: f64,
+    hystart: HyStart,
+    /// w_max before the last reduction, for an undo.
+    w_max_prior: f64,
+}
+
+impl Cubic {
+    /// With segments of `mss` octets.
+    pub(crate) fn new(mss: u32) -> Cubic {
+        Cubic {
+            mss,
+            cwnd: initial_window(mss),
+            ssthresh: u32::MAX,
+            w_max: 0.0,
+            cwnd_prior: 0.0,
+            epoch: None,
+            remainder: 0.0,
+            hystart: HyStart::default(),
+            w_max_prior: 0.0,
+        }
+    }
+
+    fn segments(&self, octets: u32) -> f64 {
+        f64::from(octets) / f64::from(self.mss)
+    }
+
+    /// RFC 9438 4.6 and 4.7.
+    fn decrease(&mut self, flight: u32) {
+        let cwnd = self.segments(self.cwnd);
+        self.w_max_prior = self.w_max;
+        self.cwnd_prior = cwnd;
+        self.w_max = if cwnd < self.w_max {
+            cwnd * (1.0 + BETA) / 2.0
+        } else {
+            cwnd
+        };
+        let base = f64::from(self.cwnd.min(flight.max(self.mss)));
+        self.ssthresh = ((base * BETA) as u32).max(2 * self.mss);
+        self.epoch = None;
+        self.remainder = 0.0;
+    }
+
+    /// RFC 9438 4.2 to 4.5.
+    fn avoid(&mut self, ack: &Ack) {
+        let cwnd = self.segments(self.cwnd);
+        let w_max = self.w_max;
+        let epoch = self.epoch.get_or_insert_with(|| {
+            let w_max = w_max.max(cwnd);
+            Epoch {
+                start: ack.now,
+                k: ((w_max - cwnd) / C).cbrt(),
+                w_max,
+                w_est: cwnd,
+            }
+        });
+        let rtt = ack.rtt.map_or(0.0, |rtt| rtt.as_secs_f64());
+        let t = ack.now.since(epoch.start).as_secs_f64();
+        let w_cubic = |t: f64| C * (t - epoch.k).powi(3) + epoch.w_max;
+        let acked = f64::from(ack.acked) / f64::from(self.mss);
+        let alpha = if epoch.w_est >= self.cwnd_prior {
+            1.0
+        } else {
+            ALPHA
+        };
+        let (now, target) = (w_cubic(t), w_cubic(t + rtt).clamp(cwnd, 1.5 * cwnd));
+        epoch.w_est += alpha * acked / cwnd;
+        let grown = if now < epoch.w_est {
+            epoch.w_est.max(cwnd)
+        } else {
+            cwnd + (target - cwnd) / cwnd * acked
+        };
+        self.remainder += (grown - cwnd) * f64::from(self.mss);
+        let whole = self.remainder.max(0.0) as u32;
+        self.remainder -= f64::from(whole);
+        self.cwnd = self.cwnd.saturating_add(whole);
+    }
+}
+
+impl Congestion for Cubic {
+    fn cwnd(&self) -> u32 {
+        self.cwnd
+    }
+
+    fn ssthresh(&self) -> u32 {
+        self.ssthresh
+    }
+
+    fn set_cwnd(&mut self, cwnd: u32) {
+        self.cwnd = cwnd.max(self.mss);
+    }
+
+    fn on_ack(&mut self, ack: &Ack) {
+        if self.cwnd < self.ssthresh {
+            match self.hystart.on_ack(ack) {
+                _ if !ack.limited => {}
+                Growth::By(octets) => self.cwnd = self.cwnd.saturating_add(octets),
+                Growth::Exit => self.ssthresh = self.cwnd,
+            }
+        } else if !ack.limited {
+            // An idle spell must not count as time in which the window grew (RFC 9438 5.8).
+            self.epoch = None;
+        } else if ack.acked > 0 {
+            self.avoid(ack);
+        }
+    }
+
+    fn on_loss(&mut self, _now: Instant, flight: u32) {
+        self.decrease(flight);
+    }
+
+    fn on_timeout(&mut self, _now: Instant, flight: u32, first: bool) {
+        if first {
+            self.decrease(flight);
+        }
+        // RFC 9438 4.8; slow start begins anew.
+        self.cwnd = self.mss;
+        self.hystart = HyStart::default();
+    }
+
+    fn undo(&mut self, cwnd: u32, ssthresh: u32) {
+        self.cwnd = self.cwnd.max(cwnd);
+        self.ssthresh = self.ssthresh.max(ssthresh);
+        self.w_max = self.w_max_prior;
+        self.epoch = None;
+    }
+
+    fn on_idle_restart(&mut self) {
+        self.cwnd = self.cwnd.min(initial_window(self.mss));
+        self.epoch = None;
+    }
+
+    fn set_mss(&mut self, mss: u32) {
+        if self.cwnd == initial_window(self.mss) {
+            self.cwnd = initial_window(mss);
+        }
+        let ratio = f64::from(self.mss) / f64::from(mss);
+        self.w_max *= ratio;
+        self.cwnd_prior *= ratio;
+        self.epoch = None;
+        self.mss = mss;
+        self.cwnd = self.cwnd.max(mss);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::tcp::seq::SeqNum;
+
+    #[test]
+    fn the_window_grows_back_to_its_plateau_in_k_seconds() {
+        let mss = 1000;
+        let mut cc = Cubic::new(mss);
+        cc.set_cwnd(1_000_000);
+        cc.ssthresh = 1_000_000;
+        cc.on_loss(Instant::ZERO, 1_000_000);
+        cc.set_cwnd(cc.ssthresh());
+        assert_eq!(cc.cwnd(), 700_000);
+        // K = cbrt((1000 - 700) / 0.4) = 9.09 s.
+        let rtt = Duration::from_millis(100);
+        let mut now = Instant::from_micros(1);
+        let mut at_k = 0;
+        for round in 0..120 {
+            let window = cc.cwnd();
+            let mut acked = 0;
+            while acked < window {
+                now = now + rtt / (window / mss);
+                cc.on_ack(&Ack {
+                    now,
+                    acked: mss,
+                    rtt: Some(rtt),
+                    una: SeqNum::default(),
+                    nxt: SeqNum::default(),
+                    limited: true,
+                });
+                acked += mss;
+            }
+            if round == 90 {
+                at_k = cc.cwnd();
+            }
+        }
+        assert!(
+            (980_000..=1_010_000).contains(&at_k),
+            "at the plateau: {at_k}"
+        );
+        assert!(cc.cwnd() > 1_005_000, "beyond it afterwards: {}", cc.cwnd());
+    }
+
+    #[test]
+    fn slow_start_ends_when_the_delay_grows() {
+        let mut cc = Cubic::new(1000);
+        let mut now = Instant::from_micros(1);
+        let (mut una, mut nxt) = (SeqNum::new(0), SeqNum::new(10_000));
+        for round in 0..40u64 {
+            let window = cc.cwnd();
+            // The queue builds up once the pipe of 200 segments is full.
+            let rtt = Duration::from_millis(20)
+                + Duration::from_micros(100 * u64::from(window.saturating_sub(200_000) / 1000));
+            let end = nxt;
+            while una.before(end) {
+                una += 1000;
+                nxt = una + cc.cwnd();
+                now = now + rtt / (window / 1000);
+                cc.on_ack(&Ack {
+                    now,
+                    acked: 1000,
+                    rtt: Some(rtt),
+                    una,
+                    nxt,
+                    limited: true,
+                });
+            }
+            if cc.cwnd() >= cc.ssthresh() {
+                assert!(
+                    round > 4 && cc.cwnd() < 1_500_000,
+                    "left at {} in round {round}",
+                    cc.cwnd()
+                );
+                return;
+            }
+        }
+        panic!("slow start never ended");
+    }
+}

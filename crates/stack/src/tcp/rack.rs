@@ -1,0 +1,209 @@
+//! RACK: loss by time (RFC 8985 6), and the tail loss probe (RFC 8985 7).
+
+use std::time::Duration;
+
+use super::sent::Sent;
+use super::seq::SeqNum;
+use super::tcb::Tcb;
+use crate::time::Instant;
+
+/// RFC 8985 6.2: SACKed segments that mean a loss although nothing was ever seen reordered.
+const DUP_THRESH: u32 = 3;
+/// RFC 8985 6.2 step 4: rounds for which a widened window lasts.
+const REO_WND_PERSIST: u8 = 16;
+/// A minimum that is this old is forgotten (Linux: tcp_min_rtt_wlen).
+const MIN_RTT_WINDOW: Duration = Duration::from_secs(300);
+/// RFC 8985 7.2: the longest an acknowledgement may be delayed when only one segment is out.
+const WORST_DELAYED_ACK: Duration = Duration::from_millis(200);
+/// Allowance for timers elsewhere when more than one is out (Linux: TCP_TIMEOUT_MIN).
+const TIMER_SLACK: Duration = Duration::from_millis(2);
+
+/// RACK's variables (RFC 8985 5.3).
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Rack {
+    /// The latest sent of all that was delivered: when, and its end.
+    newest: Option<(Instant, SeqNum)>,
+    /// Its round-trip time.
+    rtt: Duration,
+    /// Smallest round-trip time, and when it was seen.
+    min_rtt: Option<(Duration, Instant)>,
+    /// Highest sequence number delivered.
+    fack: Option<SeqNum>,
+    /// Something was delivered out of order.
+    reordering_seen: bool,
+    /// Quarters of the smallest round-trip time that reordering is waited for.
+    reo_wnd_mult: u8,
+    /// Recoveries left before it shrinks again.
+    reo_wnd_persist: u8,
+    /// SND.NXT when a DSACK was last counted: one a round.
+    dsack_round: Option<SeqNum>,
+}
+
+/// The tail loss probe that is out.
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct TailProbe {
+    /// SND.NXT after the probe; `None` when none is out.
+    pub(crate) end: Option<SeqNum>,
+    /// It was a retransmission.
+    pub(crate) is_resend: bool,
+    /// It is to go with the next transmission.
+    pub(crate) due: bool,
+}
+
+impl Rack {
+    /// Smallest round-trip time known.
+    pub(crate) fn min_rtt(&self) -> Option<Duration> {
+        self.min_rtt.map(|(rtt, _)| rtt)
+    }
+
+    /// A round-trip time was measured on octets sent once.
+    pub(crate) fn note_rtt(&mut self, rtt: Duration, now: Instant) {
+        match self.min_rtt {
+            Some((min, at)) if min < rtt && now.since(at) < MIN_RTT_WINDOW => {}
+            _ => self.min_rtt = Some((rtt, now)),
+        }
+    }
+
+    /// RFC 8985 6.2 steps 2 and 3: `record` was delivered, by ACK or SACK. `ts_earlier`: the echoed timestamp is from before its
+    /// retransmission.
+    pub(crate) fn delivered(&mut self, record: &Sent, now: Instant, ts_earlier: bool) {
+        let rtt = now.since(record.at);
+        if record.resent {
+            // The ACK may be for the earlier transmission.
+            if ts_earlier || self.min_rtt().is_some_and(|min| rtt < min) {
+                return;
+            }
+        } else if self.fack.is_some_and(|fack| record.end().before(fack)) {
+            self.reordering_seen = true;
+        }
+        self.fack = Some(
+            self.fack
+                .map_or(record.end(), |fack| fack.later(record.end())),
+        );
+        self.rtt = rtt;
+        if self
+            .newest
+            .is_none_or(|newest| sent_after((record.at, record.end()), newest))
+        {
+            self.newest = Some((record.at, record.end()));
+        }
+    }
+
+    /// A DSACK shows a needless retransmission: wait longer for reordering (RFC 8985 6.2 step 4).
+    pub(crate) fn on_dsack(&mut self, snd_una: SeqNum, snd_nxt: SeqNum) {
+        if self.dsack_round.is_some_and(|round| snd_una.before(round)) {
+            return;
+        }
+        self.dsack_round = Some(snd_nxt);
+        self.reo_wnd_mult = self.reo_wnd_mult.max(1).saturating_add(1);
+        self.reo_wnd_persist = REO_WND_PERSIST;
+    }
+
+    /// A recovery has ended.
+    pub(crate) fn recovery_over(&mut self) {
+        self.reo_wnd_persist = self.reo_wnd_persist.saturating_sub(1);
+        if self.reo_wnd_persist == 0 {
+            self.reo_wnd_mult = 1;
+        }
+    }
+
+    /// How long reordering is waited for.
+    fn reo_wnd(&self, impatient: bool, srtt: Duration) -> Duration {
+        if !self.reordering_seen && impatient {
+            return Duration::ZERO;
+        }
+        let quarter = self.min_rtt().unwrap_or_default() / 4;
+        (quarter * u32::from(self.reo_wnd_mult.max(1))).min(srtt)
+    }
+}
+
+/// RFC 8985 6.2: sent later, or at the same time and further on.
+fn sent_after(a: (Instant, SeqNum), b: (Instant, SeqNum)) -> bool {
+    a.0 > b.0 || (a.0 == b.0 && a.1.after(b.1))
+}
+
+impl Tcb {
+    /// RFC 8985 6.2 step 5: marks what was sent long enough before something that was delivered. Returns octets marked, and arms the
+    /// reordering timer for what is not old enough yet.
+    pub(crate) fn rack_detect_loss(&mut self, now: Instant) -> u32 {
+        self.timers.reorder = None;
+        let rack = &self.recovery.rack;
+        let (Some(newest), Some(fack)) = (rack.newest, rack.fack) else {
+            return 0;
+        };
+        let impatient =
+            !self.recovery_open() || self.snd.sent.sacked() >= DUP_THRESH * self.snd.mss;
+        let patience = rack.rtt + rack.reo_wnd(impatient, self.rtt.srtt().unwrap_or_default());
+        let mut wait = Duration::ZERO;
+        let marked = self.snd.sent.mark_lost(|record| {
+            if record.start.after_eq(fack) && !record.resent
+                || !sent_after(newest, (record.at, record.end()))
+            {
+                return false;
+            }
+            let remaining = (record.at + patience).since(now);
+            if remaining.is_zero() {
+                return true;
+            }
+            wait = wait.max(remaining);
+            false
+        });
+        if !wait.is_zero() {
+            self.timers.reorder = Some(now + wait);
+        }
+        marked
+    }
+
+    /// RFC 8985 7.2: when the tail is probed. Called after sending new octets and after ACKs.
+    pub(crate) fn arm_tail_probe(&mut self, now: Instant) {
+        self.timers.tail_probe = None;
+        let applies = self.sack_ok
+            && self.recovery_open()
+            && self.recovery.tail_probe.end.is_none()
+            && self.snd.sent.pipe() > 0
+            && self.snd.sent.sacked() == 0
+            && self.snd.wnd > 0;
+        if !applies {
+            return;
+        }
+        let timeout = match self.rtt.srtt() {
+            Some(srtt) if self.snd.sent.pipe() <= self.snd.mss => 2 * srtt + WORST_DELAYED_ACK,
+            Some(srtt) => 2 * srtt + TIMER_SLACK,
+            None => Duration::from_secs(1),
+        };
+        let at = now + timeout;
+        // "If the PTO would be later than the RTO, the RTO it is."
+        self.timers.tail_probe = Some(at).filter(|at| self.timers.rto.is_none_or(|rto| *at < rto));
+    }
+
+    /// RFC 8985 7.3: the probe goes with the next transmission; the retransmission timer starts anew behind it.
+    pub(crate) fn on_tail_probe(&mut self, now: Instant) {
+        self.timers.tail_probe = None;
+        if self.snd.sent.is_empty() {
+            return;
+        }
+        self.recovery.tail_probe.due = true;
+        self.timers.rto = Some(now + self.rtt.rto());
+    }
+
+    /// RFC 8985 7.4: whether the probe repaired a loss that nobody would have seen otherwise.
+    pub(crate) fn tail_probe_acked(&mut self, ack: SeqNum, dsack: bool, dup: bool) -> bool {
+        let probe = self.recovery.tail_probe;
+        let Some(end) = probe.end.filter(|end| ack.after_eq(*end)) else {
+            return false;
+        };
+        if !probe.is_resend || dsack {
+            self.recovery.tail_probe.end = None;
+            return false;
+        }
+        if ack.after(end) {
+            self.recovery.tail_probe.end = None;
+            return true;
+        }
+        if dup {
+            // Both the original and the probe arrived.
+            self.recovery.tail_probe.end = None;
+        }
+        false
+    }
+}

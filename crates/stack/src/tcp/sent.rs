@@ -1,0 +1,311 @@
+//! The scoreboard: what is in flight, when it was last sent, and what the peer's SACK blocks and our loss detection say about it
+//! (RFC 6675 3 and 4, RFC 8985 5.2).
+//!
+//! One record stands for one transmission of any length, so a super-segment costs one; it is split where an ACK, a SACK block or
+//! a retransmission cuts it.
+
+use std::collections::VecDeque;
+
+use super::seq::SeqNum;
+use crate::time::Instant;
+
+/// An emptied queue gives up an index longer than this.
+const KEEPS: usize = 8;
+
+/// Octets that were sent together.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Sent {
+    /// First sequence number.
+    pub(crate) start: SeqNum,
+    /// Octets, SYN and FIN counted.
+    pub(crate) len: u32,
+    /// When they were last sent.
+    pub(crate) at: Instant,
+    /// They were sent more than once.
+    pub(crate) resent: bool,
+    /// A SACK block covers them.
+    pub(crate) sacked: bool,
+    /// They are believed lost and not sent again yet.
+    pub(crate) lost: bool,
+}
+
+impl Sent {
+    /// Sequence number after the last octet.
+    pub(crate) fn end(&self) -> SeqNum {
+        self.start + self.len
+    }
+
+    fn in_flight(&self) -> bool {
+        !self.sacked && !self.lost
+    }
+}
+
+/// Everything between SND.UNA and SND.NXT, in order.
+#[derive(Default)]
+pub(crate) struct SentQueue {
+    records: VecDeque<Sent>,
+    /// Octets with `sacked`.
+    sacked: u32,
+    /// Octets with `lost`.
+    lost: u32,
+    /// Octets in all records.
+    total: u32,
+}
+
+impl SentQueue {
+    /// Octets believed to be in the network (RFC 6675 4, SetPipe).
+    pub(crate) fn pipe(&self) -> u32 {
+        self.total
+            .saturating_sub(self.sacked)
+            .saturating_sub(self.lost)
+    }
+
+    /// Octets that SACK blocks cover.
+    pub(crate) fn sacked(&self) -> u32 {
+        self.sacked
+    }
+
+    /// Octets that wait to be sent again.
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost
+    }
+
+    /// Whether nothing is outstanding.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records, in order.
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Sent> {
+        self.records.iter()
+    }
+
+    /// New octets have been sent. What went at the same moment is one record.
+    pub(crate) fn push(&mut self, start: SeqNum, len: u32, at: Instant) {
+        self.total += len;
+        if let Some(last) = self.records.back_mut()
+            && last.at == at
+            && last.end() == start
+            && last.in_flight()
+            && !last.resent
+        {
+            last.len += len;
+            return;
+        }
+        self.records.push_back(Sent {
+            start,
+            len,
+            at,
+            resent: false,
+            sacked: false,
+            lost: false,
+        });
+    }
+
+    /// SND.UNA has come to `una`: tells `each` of every record, or part of one, that is acknowledged and was not SACKed before.
+    pub(crate) fn acknowledge(&mut self, una: SeqNum, mut each: impl FnMut(&Sent)) {
+        while let Some(first) = self.records.front_mut().filter(|r| r.start.before(una)) {
+            let part = Sent {
+                len: una.since(first.start).min(first.len),
+                ..*first
+            };
+            if part.len == first.len {
+                self.records.pop_front();
+            } else {
+                first.start += part.len;
+                first.len -= part.len;
+            }
+            self.uncount(&part);
+            self.total -= part.len;
+            if !part.sacked {
+                each(&part);
+            }
+        }
+        if self.records.is_empty() && self.records.capacity() > KEEPS {
+            self.records = VecDeque::new();
+        }
+    }
+
+    /// The peer holds `left..right`: tells `each` of what is news.
+    pub(crate) fn sack(&mut self, left: SeqNum, right: SeqNum, mut each: impl FnMut(&Sent)) {
+        self.for_range(left, right, |queue, index| {
+            let Some(record) = queue.records.get(index).copied().filter(|r| !r.sacked) else {
+                return;
+            };
+            queue.uncount(&record);
+            queue.sacked += record.len;
+            each(&record);
+            if let Some(record) = queue.records.get_mut(index) {
+                record.sacked = true;
+                record.lost = false;
+            }
+        });
+    }
+
+    /// `start..start + len` has been sent again.
+    pub(crate) fn resend(&mut self, start: SeqNum, len: u32, at: Instant) {
+        self.for_range(start, start + len, |queue, index| {
+            let Some(record) = queue.records.get(index).copied() else {
+                return;
+            };
+            queue.uncount(&record);
+            if let Some(record) = queue.records.get_mut(index) {
+                *record = Sent {
+                    at,
+                    resent: true,
+                    sacked: false,
+                    lost: false,
+                    ..*record
+                };
+            }
+        });
+    }
+
+    /// Marks what `is_lost` says of records that are in flight; returns octets marked.
+    pub(crate) fn mark_lost(&mut self, mut is_lost: impl FnMut(&Sent) -> bool) -> u32 {
+        let before = self.lost;
+        for record in &mut self.records {
+            if record.in_flight() && is_lost(record) {
+                record.lost = true;
+                self.lost += record.len;
+            }
+        }
+        self.lost - before
+    }
+
+    /// Marks `start..start + len` lost (without SACK only the front is known to be missing).
+    pub(crate) fn mark_range_lost(&mut self, start: SeqNum, len: u32) {
+        self.for_range(start, start + len, |queue, index| {
+            if let Some(record) = queue.records.get_mut(index).filter(|r| r.in_flight()) {
+                record.lost = true;
+                queue.lost += record.len;
+            }
+        });
+    }
+
+    /// After a time-out all that is not SACKed counts as lost. A peer that discards what it SACKed (its first octet is missing
+    /// although SACKed) is not believed any more (RFC 2018 8).
+    pub(crate) fn mark_all_lost(&mut self) {
+        if self.records.front().is_some_and(|r| r.sacked) {
+            self.records.iter_mut().for_each(|r| r.sacked = false);
+            self.sacked = 0;
+        }
+        self.mark_lost(|_| true);
+    }
+
+    /// Nothing was lost after all.
+    pub(crate) fn unmark_lost(&mut self) {
+        self.records.iter_mut().for_each(|r| r.lost = false);
+        self.lost = 0;
+    }
+
+    /// The first octets that wait to be sent again.
+    pub(crate) fn next_lost(&self) -> Option<Sent> {
+        if self.lost == 0 {
+            return None;
+        }
+        self.records.iter().find(|r| r.lost).copied()
+    }
+
+    fn uncount(&mut self, record: &Sent) {
+        if record.sacked {
+            self.sacked -= record.len;
+        }
+        if record.lost {
+            self.lost -= record.len;
+        }
+    }
+
+    /// Splits records at the range's ends and calls `act` with the index of each record inside.
+    fn for_range(
+        &mut self,
+        left: SeqNum,
+        right: SeqNum,
+        mut act: impl FnMut(&mut SentQueue, usize),
+    ) {
+        self.split_at(left);
+        self.split_at(right);
+        let mut index = self.records.partition_point(|r| r.start.before(left));
+        while self
+            .records
+            .get(index)
+            .is_some_and(|r| r.start.before(right))
+        {
+            act(self, index);
+            index += 1;
+        }
+    }
+
+    fn split_at(&mut self, at: SeqNum) {
+        let index = self.records.partition_point(|r| r.end().before_eq(at));
+        let Some(record) = self.records.get_mut(index).filter(|r| r.start.before(at)) else {
+            return;
+        };
+        let head_len = at.since(record.start);
+        let tail = Sent {
+            start: at,
+            len: record.len - head_len,
+            ..*record
+        };
+        record.len = head_len;
+        self.records.insert(index + 1, tail);
+    }
+
+    /// Whether the counts agree with the records.
+    #[cfg(test)]
+    fn consistent(&self) -> bool {
+        let sum = |f: fn(&&Sent) -> bool| self.records.iter().filter(f).map(|r| r.len).sum::<u32>();
+        sum(|r| r.sacked) == self.sacked
+            && sum(|r| r.lost) == self.lost
+            && sum(|_| true) == self.total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(n: u32) -> SeqNum {
+        SeqNum::new(n.wrapping_sub(3000))
+    }
+
+    #[test]
+    fn acks_sacks_and_resends_cut_records_where_they_must() {
+        let mut q = SentQueue::default();
+        let t = Instant::from_micros;
+        q.push(s(0), 64_000, t(1));
+        q.push(s(64_000), 1000, t(1));
+        assert_eq!(q.iter().count(), 1);
+        q.push(s(65_000), 1000, t(2));
+        assert_eq!(q.pipe(), 66_000);
+        let mut news = 0;
+        q.sack(s(10_000), s(20_000), |r| news += r.len);
+        q.sack(s(15_000), s(25_000), |r| news += r.len);
+        assert_eq!((news, q.pipe()), (15_000, 51_000));
+        assert!(q.consistent());
+        assert_eq!(q.mark_lost(|r| r.start.before(s(10_000))), 10_000);
+        assert_eq!(
+            q.next_lost().map(|r| (r.start, r.len)),
+            Some((s(0), 10_000))
+        );
+        q.resend(s(0), 1000, t(9));
+        assert_eq!(
+            q.next_lost().map(|r| (r.start, r.len)),
+            Some((s(1000), 9000))
+        );
+        assert_eq!(q.pipe(), 42_000);
+        let mut acked = 0;
+        q.acknowledge(s(12_345), |r| acked += r.len);
+        assert_eq!(acked, 10_000, "what was SACKed is no news");
+        assert!(q.consistent());
+        q.mark_all_lost();
+        assert_eq!(
+            q.sacked(),
+            0,
+            "its first octet was SACKed and is missing: reneging"
+        );
+        assert_eq!(q.pipe(), 0);
+        q.acknowledge(s(66_000), |_| {});
+        assert!(q.is_empty() && q.consistent());
+    }
+}
