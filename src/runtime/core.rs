@@ -36,8 +36,6 @@ pub(crate) struct Core {
     /// Every socket that the program has.
     open: HashSet<SocketId>,
     states: States,
-    /// Events told so far.
-    pub(super) dispatched: u64,
 }
 
 /// The thread that has the role of moving the stack forward.
@@ -115,7 +113,6 @@ impl Core {
             movement: Vec::new(),
             open: HashSet::new(),
             states: States::default(),
-            dispatched: 0,
         }
     }
 
@@ -246,7 +243,6 @@ impl Core {
     /// Wakes who waits for what has happened.
     fn dispatch(&mut self) {
         while let Some((id, events)) = self.stack.poll_event() {
-            self.dispatched += 1;
             let Some(watched) = self.watched.get(&id) else {
                 continue;
             };

@@ -183,19 +183,23 @@ impl Runtime {
     ) -> Result<T, End> {
         let mut core = self.lock()?;
         let now = sys::now();
-        let first = attempt(&mut core, now, &mut request.kernel);
-        let before = core.dispatched;
-        core.flush(now);
-        if let Some(value) = first {
+        if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
+            core.flush(now);
             return Ok(value);
         }
         if request.nonblocking {
+            core.flush(now);
             return last_try(core, now, request, attempt);
         }
-        // Over the stack's own loopback the flush alone can have brought what is waited for, with nobody registered yet.
-        let moved = core.dispatched != before;
         let deadline = request.timeout.map(|t| deadline(now, t));
-        let waker = core.take_waker().map_err(End::Os)?;
+        // Whatever the try set going (a connect to ourselves is over in no time) is flushed once we are there to hear of it.
+        let waker = match core.take_waker() {
+            Ok(waker) => waker,
+            Err(errno) => {
+                core.flush(now);
+                return Err(End::Os(errno));
+            }
+        };
         for watch in &request.watches {
             match *watch {
                 Watch::Socket {
@@ -213,7 +217,7 @@ impl Runtime {
             deadline,
             saved_mask: None,
         };
-        let (mut core, result) = sleeper.run(core, now, request, attempt, moved);
+        let (mut core, result) = sleeper.run(core, now, request, attempt);
         for watch in &request.watches {
             match *watch {
                 Watch::Socket { id, .. } => core.unwatch(id, &sleeper.waker),
@@ -248,8 +252,8 @@ impl Sleeper {
         mut now: Instant,
         request: &mut Request<'_>,
         attempt: Attempt<'_, T>,
-        mut look: bool,
     ) -> (Guard, Result<T, End>) {
+        let mut look = false;
         let mut interrupted = false;
         let mut slept = false;
         loop {
