@@ -371,3 +371,34 @@ fn same_seed_same_packets() {
     };
     assert!(log(0) == log(1));
 }
+
+#[test]
+fn deadlines_of_connections_that_are_over_do_not_pile_up() {
+    // A keepalive two hours ahead on each of many short connections: none may keep the host from falling idle.
+    let mut p = Pair::new();
+    let listener = p.listener(1, 80);
+    for _ in 0..3000 {
+        let client = p.socket(0, Kind::Stream);
+        p.hosts[0]
+            .set_option(p.now, client, SockOpt::KeepAlive(true))
+            .unwrap();
+        let _ = p.hosts[0].connect(p.now, client, addr(1, 80));
+        assert!(p.run(MINUTE, |p| p.hosts[0].state(client)
+            == Ok(State::Established)));
+        p.pass(Duration::from_millis(5));
+        let (server, _) = p.hosts[1].accept(p.now, listener).unwrap();
+        p.hosts[1].close(p.now, server);
+        p.pass(Duration::from_millis(5));
+        p.hosts[0].close(p.now, client);
+        p.pass(Duration::from_millis(5));
+    }
+    p.pass(2 * MINUTE);
+    assert!(p.hosts[0].sockets().is_empty());
+    // What is left in the heap is swept: at most the thousand that are not worth sweeping fire for nothing.
+    let mut wakes = 0;
+    while p.hosts[0].next_deadline().is_some() {
+        p.step();
+        wakes += 1;
+    }
+    assert!(wakes < 1100, "{wakes} deadlines for nothing");
+}

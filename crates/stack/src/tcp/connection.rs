@@ -171,22 +171,49 @@ pub(crate) fn tcb(stack: &Stack, id: SocketId) -> Option<&Tcb> {
 
 /// Arms the earliest deadline if it is earlier than what is armed, and queues the socket for transmission.
 pub(crate) fn schedule(stack: &mut Stack, id: SocketId) {
+    arm(stack, id);
     let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
         return;
     };
-    let Some(tcb) = tcp.tcb.as_deref() else {
-        return;
-    };
-    if let Some(deadline) = tcb.deadline()
-        && tcp.armed.is_none_or(|armed| deadline < armed)
-    {
-        tcp.armed = Some(deadline);
-        stack.tcp.arm(deadline, TimerKey::Conn(id));
-    }
-    if !tcp.queued {
+    if tcp.tcb.is_some() && !tcp.queued {
         tcp.queued = true;
         stack.tcp.tx.push_back(id);
     }
+}
+
+/// Arms the earliest deadline if it is earlier than what is armed.
+fn arm(stack: &mut Stack, id: SocketId) {
+    let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
+        return;
+    };
+    let Some(deadline) = tcp.tcb.as_deref().and_then(Tcb::deadline) else {
+        return;
+    };
+    if tcp.armed.is_some_and(|armed| armed <= deadline) {
+        return;
+    }
+    tcp.armed = Some(deadline);
+    stack.tcp.arm(deadline, TimerKey::Conn(id));
+    sweep_deadlines(stack);
+}
+
+/// Deadlines of connections that are over (a keepalive two hours ahead) would pile up: when most mean nothing they are dropped, at
+/// a cost that the arming of as many has paid for.
+fn sweep_deadlines(stack: &mut Stack) {
+    let Stack { sockets, tcp, .. } = stack;
+    let live = sockets.len() + tcp.half_open.len();
+    if tcp.deadlines_armed() <= 2 * live + 1024 {
+        return;
+    }
+    let half_open = std::mem::take(&mut tcp.half_open);
+    tcp.retain_deadlines(|at, key| match key {
+        TimerKey::Conn(id) => sockets
+            .get(id)
+            .and_then(Socket::tcp)
+            .is_some_and(|tcp| tcp.armed == Some(at)),
+        TimerKey::HalfOpen(id) => half_open.contains_key(id),
+    });
+    tcp.half_open = half_open;
 }
 
 /// Sends what may be sent now.
@@ -206,7 +233,6 @@ pub(crate) fn output(
     let Some(tcb) = tcp.tcb.as_deref_mut() else {
         return;
     };
-    let mut sent = false;
     while let Some(plan) = tcb.next_segment(now) {
         let header = tcb.header_for(&plan, now);
         let dress = dress(tcb, opts, &plan);
@@ -225,25 +251,8 @@ pub(crate) fn output(
         }
         drop(text);
         tcb.sent(&plan, now);
-        sent = true;
     }
-    let deadline = tcb.deadline();
-    if sent || deadline.is_some() {
-        arm_only(stack, id);
-    }
-}
-
-/// Arms without queueing: the transmission is just over.
-fn arm_only(stack: &mut Stack, id: SocketId) {
-    let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
-        return;
-    };
-    if let Some(deadline) = tcp.tcb.as_deref().and_then(Tcb::deadline)
-        && tcp.armed.is_none_or(|armed| deadline < armed)
-    {
-        tcp.armed = Some(deadline);
-        stack.tcp.arm(deadline, TimerKey::Conn(id));
-    }
+    arm(stack, id);
 }
 
 fn dress(tcb: &Tcb, opts: &CommonOpts, plan: &Plan) -> Dress {

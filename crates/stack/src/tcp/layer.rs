@@ -112,6 +112,17 @@ impl TcpLayer {
         self.deadlines.pop().map(|Reverse((at, _, key))| (at, key))
     }
 
+    /// Deadlines in the heap, those that mean nothing any more included.
+    pub(crate) fn deadlines_armed(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// Keeps the deadlines of which `live` is true.
+    pub(crate) fn retain_deadlines(&mut self, mut live: impl FnMut(Instant, TimerKey) -> bool) {
+        self.deadlines
+            .retain(|Reverse((at, _, key))| live(*at, *key));
+    }
+
     /// The earliest deadline of anybody.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let armed = self.deadlines.peek().map(|Reverse((at, _, _))| *at);
