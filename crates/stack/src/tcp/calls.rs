@@ -143,6 +143,8 @@ fn begin(stack: &mut Stack, id: SocketId, tcb: Tcb, to: SocketAddr) -> Result<()
     let sock = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     sock.local = Some(tuple.local_addr());
     sock.peer = Some(to);
+    // tcp_connect_init: what a dissolved connection left behind is not this one's.
+    sock.pending_error = None;
     let tcp = sock.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(mut old) = tcp.tcb.replace(Box::new(tcb)) {
         old.release(&mut stack.tcp.pool);
@@ -217,8 +219,11 @@ pub(crate) fn shutdown(stack: &mut Stack, now: Instant, id: SocketId, how: Shutd
         }
         State::SynSent => {
             connection::end(stack, id, Some(Error::ConnectionReset));
+            // tcp_disconnect: unconnected again, and sk_shutdown cleared.
             let tcp = tcp_mut(stack, id)?;
             tcp.link = Link::Unconnected;
+            tcp.shut_rd = false;
+            tcp.shut_wr = false;
             return Ok(());
         }
         _ => {}
