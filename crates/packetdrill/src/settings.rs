@@ -1,0 +1,108 @@
+//! What the host under test is like: `--so_flags` first, then the namespace's sysctls.
+//!
+//! Flags are `key=value`, separated by commas: `addr=CIDR` (repeatable; 192.168.0.1/16 when there is none), `mtu=N`,
+//! `seed=N`, `gso=0` (no super-segments), `sysctl=0` (the namespace's sysctls are not looked at), `trace=1` (packets and calls
+//! to standard error).
+
+use std::fs;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use tunsock_stack::{Config, Offload, Route};
+
+/// The flags.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    addrs: Vec<IpNet>,
+    mtu: u32,
+    seed: u8,
+    gso: bool,
+    sysctl: bool,
+    /// Whether packets and calls are written to standard error.
+    pub(crate) trace: bool,
+}
+
+impl Settings {
+    /// Reads the flags. `Err` says what is wrong with them.
+    pub(crate) fn parse(flags: &str) -> Result<Settings, String> {
+        let mut settings = Settings {
+            addrs: Vec::new(),
+            mtu: 1500,
+            seed: 1,
+            gso: true,
+            sysctl: true,
+            trace: false,
+        };
+        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
+            let (key, value) = flag
+                .split_once('=')
+                .ok_or_else(|| format!("{flag}: not of the form key=value"))?;
+            match key {
+                "addr" => settings.addrs.push(value_of(flag, value)?),
+                "mtu" => settings.mtu = value_of(flag, value)?,
+                "seed" => settings.seed = value_of(flag, value)?,
+                "gso" => settings.gso = value_of::<u8>(flag, value)? != 0,
+                "sysctl" => settings.sysctl = value_of::<u8>(flag, value)? != 0,
+                "trace" => settings.trace = value_of::<u8>(flag, value)? != 0,
+                _ => return Err(format!("{key}: no such flag")),
+            }
+        }
+        if settings.addrs.is_empty() {
+            settings
+                .addrs
+                .extend("192.168.0.1/16".parse::<IpNet>().ok());
+        }
+        Ok(settings)
+    }
+
+    /// The stack's configuration, with what the namespace's sysctls say at this moment.
+    pub(crate) fn config(&self) -> Config {
+        let everywhere = ["0.0.0.0/0", "::/0"].into_iter().filter_map(|dest| {
+            dest.parse().ok().map(|dest| Route {
+                dest,
+                gateway: None,
+            })
+        });
+        let mut config = Config {
+            addrs: self.addrs.clone(),
+            routes: everywhere.collect(),
+            mtu: self.mtu,
+            offload: Offload {
+                csum: true,
+                tso4: self.gso,
+                tso6: self.gso,
+            },
+            seed: [self.seed; 32],
+            ..Config::default()
+        };
+        if self.sysctl {
+            apply_sysctls(&mut config);
+        }
+        config
+    }
+}
+
+fn value_of<T: FromStr>(flag: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("{flag}: bad value"))
+}
+
+/// Maps the sysctls that have their like in the stack's configuration.
+fn apply_sysctls(config: &mut Config) {
+    if let Some([_, default, most]) = numbers("tcp_rmem") {
+        // Half of it is window (Linux: tcp_adv_win_scale 1).
+        config.rcvbuf = default / 2;
+        config.buf_max = most;
+    }
+    if let Some([_, default, _]) = numbers("tcp_wmem") {
+        config.sndbuf = default;
+    }
+}
+
+fn numbers<const N: usize>(name: &str) -> Option<[usize; N]> {
+    let text = fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?;
+    let values: Vec<usize> = text
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    values.try_into().ok()
+}

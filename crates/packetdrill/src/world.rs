@@ -1,0 +1,180 @@
+//! The host under test: the stack, the packets on their way out, the descriptors, and the time.
+
+use std::collections::VecDeque;
+use std::os::fd::IntoRawFd;
+
+use hashbrown::HashMap;
+use libc::c_int;
+use rustix::event::EventfdFlags;
+use tunsock_stack::{Instant, Ready, SocketId, Stack};
+
+use crate::epoll::EpollSet;
+use crate::errno::{CResult, Errno};
+use crate::settings::Settings;
+
+/// `struct virtio_net_hdr` before every frame.
+const VNET_HDR_LEN: usize = 10;
+
+/// What a descriptor of ours stands for.
+pub(crate) enum File {
+    /// A socket.
+    Socket {
+        /// In the stack.
+        id: SocketId,
+        /// O_NONBLOCK.
+        nonblock: bool,
+    },
+    /// An epoll set.
+    Epoll(EpollSet),
+}
+
+/// Everything under the one lock.
+pub(crate) struct World {
+    /// What the flags said.
+    pub(crate) settings: Settings,
+    stack: Option<Stack>,
+    /// The time, microseconds since the epoch.
+    pub(crate) now: u64,
+    /// Packets that left, with the time at which they did.
+    pub(crate) out: VecDeque<(u64, Vec<u8>)>,
+    files: HashMap<c_int, File>,
+    /// When blocked calls have waited long enough.
+    pub(crate) waits: Vec<u64>,
+}
+
+impl World {
+    /// A host that begins at `now`.
+    pub(crate) fn new(settings: Settings, now: u64) -> World {
+        World {
+            settings,
+            stack: None,
+            now,
+            out: VecDeque::new(),
+            files: HashMap::new(),
+            waits: Vec::new(),
+        }
+    }
+
+    /// The time for the stack.
+    pub(crate) fn instant(&self) -> Instant {
+        Instant::from_micros(self.now)
+    }
+
+    /// The stack. It is made at the first use: by then the script has set its sysctls.
+    pub(crate) fn stack(&mut self) -> &mut Stack {
+        let now = Instant::from_micros(self.now);
+        let settings = &self.settings;
+        self.stack
+            .get_or_insert_with(|| Stack::new(settings.config(), now))
+    }
+
+    /// Takes an IP packet from the script.
+    pub(crate) fn input(&mut self, packet: &[u8]) {
+        let mut frame = vec![0; VNET_HDR_LEN];
+        frame.extend_from_slice(packet);
+        let now = self.instant();
+        self.stack().handle_frame(now, &frame);
+        self.pump();
+    }
+
+    /// Lets what is ready leave, and epoll sets hear of what happened.
+    pub(crate) fn pump(&mut self) {
+        let now = self.instant();
+        let Some(stack) = self.stack.as_mut() else {
+            return;
+        };
+        let (out, at) = (&mut self.out, self.now);
+        stack.transmit(now, &mut |frame| {
+            let octets = frame.iter().flat_map(|part| part.iter().copied());
+            out.push_back((at, octets.skip(VNET_HDR_LEN).collect()));
+        });
+        while let Some((id, what)) = stack.poll_event() {
+            for file in self.files.values_mut() {
+                if let File::Epoll(set) = file {
+                    set.happened(id, what);
+                }
+            }
+        }
+    }
+
+    /// When something happens of itself next.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        let stack = self.stack.as_ref().and_then(Stack::next_deadline);
+        let waits = self.waits.iter().copied().min();
+        stack.map(Instant::as_micros).into_iter().chain(waits).min()
+    }
+
+    /// Moves to `now` and does what is due.
+    pub(crate) fn arrive(&mut self, now: u64) {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.waits.retain(|&at| at > now);
+        let at = self.instant();
+        if let Some(stack) = self.stack.as_mut() {
+            stack.handle_timers(at);
+        }
+        self.pump();
+    }
+
+    /// Gives `file` a number.
+    pub(crate) fn install(&mut self, file: File) -> CResult<c_int> {
+        // A descriptor of the kernel keeps the number ours. At its end packetdrill closes what is left open past us.
+        let fd = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?.into_raw_fd();
+        self.files.insert(fd, file);
+        Ok(fd)
+    }
+
+    /// Takes the number back.
+    pub(crate) fn remove(&mut self, fd: c_int) -> Option<File> {
+        self.files.remove(&fd)
+    }
+
+    /// What `fd` stands for, if it is ours.
+    pub(crate) fn file(&mut self, fd: c_int) -> Option<&mut File> {
+        self.files.get_mut(&fd)
+    }
+
+    /// The socket behind `fd`, and whether it is non-blocking.
+    pub(crate) fn socket(&mut self, fd: c_int) -> CResult<(SocketId, bool)> {
+        match self.file(fd) {
+            Some(File::Socket { id, nonblock }) => Ok((*id, *nonblock)),
+            Some(File::Epoll(_)) => Err(Errno(libc::ENOTSOCK)),
+            None => Err(Errno(libc::EBADF)),
+        }
+    }
+
+    /// No epoll set knows `id` any longer.
+    pub(crate) fn forget(&mut self, id: SocketId) {
+        for file in self.files.values_mut() {
+            if let File::Epoll(set) = file {
+                set.forget(id);
+            }
+        }
+    }
+
+    /// What `id` is ready for.
+    pub(crate) fn readiness(&self, id: SocketId) -> Ready {
+        self.stack
+            .as_ref()
+            .map_or(Ready::ERR | Ready::HUP, |stack| stack.readiness(id))
+    }
+
+    /// The epoll set `epfd`, taken out while `act` works on it.
+    pub(crate) fn with_set<T>(
+        &mut self,
+        epfd: c_int,
+        act: impl FnOnce(&World, &mut EpollSet) -> CResult<T>,
+    ) -> CResult<T> {
+        let set = match self.file(epfd) {
+            Some(File::Epoll(set)) => std::mem::take(set),
+            Some(File::Socket { .. }) => return Err(Errno(libc::EINVAL)),
+            None => return Err(Errno(libc::EBADF)),
+        };
+        let mut set = set;
+        let outcome = act(self, &mut set);
+        if let Some(File::Epoll(place)) = self.file(epfd) {
+            *place = set;
+        }
+        outcome
+    }
+}
