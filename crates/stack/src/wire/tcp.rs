@@ -123,7 +123,8 @@ impl Options {
         if self.mss.is_some() {
             len += 4;
         }
-        if self.sack_permitted {
+        // Beside a timestamp SACK-permitted takes the place of its padding.
+        if self.sack_permitted && self.ts.is_none() {
             len += 4;
         }
         if self.ts.is_some() {
@@ -151,13 +152,15 @@ impl Options {
             put(&[2, 4]);
             put(&mss.to_be_bytes());
         }
-        if self.sack_permitted {
-            put(&[1, 1, 4, 2]);
-        }
+        // In Linux's order and padding (tcp_options_write): middleboxes know no other.
+        let permitted: [u8; 2] = if self.sack_permitted { [4, 2] } else { [1, 1] };
         if let Some((val, ecr)) = self.ts {
-            put(&[1, 1, 8, 10]);
+            put(&permitted);
+            put(&[8, 10]);
             put(&val.to_be_bytes());
             put(&ecr.to_be_bytes());
+        } else if self.sack_permitted {
+            put(&[1, 1, 4, 2]);
         }
         if let Some(shift) = self.wscale {
             put(&[1, 3, 3, shift]);
