@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use libc::{c_int, c_void, size_t};
+use libc::{c_void, size_t};
 
 use super::errno::{self, CResult, Errno};
 
@@ -155,7 +155,8 @@ fn through_kernel(
             1 as size_t,
             &raw const remote,
             1 as size_t,
-            0 as c_int,
+            // unsigned long: of an int the upper half, on the stack here, would be anything.
+            0 as libc::c_ulong,
         )
     };
     let why = errno::get();
