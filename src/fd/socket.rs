@@ -1,5 +1,6 @@
 //! The open file description of a socket: what dup shares, and the calls on it.
 
+use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem;
 use std::net::SocketAddr;
@@ -90,7 +91,7 @@ impl SocketFile {
     pub(crate) fn connect(&self, addr: SocketAddr) -> FdResult<()> {
         let nonblocking = self.nonblocking();
         let mut began = None;
-        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId| {
+        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
             // While the attempt goes on a second connect is only a question; on wake-ups it learns the outcome.
             match stack.connect(now, id, addr) {
                 Err(error @ (Error::InProgress | Error::AlreadyConnecting)) => {
@@ -126,7 +127,10 @@ impl SocketFile {
 
     /// accept4(2): the new descriptor and the peer. When no number is to be had (EMFILE) the connection stays queued.
     pub(crate) fn accept(&self, nonblock: bool, cloexec: bool) -> FdResult<(c_int, SocketAddr)> {
-        let mut request = self.request(Ready::IN, true, self.recv_timeout(), self.nonblocking());
+        let timeout = self.recv_timeout();
+        let restart = Cell::new(timeout.is_none());
+        let mut request = self.request(Ready::IN, true, timeout, self.nonblocking());
+        request.restart = Some(&restart);
         let outcome = self.runtime.wait(&mut request, &mut |core, now, _| {
             self.accept_one(core, now, cloexec).transpose()
         });
@@ -188,12 +192,13 @@ impl SocketFile {
         let total: usize = data.iter().map(|slice| slice.len()).sum();
         let mut sent = 0;
         let mut rest: SmallVec<[IoSlice<'_>; 8]> = SmallVec::new();
-        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId| {
+        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
             if sent == 0 {
                 sent = stack.send(now, id, data, flags, dest)?;
                 if !whole || sent >= total {
                     return Ok(sent);
                 }
+                restart.set(false);
                 rest.extend_from_slice(data);
                 advance(&mut rest, sent);
             }
@@ -235,8 +240,9 @@ impl SocketFile {
         if waitall && !nonblocking && self.kind == Kind::Stream {
             return self.recv_all(bufs, flags, timeout);
         }
-        let mut attempt =
-            |stack: &mut Stack, now: Instant, id: SocketId| stack.recv(now, id, bufs, flags);
+        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
+            stack.recv(now, id, bufs, flags)
+        };
         self.run(
             Ready::IN | Ready::RDHUP,
             true,
@@ -257,7 +263,7 @@ impl SocketFile {
         let over = ALWAYS | Ready::RDHUP;
         let mut got = Received::default();
         let mut rest = bufs;
-        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId| {
+        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
             if flags.contains(RecvFlags::PEEK) {
                 let enough = stack.readable_bytes(id).is_ok_and(|n| n >= total);
                 if !enough && !stack.readiness(id).intersects(over) {
@@ -276,6 +282,7 @@ impl SocketFile {
                     Err(error) => return Err(error),
                 };
                 got.len += part.len;
+                restart.set(false);
                 got.full_len += part.full_len;
                 got.oob |= part.oob;
                 if part.len == 0 || got.len >= total {
@@ -418,13 +425,13 @@ impl SocketFile {
             .map_err(Fail::Stack)
     }
 
-    fn request(
+    fn request<'a>(
         &self,
         interest: Ready,
         exclusive: bool,
         timeout: Option<Duration>,
         nonblocking: bool,
-    ) -> Request<'static> {
+    ) -> Request<'a> {
         let mut request = Request::new();
         request.watches.push(Watch::Socket {
             id: self.id,
@@ -433,8 +440,6 @@ impl SocketFile {
         });
         request.timeout = timeout;
         request.nonblocking = nonblocking;
-        // signal(7): with a timeout set, a call is never restarted.
-        request.restart = timeout.is_none();
         request
     }
 
@@ -445,14 +450,17 @@ impl SocketFile {
         exclusive: bool,
         timeout: Option<Duration>,
         nonblocking: bool,
-        call: &mut dyn FnMut(&mut Stack, Instant, SocketId) -> Result<T, Error>,
+        call: Call<'_, T>,
     ) -> FdResult<T> {
+        // signal(7): with a timeout set, a call is never restarted.
+        let untouched = Cell::new(timeout.is_none());
         let mut request = self.request(interest, exclusive, timeout, nonblocking);
+        request.restart = Some(&untouched);
         let outcome = self.runtime.wait(&mut request, &mut |core, now, _| {
             if core.gone() {
                 return Some(Err(Fail::Stack(Error::NetworkDown)));
             }
-            match call(&mut core.stack, now, self.id) {
+            match call(&mut core.stack, now, self.id, &untouched) {
                 Err(Error::WouldBlock) => None,
                 outcome => Some(outcome.map_err(Fail::Stack)),
             }
@@ -473,6 +481,10 @@ impl Drop for SocketFile {
         }
     }
 }
+
+/// A call of the stack that may be made several times. The cell is to be cleared once a part is done that a signal must not undo.
+type Call<'a, T> =
+    &'a mut dyn FnMut(&mut Stack, Instant, SocketId, &Cell<bool>) -> Result<T, Error>;
 
 /// A wait's outcome as a call's.
 pub(super) fn settle<T>(outcome: Result<FdResult<T>, End>) -> FdResult<T> {

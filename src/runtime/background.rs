@@ -59,11 +59,15 @@ impl Background {
 
 /// Starts the thread, with every signal blocked: handlers are the program's threads' affair.
 pub(super) fn start(runtime: &'static Runtime) {
+    // Made here and not by the thread: for a moment it has a low number, which the program's next call may be waiting for.
+    let Ok(waker) = Waker::new().map(Arc::new) else {
+        return;
+    };
     let mask = sys::block_signals();
     let started = std::thread::Builder::new()
         .name("tunsock".into())
         .stack_size(STACK_SIZE)
-        .spawn(move || run(runtime));
+        .spawn(move || run(runtime, &waker));
     sys::restore_signals(mask);
     if let Err(error) = started {
         log(
@@ -75,10 +79,7 @@ pub(super) fn start(runtime: &'static Runtime) {
     }
 }
 
-fn run(runtime: &'static Runtime) {
-    let Ok(waker) = Waker::new().map(Arc::new) else {
-        return;
-    };
+fn run(runtime: &'static Runtime, waker: &Arc<Waker>) {
     let background = &runtime.background;
     let mut timeout = Some(TICK);
     let mut seen = background.unparked.load(SeqCst);
@@ -100,7 +101,7 @@ fn run(runtime: &'static Runtime) {
                 core.background_parked = true;
                 timeout = None;
             }
-            None if now.since(core.pumped) >= TICK => drive(runtime, core, now, &waker),
+            None if now.since(core.pumped) >= TICK => drive(runtime, core, now, waker),
             None if core.next_deadline().is_some_and(|d| d <= now) => {
                 core.pump(now, None);
                 core.flush(now);

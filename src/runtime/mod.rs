@@ -75,6 +75,7 @@ pub(crate) fn start() -> Result<&'static Runtime, Errno> {
     let mut made = false;
     let runtime = RUNTIME.get_or_try_init(|| {
         made = true;
+        let _room = sys::RaisedLimit::new();
         let now = sys::now();
         device::open(now).map(|(stack, device)| Runtime::new(stack, device, now))
     })?;

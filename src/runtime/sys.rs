@@ -5,6 +5,7 @@ use std::ptr;
 
 use libc::{c_int, c_long};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tunsock_stack::Instant;
 
 /// The kernel's sigset_t: 64 signals.
@@ -141,7 +142,7 @@ pub(crate) fn close(fd: c_int) -> SysResult<()> {
 /// A new eventfd, non-blocking and close-on-exec, at a high number.
 pub(crate) fn eventfd() -> SysResult<c_int> {
     // SAFETY: no memory is passed.
-    let low = unsafe {
+    make_high(|| unsafe {
         syscall(
             libc::SYS_eventfd2,
             [
@@ -153,23 +154,21 @@ pub(crate) fn eventfd() -> SysResult<c_int> {
                 0,
             ],
         )
-    }
-    .map(to_fd)?;
-    Ok(move_high(low))
+        .map(to_fd)
+    })
 }
 
 /// A new AF_UNIX stream socket, close-on-exec, at a high number.
 pub(crate) fn unix_socket() -> SysResult<c_int> {
     let (domain, kind) = (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC);
     // SAFETY: no memory is passed.
-    let low = unsafe {
+    make_high(|| unsafe {
         syscall(
             libc::SYS_socket,
             [domain as usize, kind as usize, 0, 0, 0, 0],
         )
-    }
-    .map(to_fd)?;
-    Ok(move_high(low))
+        .map(to_fd)
+    })
 }
 
 /// Adds one to an eventfd, which wakes whoever polls it.
@@ -243,11 +242,49 @@ pub(crate) fn handlers_restart() -> bool {
     })
 }
 
+/// While this lives, the limit on descriptor numbers (RLIMIT_NOFILE) is the hard one: the library's own few descriptors do not count
+/// against what the program allows itself.
+pub(crate) struct RaisedLimit {
+    before: Option<Rlimit>,
+}
+
+impl RaisedLimit {
+    /// Raises the limit if it can be raised.
+    pub(crate) fn new() -> RaisedLimit {
+        let before = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: before.maximum,
+            maximum: before.maximum,
+        };
+        let changed = before != raised && setrlimit(Resource::Nofile, raised).is_ok();
+        RaisedLimit {
+            before: changed.then_some(before),
+        }
+    }
+}
+
+impl Drop for RaisedLimit {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take() {
+            // Lowering to what it was is always allowed.
+            let _ = setrlimit(Resource::Nofile, before);
+        }
+    }
+}
+
+/// Makes a descriptor at a high number, if need be above the program's own limit.
+fn make_high(make: impl Fn() -> SysResult<c_int>) -> SysResult<c_int> {
+    let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let _raised = (soft < SCANTY).then(RaisedLimit::new);
+    make().map(move_high)
+}
+
+/// A limit below which the program counts its descriptors.
+const SCANTY: u64 = 1024;
+
 /// What a number stands for moves to a high number, out of the program's way; stays where it is when none is free.
 pub(crate) fn move_high(fd: c_int) -> c_int {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
-        .current
-        .unwrap_or(1 << 20);
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
     let limit = c_int::try_from(limit).unwrap_or(c_int::MAX).min(1 << 20);
     // Below the limit a quarter, at most 256 numbers, are ours to look for room in.
     let floor = limit - (limit / 4).min(256);

@@ -28,8 +28,9 @@ pub(crate) struct Request<'a> {
     pub(crate) nonblocking: bool,
     /// Signals blocked during the wait instead of the thread's own mask (ppoll, pselect, epoll_pwait).
     pub(crate) mask: Option<SigSet>,
-    /// A call that Linux restarts after handlers with SA_RESTART (signal(7)).
-    pub(crate) restart: bool,
+    /// A call that Linux restarts after handlers with SA_RESTART (signal(7)), as long as this is true: one that has done a part of
+    /// its work returns that instead.
+    pub(crate) restart: Option<&'a Cell<bool>>,
 }
 
 /// One thing to wait for.
@@ -166,7 +167,7 @@ impl<'a> Request<'a> {
             timeout: None,
             nonblocking: false,
             mask: None,
-            restart: false,
+            restart: None,
         }
     }
 }
@@ -266,7 +267,8 @@ impl Sleeper {
                 }
                 continue;
             }
-            if interrupted && !(request.restart && sys::handlers_restart()) {
+            let restart = request.restart.is_some_and(Cell::get);
+            if interrupted && !(restart && sys::handlers_restart()) {
                 return (core, Err(End::Interrupted));
             }
             if self.deadline.is_some_and(|d| d <= now) {

@@ -243,10 +243,15 @@ impl EpollSet {
         epfd: c_int,
         events: &mut [epoll_event],
     ) -> FdResult<usize> {
-        let (kernel_used, nests, turn) = {
+        let (kernel_used, nests, kernel_first, ours) = {
             let mut state = self.inner.lock();
-            state.turn = state.turn.wrapping_add(1);
-            (state.kernel_used, !state.children.is_empty(), state.turn)
+            state.kernel_first = !state.kernel_first;
+            (
+                state.kernel_used,
+                !state.children.is_empty(),
+                state.kernel_first,
+                state.anything(),
+            )
         };
         if !kernel_used {
             return Ok(self.inner.collect(core, events));
@@ -257,18 +262,20 @@ impl EpollSet {
         if nests {
             self.inner.settle(core, NESTING);
         }
+        // With nothing of ours the sleep's ppoll asks the kernel too; there is no need to ask before.
         let told = kernel.all().iter().any(|fd| fd.revents != 0);
+        let ask = told || ours && !kernel.fresh();
         let mut found = 0;
-        let kernels_turn = turn % KERNEL_TURN == 0;
-        if told && kernels_turn {
+        if ask && kernel_first {
             found = self.kernel_now(epfd, events)?;
         }
         if let Some(rest) = events.get_mut(found..) {
             found += self.inner.collect(core, rest);
         }
-        // Ours alone satisfy the caller; the kernel's are asked about when they are known to be ready, or now and then.
-        let ask = told && !kernels_turn || found > 0 && !kernel.fresh() && kernels_turn;
-        if ask && let Some(rest) = events.get_mut(found..) {
+        if ask
+            && !kernel_first
+            && let Some(rest) = events.get_mut(found..)
+        {
             found += self.kernel_now(epfd, rest)?;
         }
         Ok(found)
@@ -358,6 +365,3 @@ fn kernel_wait(
 
 /// How deep sets may lie in sets (fs/eventpoll.c, EP_MAX_NESTS).
 const NESTING: usize = 4;
-
-/// Every how many calls the kernel's descriptors come first.
-const KERNEL_TURN: u32 = 4;

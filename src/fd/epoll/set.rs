@@ -41,8 +41,8 @@ pub(super) struct State {
     pub(super) kernel_used: bool,
     /// Threads that wait in the kernel's own epoll_wait.
     pub(super) in_kernel: usize,
-    /// Counts calls, so that each side gets its turn to be first.
-    pub(super) turn: u32,
+    /// Whose turn it was to be first, the kernel's or ours.
+    pub(super) kernel_first: bool,
 }
 
 struct Bridge {
@@ -305,6 +305,11 @@ impl State {
     /// Whether it has sockets of ours, or sets that may have.
     pub(super) fn concerns_us(&self) -> bool {
         !self.entries.is_empty() || !self.children.is_empty()
+    }
+
+    /// Whether something of ours may be ready.
+    pub(super) fn anything(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// ADD and MOD report what is ready already (ep_insert, ep_modify).
