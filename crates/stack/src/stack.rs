@@ -41,6 +41,8 @@ pub struct Stats {
     pub not_ours: u64,
     /// Packets dropped because a queue or limit was full.
     pub queue_full: u64,
+    /// SYNs answered by a cookie because the SYN queue was full (RFC 4987).
+    pub syn_cookies_sent: u64,
 }
 
 /// One virtual host. After every call that takes `now`, and before the owner sleeps, call [`Stack::transmit`], then

@@ -55,23 +55,49 @@ pub(crate) struct HalfOpen {
     our_window: u16,
     /// SYN-ACKs sent again.
     retries: u8,
+    /// It was not remembered but recalled from a cookie.
+    cookie: bool,
     /// When the SYN-ACK was first sent.
     sent: Instant,
 }
 
-/// A SYN for a listener: remembers it and answers (RFC 9293 3.10.7.2). The caller has looked at the queues' limits.
-pub(crate) fn open(
-    stack: &mut Stack,
+impl HalfOpen {
+    /// The SYN's options cannot be kept: none was agreed on.
+    pub(crate) fn forgo_options(&mut self) {
+        self.wscale = None;
+        self.ts = None;
+        self.sack_ok = false;
+    }
+
+    /// What a cookie says of a SYN that was not kept. The round-trip time is not known: the SYN-ACK counts as sent again.
+    pub(crate) fn recall(
+        &mut self,
+        irs: SeqNum,
+        iss: SeqNum,
+        mss: Option<u16>,
+        wscale: Option<u8>,
+        sack_ok: bool,
+    ) {
+        self.irs = irs;
+        self.iss = iss;
+        self.mss = mss;
+        self.wscale = wscale;
+        self.sack_ok = sack_ok;
+        self.cookie = true;
+    }
+}
+
+/// What is to be remembered of a SYN for a listener.
+pub(crate) fn describe(
+    stack: &Stack,
     now: Instant,
     listener: SocketId,
     tuple: Tuple,
     seg: &Segment<'_>,
-) {
-    let Some(birth) = birth(stack, now, listener, tuple) else {
-        return;
-    };
+) -> Option<HalfOpen> {
+    let birth = birth(stack, now, listener, tuple)?;
     let options = &seg.header.options;
-    let entry = HalfOpen {
+    Some(HalfOpen {
         listener,
         tuple,
         irs: seg.header.seq,
@@ -85,7 +111,21 @@ pub(crate) fn open(
         our_mss: birth.mss_option(),
         our_window: birth.rcvbuf.min(65_535) as u16,
         retries: 0,
+        cookie: false,
         sent: now,
+    })
+}
+
+/// A SYN for a listener: remembers it and answers (RFC 9293 3.10.7.2). The caller has looked at the queues' limits.
+pub(crate) fn open(
+    stack: &mut Stack,
+    now: Instant,
+    listener: SocketId,
+    tuple: Tuple,
+    seg: &Segment<'_>,
+) {
+    let Some(entry) = describe(stack, now, listener, tuple, seg) else {
+        return;
     };
     let id = stack.tcp.half_open.insert(entry);
     stack.tcp.flows.insert(tuple, Flow::HalfOpen(id));
@@ -117,7 +157,11 @@ fn send_syn_ack(stack: &mut Stack, now: Instant, id: HalfOpenId) {
         return;
     };
     let offset = stack.tcp.ts_offset(&entry.tuple);
-    let ts_val = (now.as_millis() as u32).wrapping_add(offset);
+    emit_syn_ack(stack, &entry, (now.as_millis() as u32).wrapping_add(offset));
+}
+
+/// Sends the SYN-ACK for a SYN, with this TSval.
+pub(crate) fn emit_syn_ack(stack: &mut Stack, entry: &HalfOpen, ts_val: u32) {
     let options = Options {
         mss: Some(entry.our_mss),
         // RFC 7323 2.2, 3.2 and RFC 2018 2: only what the SYN had.
@@ -214,18 +258,21 @@ pub(crate) fn input(
         }
         return;
     }
-    promote(stack, now, meta, id, seg);
+    remove(stack, id);
+    promote(stack, now, meta, entry, seg);
 }
 
 /// The third segment of the handshake is here: the connection gets its control block and stands in the accept queue.
-fn promote(stack: &mut Stack, now: Instant, meta: &RxMeta, id: HalfOpenId, seg: &Segment<'_>) {
-    let Some(entry) = stack.tcp.half_open.get(id).copied() else {
-        return;
-    };
+pub(crate) fn promote(
+    stack: &mut Stack,
+    now: Instant,
+    meta: &RxMeta,
+    entry: HalfOpen,
+    seg: &Segment<'_>,
+) {
     let Some(birth) = birth(stack, now, entry.listener, entry.tuple) else {
         return;
     };
-    remove(stack, id);
     let mut tcb = Tcb::new(
         Birth {
             iss: entry.iss,
@@ -246,7 +293,7 @@ fn promote(stack: &mut Stack, now: Instant, meta: &RxMeta, id: HalfOpenId, seg: 
     tcb.snd.nxt = entry.iss + 1;
     tcb.snd.max = entry.iss + 1;
     tcb.snd.sent.push(entry.iss, 1, entry.sent);
-    if entry.retries > 0 {
+    if entry.retries > 0 || entry.cookie {
         tcb.snd.sent.resend(entry.iss, 1, now);
         tcb.timers.retries = u32::from(entry.retries);
     }

@@ -92,6 +92,11 @@ impl TcpLayer {
         self.secret.hash(&(1u8, tuple)) as u32
     }
 
+    /// A keyed proof that we said something (SYN cookies).
+    pub(crate) fn proof(&self, what: &impl std::hash::Hash) -> u64 {
+        self.secret.hash(&(3u8, what))
+    }
+
     /// A keyed number by which a tuple is given to one of several listeners.
     pub(crate) fn spread(&self, tuple: &Tuple) -> usize {
         self.secret.hash(&(2u8, tuple)) as usize

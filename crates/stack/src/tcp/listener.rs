@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use super::emit;
 use super::half_open;
@@ -9,8 +10,9 @@ use super::input::Segment;
 use super::layer::Flow;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
-use super::{calls, connection};
+use super::{calls, connection, syn_cookie};
 use crate::error::{Error, Result};
+use crate::ip::RxMeta;
 use crate::ports::Shape;
 use crate::socket::{Domain, Kind, Ready, SocketId};
 use crate::stack::Stack;
@@ -22,6 +24,9 @@ const SOMAXCONN: usize = 4096;
 /// Half-open connections allowed beyond a small backlog.
 const HALF_OPEN_MIN: usize = 128;
 
+/// How long after the last cookie one is believed: two of its periods.
+const COOKIES_LINGER: Duration = Duration::from_secs(128);
+
 /// The listener's part of a socket.
 #[derive(Debug, Default)]
 pub(crate) struct Listener {
@@ -31,6 +36,8 @@ pub(crate) struct Listener {
     pub(crate) queue: VecDeque<SocketId>,
     /// Half-open connections that name this listener.
     half_open: usize,
+    /// SYN cookies were sent lately: an ACK out of nothing may carry one, until then.
+    cookies_until: Option<Instant>,
 }
 
 /// The keys under which a socket listens: a dual-stack wildcard also takes IPv4 (RFC 3493 3.7).
@@ -163,6 +170,7 @@ pub(crate) fn count_half_open(stack: &mut Stack, id: SocketId, change: isize) {
 pub(crate) fn input(
     stack: &mut Stack,
     now: Instant,
+    meta: &RxMeta,
     id: SocketId,
     tuple: Tuple,
     seg: &Segment<'_>,
@@ -172,19 +180,46 @@ pub(crate) fn input(
         return;
     }
     if h.has(Flags::ACK) {
-        emit::reset(stack, &tuple, h.ack, None);
+        acknowledged(stack, now, meta, id, tuple, seg);
         return;
     }
     if !h.has(Flags::SYN) || h.has(Flags::FIN) {
         return;
     }
-    let full = get(stack, id)
-        .is_none_or(|l| l.queue.len() > l.backlog || l.half_open >= l.backlog.max(HALF_OPEN_MIN));
-    if full {
-        stack.stats.queue_full += 1;
+    let Some(listener) = get_mut(stack, id) else {
         return;
+    };
+    if listener.queue.len() > listener.backlog {
+        // Linux: no room to accept it, the SYN is ignored and will come again.
+        stack.stats.queue_full += 1;
+    } else if listener.half_open >= listener.backlog.max(HALF_OPEN_MIN) {
+        listener.cookies_until = Some(now + COOKIES_LINGER);
+        syn_cookie::answer(stack, now, id, tuple, seg);
+    } else {
+        half_open::open(stack, now, id, tuple, seg);
     }
-    half_open::open(stack, now, id, tuple, seg);
+}
+
+/// An ACK for no connection: the third segment of a handshake that a cookie began, or an error.
+fn acknowledged(
+    stack: &mut Stack,
+    now: Instant,
+    meta: &RxMeta,
+    id: SocketId,
+    tuple: Tuple,
+    seg: &Segment<'_>,
+) {
+    let h = seg.header;
+    let cookies = get(stack, id).is_some_and(|l| l.cookies_until.is_some_and(|until| now < until));
+    let entry = (cookies && !h.has(Flags::SYN))
+        .then(|| syn_cookie::redeem(stack, now, id, tuple, meta, seg))
+        .flatten();
+    match entry {
+        // A full accept queue: the peer's data will bring the same proof again.
+        Some(_) if !has_room(stack, id) => stack.stats.queue_full += 1,
+        Some(entry) => half_open::promote(stack, now, meta, entry, seg),
+        None => emit::reset(stack, &tuple, h.ack, None),
+    }
 }
 
 /// Puts an established connection into the accept queue and wakes who waits; its handle, or `None` when the listener has gone.

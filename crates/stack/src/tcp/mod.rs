@@ -25,6 +25,7 @@ mod recovery;
 mod rtt;
 mod sent;
 pub(crate) mod seq;
+mod syn_cookie;
 mod tcb;
 mod time_wait;
 mod timers;
@@ -76,9 +77,9 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
     match stack.tcp.flows.get(&tuple).copied() {
         Some(Flow::Conn(id)) => connection::input(stack, now, meta, id, seg),
         Some(Flow::HalfOpen(id)) => half_open::input(stack, now, meta, id, &seg),
-        Some(Flow::TimeWait(id)) => time_wait::input(stack, now, id, &seg),
+        Some(Flow::TimeWait(id)) => time_wait::input(stack, now, meta, id, &seg),
         None => match listener::find(stack, &tuple) {
-            Some(id) => listener::input(stack, now, id, tuple, &seg),
+            Some(id) => listener::input(stack, now, meta, id, tuple, &seg),
             None => closed(stack, &tuple, &seg),
         },
     }
