@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use tunsock_config::{OptionId, OptionSpec};
+
 /// A host: its names and addresses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Host {
@@ -27,7 +29,8 @@ pub(crate) struct Hosts(Vec<(IpAddr, Vec<Vec<u8>>)>);
 impl Hosts {
     /// The file that TUNSOCK_HOSTS names, else /etc/hosts. A file that is not there is an empty one.
     pub(crate) fn load() -> Hosts {
-        let path = std::env::var_os("TUNSOCK_HOSTS").unwrap_or_else(|| "/etc/hosts".into());
+        let path = std::env::var_os(OptionSpec::of(OptionId::Hosts).env)
+            .unwrap_or_else(|| "/etc/hosts".into());
         Hosts::parse(&std::fs::read(path).unwrap_or_default())
     }
 

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::ArgMatches;
@@ -28,14 +28,16 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<u8, Refusal> {
     if options.isolate {
         isolate::enter()?;
     }
-    if let Some(file) = &mut options.pcap {
-        // The program may be somewhere else when it opens its first socket.
-        *file = std::path::absolute(&*file).map_err(|error| cannot_capture(file, &error))?;
+    // The program may be somewhere else when it opens its first socket.
+    absolute("--hosts", &mut options.hosts)?;
+    absolute("--pcap", &mut options.pcap)?;
+    if let Some(file) = &options.hosts {
+        File::open(file).map_err(|error| unusable("--hosts", file, &error))?;
     }
     let device = device::prepare(&options, mtu_given)?;
     if let Some(file) = &options.pcap {
         // Empty, also when no socket is opened; the processes of this run add to it, one after the other.
-        File::create(file).map_err(|error| cannot_capture(file, &error))?;
+        File::create(file).map_err(|error| unusable("--pcap", file, &error))?;
     }
     let mut command = Command::new(path);
     preload(&mut command, &library, &device.settled);
@@ -46,8 +48,15 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<u8, Refusal> {
     Ok(exit_code(status))
 }
 
-fn cannot_capture(file: &Path, error: &io::Error) -> Refusal {
-    Refusal::new(format!("--pcap: {}: {error}", file.display()))
+fn absolute(option: &str, file: &mut Option<PathBuf>) -> Result<(), Refusal> {
+    if let Some(file) = file {
+        *file = std::path::absolute(&*file).map_err(|error| unusable(option, file, &error))?;
+    }
+    Ok(())
+}
+
+fn unusable(option: &str, file: &Path, error: &io::Error) -> Refusal {
+    Refusal::new(format!("{option}: {}: {error}", file.display()))
 }
 
 /// Puts the library, before whatever is preloaded already, and the options into the program's environment.

@@ -84,6 +84,10 @@ fn main() -> ExitCode {
             the_demonstration_shows_both_dialogues,
         ),
         real(
+            "names_come_from_the_hosts_file",
+            names_come_from_the_hosts_file,
+        ),
+        real(
             "the_demonstration_fails_without_a_stack",
             the_demonstration_fails_without_a_stack,
         ),
@@ -498,6 +502,19 @@ fn the_demonstration_fails_without_a_stack() -> Result<(), Failed> {
         .output()?;
     check(
         output.status.code() == Some(1) && text(&output.stderr).contains("went wrong"),
+        &output,
+    )
+}
+
+fn names_come_from_the_hosts_file() -> Result<(), Failed> {
+    let script = "hosts=$(mktemp) && trap 'rm $hosts' EXIT && echo '192.0.2.7 somewhere' > $hosts
+        cd ${hosts%/*}; $TUNSOCK run --hosts ${hosts##*/} getent ahostsv4 somewhere
+        $TUNSOCK run --hosts /no/such/file true; echo $?";
+    let output = in_namespace(script).output()?;
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    let said = err.lines().count() == 1 && err.starts_with("tunsock: --hosts: /no/such/file: ");
+    check(
+        out.starts_with("192.0.2.7 ") && out.ends_with("\n1\n") && said,
         &output,
     )
 }

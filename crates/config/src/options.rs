@@ -95,6 +95,8 @@ pub struct Options {
     pub mtu: u32,
     /// Host side in a fresh network namespace. Done by the command; the library finds itself inside already.
     pub isolate: bool,
+    /// File of names; `None`: /etc/hosts.
+    pub hosts: Option<PathBuf>,
     /// Capture file.
     pub pcap: Option<PathBuf>,
     /// Faults on the link.
@@ -117,6 +119,7 @@ impl Default for Options {
             device: None,
             mtu: 1500,
             isolate: false,
+            hosts: None,
             pcap: None,
             faults: Faults::default(),
             seed: None,
@@ -203,11 +206,16 @@ impl Options {
     }
 
     fn apply(&mut self, id: OptionId, value: &OsStr) -> Result<(), String> {
-        if id == OptionId::Pcap {
+        if let OptionId::Hosts | OptionId::Pcap = id {
             if value.is_empty() {
                 return Err("is not a file name".to_owned());
             }
-            self.pcap = Some(PathBuf::from(value));
+            let file = if id == OptionId::Hosts {
+                &mut self.hosts
+            } else {
+                &mut self.pcap
+            };
+            *file = Some(PathBuf::from(value));
             return Ok(());
         }
         let text = value.to_str().ok_or(NOT_TEXT)?;
@@ -219,7 +227,7 @@ impl Options {
             OptionId::Device => self.device = Some(value::device(text)?),
             OptionId::Mtu => self.mtu = value::mtu(text)?,
             OptionId::Isolate => self.isolate = value::flag(text)?,
-            OptionId::Pcap => {}
+            OptionId::Hosts | OptionId::Pcap => {}
             OptionId::Loss => self.faults.loss = value::probability(text)?,
             OptionId::Delay => self.faults.delay_us = value::duration_us(text)?,
             OptionId::Jitter => self.faults.jitter_us = value::duration_us(text)?,
@@ -245,6 +253,7 @@ impl Options {
             OptionId::Device => self.device.clone(),
             OptionId::Mtu => (self.mtu != default.mtu).then(|| self.mtu.to_string()),
             OptionId::Isolate => self.isolate.then(|| "1".to_owned()),
+            OptionId::Hosts => return self.hosts.clone().map(PathBuf::into_os_string),
             OptionId::Pcap => return self.pcap.clone().map(PathBuf::into_os_string),
             OptionId::Loss => fraction(faults.loss),
             OptionId::Delay => microseconds(faults.delay_us),
