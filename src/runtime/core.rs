@@ -310,6 +310,15 @@ impl Core {
         }
     }
 
+    /// Some thread has left its wait without a return: its registrations go. Rare, hence the walk over all.
+    pub(super) fn forget_abandoned(&mut self) {
+        self.watched.retain(|_, watched| {
+            watched.threads.retain(|watcher| !watcher.waker.abandoned());
+            !watched.threads.is_empty() || !watched.hooks.is_empty()
+        });
+        self.movement.retain(|waker| !waker.abandoned());
+    }
+
     /// From now on `hook` hears of the socket's events under the name `token`.
     pub(crate) fn hook(&mut self, id: SocketId, hook: Arc<dyn Hook>, token: u64, exclusive: bool) {
         let hooked = Hooked {

@@ -216,6 +216,23 @@ pub(crate) fn restore_signals(mask: SigSet) {
     set_mask(libc::SIG_SETMASK, &mask);
 }
 
+/// Whether this thread runs on its alternate signal stack (sigaltstack(2)).
+pub(crate) fn on_alternate_stack() -> bool {
+    let mut stack = libc::stack_t {
+        ss_sp: ptr::null_mut(),
+        ss_flags: 0,
+        ss_size: 0,
+    };
+    // SAFETY: nothing is set; the kernel fills `stack`, whose layout libc has right.
+    let asked = unsafe {
+        syscall(
+            libc::SYS_sigaltstack,
+            [0, &raw mut stack as usize, 0, 0, 0, 0],
+        )
+    };
+    asked.is_ok() && stack.ss_flags & libc::SS_ONSTACK != 0
+}
+
 /// Whether every signal handler of this process asks for restarted calls (SA_RESTART), so that signal(7) lets a blocked call go on.
 pub(crate) fn handlers_restart() -> bool {
     // struct sigaction as the kernel has it: handler, flags, (restorer,) mask; never more than 32 bytes.

@@ -452,20 +452,39 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 thread_local! {
-    /// The waker with which this thread sleeps, if it does. When a call finds it set, a signal handler runs inside the sleep
+    /// The innermost sleep of this thread, if there is one. When a call finds it set, a signal handler runs inside the sleep
     /// (or left it by siglongjmp): nobody reads the device on its behalf.
-    static SLEEPS: Cell<*const Waker> = const { Cell::new(ptr::null()) };
+    static SLEEPS: Cell<Sleep> = const { Cell::new(Sleep::NONE) };
+}
+
+/// A thread's sleep: its waker, and where on the stack it was called.
+#[derive(Copy, Clone)]
+struct Sleep {
+    waker: *const Waker,
+    frame: usize,
+}
+
+impl Sleep {
+    const NONE: Sleep = Sleep {
+        waker: ptr::null(),
+        frame: 0,
+    };
 }
 
 /// The mark of a sleep in [`SLEEPS`]; marks nest when a handler sleeps too.
 struct SleepRecord {
-    outer: *const Waker,
+    outer: Sleep,
 }
 
 impl SleepRecord {
     fn enter(waker: &Arc<Waker>) -> SleepRecord {
+        let here = 0u8;
+        let sleep = Sleep {
+            waker: Arc::as_ptr(waker),
+            frame: &raw const here as usize,
+        };
         SleepRecord {
-            outer: SLEEPS.replace(Arc::as_ptr(waker)),
+            outer: SLEEPS.replace(sleep),
         }
     }
 
@@ -474,13 +493,19 @@ impl SleepRecord {
     }
 }
 
-/// Takes the role from a sleep of this very thread that a signal handler interrupted: it does not watch the device now.
+/// Called with the lock just taken. If a signal handler interrupted a sleep of this very thread, the role goes to somebody else: the
+/// sleep does not watch the device now. If the handler left it by siglongjmp, it is tidied away.
+#[inline]
 pub(super) fn disown_interrupted_sleep(core: &mut Core, runtime: &Runtime) {
-    let sleeping = SLEEPS.get();
-    if sleeping.is_null() {
-        return;
+    let sleep = SLEEPS.get();
+    if !sleep.waker.is_null() {
+        disown(core, runtime, sleep);
     }
-    let own = |waker: &Arc<Waker>| ptr::eq(Arc::as_ptr(waker), sleeping);
+}
+
+#[cold]
+fn disown(core: &mut Core, runtime: &Runtime, sleep: Sleep) {
+    let own = |waker: &Arc<Waker>| ptr::eq(Arc::as_ptr(waker), sleep.waker);
     if let Some(driver) = &core.driver
         && own(&driver.waker)
     {
@@ -489,5 +514,14 @@ pub(super) fn disown_interrupted_sleep(core: &mut Core, runtime: &Runtime) {
     } else if let Some(waker) = core.followers.iter().find(|w| own(w)).cloned() {
         // It must not be handed the role either.
         core.leave_followers(&waker);
+    }
+    // Stacks grow downwards: a caller above the sleep's frame means that the frame is gone. (A handler on an alternate stack is
+    // elsewhere.)
+    let here = 0u8;
+    if &raw const here as usize > sleep.frame && !sys::on_alternate_stack() {
+        SLEEPS.set(Sleep::NONE);
+        // SAFETY: the abandoned frame's reference is never dropped, so the waker is alive.
+        unsafe { &*sleep.waker }.abandon();
+        core.forget_abandoned();
     }
 }

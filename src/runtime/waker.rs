@@ -1,13 +1,14 @@
 //! How a sleeping thread of this process is woken.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
 
 use super::sys;
 
 /// An eventfd that one waiting thread polls, and what is known about that thread. Everything here changes under the runtime's lock
 /// only, hence the relaxed atomics. A thread that is awake is not written to.
 pub(crate) struct Waker {
-    fd: i32,
+    /// -1 once the thread has left its wait by siglongjmp.
+    fd: AtomicI32,
     signaled: AtomicBool,
     asleep: AtomicBool,
     written: AtomicBool,
@@ -21,7 +22,7 @@ impl Waker {
         let fd = sys::eventfd()?;
         super::reserve(fd);
         Ok(Waker {
-            fd,
+            fd: AtomicI32::new(fd),
             signaled: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             written: AtomicBool::new(false),
@@ -31,14 +32,28 @@ impl Waker {
 
     /// What to poll.
     pub(super) fn fd(&self) -> i32 {
-        self.fd
+        self.fd.load(Relaxed)
+    }
+
+    /// The thread has left its wait without a return, and its references with it. Nobody waits here any more.
+    pub(super) fn abandon(&self) {
+        let fd = self.fd.swap(-1, Relaxed);
+        if fd >= 0 {
+            super::release(fd);
+            let _ = sys::close(fd);
+        }
+    }
+
+    /// Whether nobody waits here any more, although it may still be registered.
+    pub(crate) fn abandoned(&self) -> bool {
+        self.fd() < 0
     }
 
     /// Something happened that the thread is to look at.
     pub(crate) fn wake(&self) {
         self.signaled.store(true, Relaxed);
         if self.asleep.load(Relaxed) && !self.written.swap(true, Relaxed) {
-            sys::eventfd_signal(self.fd);
+            sys::eventfd_signal(self.fd());
         }
     }
 
@@ -66,7 +81,7 @@ impl Waker {
     pub(super) fn wake_up(&self) {
         self.asleep.store(false, Relaxed);
         if self.written.swap(false, Relaxed) {
-            sys::eventfd_clear(self.fd);
+            sys::eventfd_clear(self.fd());
         }
     }
 
@@ -80,7 +95,6 @@ impl Waker {
 
 impl Drop for Waker {
     fn drop(&mut self) {
-        super::release(self.fd);
-        let _ = sys::close(self.fd);
+        self.abandon();
     }
 }

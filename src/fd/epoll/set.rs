@@ -327,6 +327,7 @@ impl State {
 
     /// True when there was a thread to wake.
     fn wake_one(&mut self) -> bool {
+        self.waiters.retain(|waiter| !waiter.abandoned());
         let waiter = self.waiters.iter().find(|waiter| !waiter.signaled());
         if let Some(waiter) = waiter {
             waiter.wake();
