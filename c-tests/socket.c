@@ -125,6 +125,7 @@ BOTH(no_truncation_no_sync)
 BOTH(out_of_descriptors)
 {
     struct rlimit limit;
+    OK(close(tcp(family)));
     int next = (int)OK(dup(0));
     OK(close(next));
     OK(getrlimit(RLIMIT_NOFILE, &limit));

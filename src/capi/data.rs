@@ -123,7 +123,7 @@ pub unsafe extern "C" fn tunsock_recv(
         return unsafe { originals::recv(fd, data, len, flags) };
     };
     // SAFETY: the caller vouches for `data`.
-    answer(|| Ok(recv_bytes(&socket, unsafe { user::room(data, clamp(len))? }, flags)?.0))
+    answer(|| Ok(unsafe { recv_memory(&socket, data, len, flags)? }.0))
 }
 
 /// As tunsock_recv; stores the sender's address at addr (which may be NULL) and its true length at addr_len, 0 for a stream.
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn tunsock_recvfrom(
     };
     answer(|| {
         // SAFETY: the caller vouches for `data`.
-        let (got, received) = recv_bytes(&socket, unsafe { user::room(data, clamp(len))? }, flags)?;
+        let (got, received) = unsafe { recv_memory(&socket, data, len, flags)? };
         if !addr.is_null() {
             let from = received.from.map(|from| (from, socket.kind().0));
             // SAFETY: the caller vouches for `addr` and `addr_len`.
@@ -334,6 +334,36 @@ fn raise_sigpipe() {
         libc::syscall(libc::SYS_tgkill, pid, tid, libc::SIGPIPE);
     }
 }
+
+/// Receives into the caller's memory; what bad memory means depends on the socket.
+///
+/// # Safety
+/// `data` has room for `len` bytes unless it is recognisably bad.
+unsafe fn recv_memory(
+    socket: &SocketFile,
+    data: *mut c_void,
+    len: size_t,
+    flags: c_int,
+) -> CResult<(ssize_t, Received)> {
+    let len = clamp(len);
+    // SAFETY: the caller vouches for `data`.
+    let bad = match unsafe { user::room(data, len) } {
+        Ok(room) => return recv_bytes(socket, room, flags),
+        Err(errno) => errno,
+    };
+    match socket.kind().1 {
+        // tcp_recvmsg discards without looking at the memory.
+        Kind::Stream if flags & libc::MSG_TRUNC != 0 => {
+            recv_bytes(socket, &mut vec![0; len.min(DISCARD_AT_ONCE)], flags)
+        }
+        Kind::Stream => Err(bad),
+        // udp_recvmsg takes the datagram off its queue before it copies.
+        Kind::Datagram => recv_bytes(socket, &mut [], flags).and(Err(bad)),
+    }
+}
+
+/// Bytes that one recv with MSG_TRUNC and no memory discards at most.
+const DISCARD_AT_ONCE: usize = 1 << 20;
 
 fn recv_bytes(socket: &SocketFile, room: &mut [u8], flags: c_int) -> CResult<(ssize_t, Received)> {
     recv_pieces(socket, &mut [IoSliceMut::new(room)], flags)

@@ -112,7 +112,12 @@ impl Routes {
 
     fn is_broadcast(&self, addr: IpAddr) -> bool {
         match addr {
-            IpAddr::V4(a) => a.is_broadcast() || self.broadcasts.contains(addr),
+            // The loopback's prefix has its broadcast address too.
+            IpAddr::V4(a) => {
+                a.is_broadcast()
+                    || a.octets() == [127, 255, 255, 255]
+                    || self.broadcasts.contains(addr)
+            }
             IpAddr::V6(_) => false,
         }
     }
