@@ -214,6 +214,10 @@ impl IpLayer {
                 self.queue.push_local(frame);
                 Ok(())
             }
+            Some(DstKind::Broadcast) if dst.is_loopback() => {
+                self.queue.push_local(frame);
+                Ok(())
+            }
             // RFC 1122 3.3.6: a host receives its own broadcasts.
             Some(DstKind::Broadcast) => {
                 let mut copy = self.queue.buffer();

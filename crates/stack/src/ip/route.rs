@@ -82,6 +82,8 @@ impl Routes {
             IpNet::V4(v4) if v4.prefix_len() < 31 => Some(IpAddr::V4(v4.broadcast())),
             _ => None,
         });
+        // The loopback device has 127.0.0.1/8.
+        let broadcasts = broadcasts.chain([Ipv4Addr::new(127, 255, 255, 255).into()]);
         let own = AddrSet::new(own, rng);
         let broadcasts = AddrSet::new(broadcasts, rng);
         let mut prefixes: Vec<IpNet> = config
@@ -187,10 +189,10 @@ impl IpLayer {
 
     /// Whom a packet to `dst` is for, `None` when not for us.
     pub(crate) fn dst_kind(&self, dst: IpAddr) -> Option<DstKind> {
-        if self.is_local(dst) {
-            Some(DstKind::Unicast)
-        } else if self.is_broadcast(dst) {
+        if self.is_broadcast(dst) {
             Some(DstKind::Broadcast)
+        } else if self.is_local(dst) {
+            Some(DstKind::Unicast)
         } else if dst.is_multicast() {
             Some(DstKind::Multicast)
         } else {

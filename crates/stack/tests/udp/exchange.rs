@@ -200,7 +200,8 @@ fn broadcast_needs_leave_and_reaches_everybody_here_and_there() {
     let here = net.bound(A, V4, "0.0.0.0:67");
     let there = net.bound(B, V4, "0.0.0.0:67");
     let c = net.socket(A, V4);
-    for to in ["255.255.255.255:67", "10.0.0.255:67"] {
+    let all = ["255.255.255.255:67", "10.0.0.255:67", "127.255.255.255:67"];
+    for to in all {
         let refused = net.send(A, c, b"x", Some(to));
         assert_eq!(refused, Err(Error::AccessDenied));
     }
@@ -211,6 +212,10 @@ fn broadcast_needs_leave_and_reaches_everybody_here_and_there() {
         assert_eq!(net.recv(A, here).unwrap().0, b"x");
         assert_eq!(net.recv(B, there).unwrap().0, b"x");
     }
+    let crossed = net.crossed;
+    net.send(A, c, b"x", Some("127.255.255.255:67")).unwrap();
+    assert_eq!(net.recv(A, here).unwrap().0, b"x");
+    assert_eq!(net.crossed, crossed);
     // Nobody listens at 68: no port unreachable about a broadcast.
     let crossed = net.crossed;
     net.send(A, c, b"x", Some("10.0.0.255:68")).unwrap();
