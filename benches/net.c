@@ -40,10 +40,23 @@ struct config {
 	int in_flight;
 };
 
+// Seconds that this thread was ready to run and did not get a CPU: with much of it a figure is the machine's, not the stack's.
+static double queued_seconds(void)
+{
+	unsigned long long ran, queued = 0;
+	FILE *file = fopen("/proc/self/schedstat", "r");
+	if (file == NULL || fscanf(file, "%llu %llu", &ran, &queued) != 2)
+		queued = 0;
+	if (file != NULL)
+		fclose(file);
+	return (double)queued / 1e9;
+}
+
 // What was used between the start and the end of the window.
 struct meter {
 	uint64_t from_ns, to_ns; // 0: not reached
 	double cpu_from, cpu_to; // seconds, user and system, of all threads
+	double queued_from, queued_to;
 	uint64_t count;          // bytes or operations inside the window
 };
 
@@ -77,12 +90,14 @@ static void meter_count(struct meter *m, const struct config *c, uint64_t start,
 	if (m->from_ns == 0) {
 		m->from_ns = now;
 		m->cpu_from = cpu_seconds();
+		m->queued_from = queued_seconds();
 		return;
 	}
 	m->count += amount;
 	if (now - m->from_ns >= c->window_ns) {
 		m->to_ns = now;
 		m->cpu_to = cpu_seconds();
+		m->queued_to = queued_seconds();
 	}
 }
 
@@ -90,8 +105,9 @@ static void meter_count(struct meter *m, const struct config *c, uint64_t start,
 static double report_head(const struct config *c, const struct meter *m)
 {
 	double seconds = m->to_ns != 0 ? (double)(m->to_ns - m->from_ns) / 1e9 : 0;
-	printf("test=%s role=%s complete=%d seconds=%.4f cpu=%.4f", c->test, c->server ? "server" : "client",
-	       m->to_ns != 0, seconds, m->to_ns != 0 ? m->cpu_to - m->cpu_from : 0);
+	int complete = m->to_ns != 0;
+	printf("test=%s role=%s complete=%d seconds=%.4f cpu=%.4f queued=%.4f", c->test, c->server ? "server" : "client", complete,
+	       seconds, complete ? m->cpu_to - m->cpu_from : 0, complete ? m->queued_to - m->queued_from : 0);
 	return seconds;
 }
 

@@ -10,6 +10,8 @@
 	test = $2
 	if (!("role" in value) || !("complete" in value))
 		next
+	if (value["complete"] && value["seconds"] > 0)
+		add(row, "queued", 100 * value["queued"] / value["seconds"])
 	own = row == "server" ? "server" : "client" # whose end the row is about
 	if (test == "out" || test == "in") {
 		receiver = (test == "in") == (value["role"] == own)
@@ -85,12 +87,12 @@ END {
 		printf "| %s | %s | %s | %s | %s | %s |\n", names[order[i]], cell(order[i], "out", "%.1f"), cell(order[i], "in", "%.1f"),
 			cell(order[i], "rtt p50", "%.1f"), cell(order[i], "rtt p99", "%.0f"), cell(order[i], "connect", "%.0f")
 	print ""
-	print "| row | UDP RTT p50 µs | p99 µs | UDP echoes/s | CPU s/GB sending | CPU s/GB receiving | kernel's retransmissions out, in |"
-	print "|---|---|---|---|---|---|---|"
+	print "| row | UDP RTT p50 µs | p99 µs | UDP echoes/s | CPU s/GB sending | CPU s/GB receiving | kernel's retransmissions out, in | ready without a CPU |"
+	print "|---|---|---|---|---|---|---|---|"
 	for (i = 1; i <= n; i++)
-		printf "| %s | %s | %s | %s | %s | %s | %s, %s |\n", names[order[i]], cell(order[i], "udp-rtt p50", "%.1f"),
+		printf "| %s | %s | %s | %s | %s | %s | %s, %s | %s |\n", names[order[i]], cell(order[i], "udp-rtt p50", "%.1f"),
 			cell(order[i], "udp-rtt p99", "%.0f"), cell(order[i], "udp-rate", "%.0f"), cell(order[i], "out cpu", "%.2f"),
-			cell(order[i], "in cpu", "%.2f"), plain(order[i], "out again", "%.0f"), plain(order[i], "in again", "%.0f")
+			cell(order[i], "in cpu", "%.2f"), plain(order[i], "out again", "%.0f"), plain(order[i], "in again", "%.0f"), plain(order[i], "queued", "%.0f") " %"
 	for (key in totals) {
 		split(totals[key], both, " ")
 		if (both[1] != both[2]) {
