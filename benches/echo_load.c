@@ -1,10 +1,11 @@
 // Connections to an echo server; every byte that comes back is compared.
 //
 //     echo_load ADDRESS PORT sequence COUNT BYTES     one connection after the other
-//     echo_load ADDRESS PORT together COUNT BYTES     all open at once before the first byte is sent, five times
+//     echo_load ADDRESS PORT together COUNT BYTES     all open at once before the first byte is sent, ten times
 //
-// Prints its own descriptors and resident memory after a fifth of the way and at the end ("at=… fds=… rss_kb=…"), and
-// "done=… lost=…"; exits with 1 when anything was lost. Killed by its alarm after 60 s.
+// Prints its own descriptors and resident memory when things have settled (a fifth of the sequence, half of the ten times)
+// and at the end ("at=… fds=… rss_kb=…"), and "done=… lost=…"; exits with 1 when anything was lost. Killed by its alarm
+// after 60 s.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -205,9 +206,9 @@ int main(int argc, char **argv)
 	alarm(60);
 	long done = 0;
 	if (strcmp(argv[3], "together") == 0) {
-		for (int i = 0; i < 5; i++) {
+		for (int i = 0; i < 10; i++) {
 			done += together(count, len);
-			if (i == 0)
+			if (i == 4)
 				report_self(done);
 		}
 	} else
