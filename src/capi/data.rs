@@ -65,7 +65,8 @@ pub unsafe extern "C" fn tunsock_sendto(
         let to = if addr.is_null() {
             None
         } else {
-            Some(RawAddr::read(addr, addr_len)?)
+            // SAFETY: the caller vouches for `addr`.
+            Some(unsafe { RawAddr::read_fast(addr, addr_len)? })
         };
         // SAFETY: the caller vouches for `data`.
         send_bytes(

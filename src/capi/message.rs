@@ -162,10 +162,8 @@ unsafe fn send_message(
     let to = if message.msg_name.is_null() {
         None
     } else {
-        Some(RawAddr::read_clamped(
-            message.msg_name,
-            message.msg_namelen,
-        )?)
+        // SAFETY: the caller vouches for the name.
+        Some(unsafe { RawAddr::read_clamped(message.msg_name, message.msg_namelen)? })
     };
     // SAFETY: the caller vouches for the pieces and the control messages.
     let pieces = unsafe { gather(message.msg_iov, message.msg_iovlen, libc::EMSGSIZE)? };

@@ -40,25 +40,50 @@ pub(super) enum Target {
 impl RawAddr {
     /// Takes the caller's bytes: EINVAL for a length below 0 or above 128, EFAULT for a bad pointer (move_addr_to_kernel).
     pub(super) fn read(addr: *const tunsock_sockaddr, len: tunsock_socklen_t) -> CResult<RawAddr> {
+        let mut raw = RawAddr::empty(len)?;
+        user::copy_in(&mut raw.bytes[..raw.len], addr.cast())?;
+        Ok(raw)
+    }
+
+    /// As `read` for a call on the data path: the pointer is only checked for plain nonsense.
+    ///
+    /// # Safety
+    /// `addr` is readable for `len` bytes.
+    pub(super) unsafe fn read_fast(
+        addr: *const tunsock_sockaddr,
+        len: tunsock_socklen_t,
+    ) -> CResult<RawAddr> {
+        let mut raw = RawAddr::empty(len)?;
+        // SAFETY: the caller vouches.
+        raw.bytes[..raw.len].copy_from_slice(unsafe { user::bytes(addr.cast(), raw.len)? });
+        Ok(raw)
+    }
+
+    /// sendmsg's variant of `read_fast`: a length above 128 is taken as 128 (__copy_msghdr).
+    ///
+    /// # Safety
+    /// As `read_fast`.
+    pub(super) unsafe fn read_clamped(
+        addr: *const c_void,
+        len: tunsock_socklen_t,
+    ) -> CResult<RawAddr> {
+        if len > i32::MAX as tunsock_socklen_t {
+            return Err(EINVAL);
+        }
+        // SAFETY: the caller vouches.
+        unsafe { RawAddr::read_fast(addr.cast(), len.min(STORAGE as tunsock_socklen_t)) }
+    }
+
+    fn empty(len: tunsock_socklen_t) -> CResult<RawAddr> {
         // C's length is an int to the kernel: a "negative" one arrives here above i32::MAX.
         let len = usize::try_from(len)
             .ok()
             .filter(|&len| len <= STORAGE)
             .ok_or(EINVAL)?;
-        let mut raw = RawAddr {
+        Ok(RawAddr {
             bytes: [0; STORAGE],
             len,
-        };
-        user::copy_in(&mut raw.bytes[..len], addr.cast())?;
-        Ok(raw)
-    }
-
-    /// sendmsg's variant: a length above 128 is taken as 128 (__copy_msghdr).
-    pub(super) fn read_clamped(addr: *const c_void, len: tunsock_socklen_t) -> CResult<RawAddr> {
-        if len > i32::MAX as tunsock_socklen_t {
-            return Err(EINVAL);
-        }
-        RawAddr::read(addr.cast(), len.min(STORAGE as tunsock_socklen_t))
+        })
     }
 
     /// For bind(2), inet_bind and inet6_bind.
