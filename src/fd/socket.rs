@@ -240,8 +240,14 @@ impl SocketFile {
         if waitall && !nonblocking && self.kind == Kind::Stream {
             return self.recv_all(bufs, flags, timeout);
         }
+        let datagram = self.kind == Kind::Datagram;
         let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
-            stack.recv(now, id, bufs, flags)
+            let received = stack.recv(now, id, bufs, flags)?;
+            // Linux __skb_recv_udp: SHUT_RD ends a wait, but who does not wait is told only that there is nothing.
+            if datagram && nonblocking && received.from.is_none() {
+                return Err(Error::WouldBlock);
+            }
+            Ok(received)
         };
         self.run(
             Ready::IN | Ready::RDHUP,
