@@ -1,6 +1,6 @@
 /* unistd.h with tunsock behind its names: compile with -I include/posix before everything else. */
-#include_next <unistd.h>
 #ifndef TUNSOCK_POSIX_NAMES
 #define TUNSOCK_POSIX_NAMES 1
 #endif
 #include "../tunsock.h"
+#include_next <unistd.h>

@@ -1,6 +1,6 @@
 /* sys/socket.h with tunsock behind its names: compile with -I include/posix before everything else. */
-#include_next <sys/socket.h>
 #ifndef TUNSOCK_POSIX_NAMES
 #define TUNSOCK_POSIX_NAMES 1
 #endif
 #include "../../tunsock.h"
+#include_next <sys/socket.h>
