@@ -181,7 +181,7 @@ pub unsafe extern "C" fn tunsock_closefrom(first: c_int) {
 fn close_around(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     // SAFETY: plain numbers.
     let by_kernel = |first, last| unsafe { originals::close_range(first, last, flags) };
-    if !crate::runtime::get().is_some() {
+    if crate::runtime::get().is_none() {
         return by_kernel(first, last);
     }
     let open = open_numbers()

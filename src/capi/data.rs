@@ -33,14 +33,10 @@ pub unsafe extern "C" fn tunsock_send(
         // SAFETY: the caller's own arguments.
         return unsafe { originals::send(fd, data, len, flags) };
     };
-    // SAFETY: the caller vouches for `data`.
     answer(|| {
-        send_bytes(
-            &socket,
-            unsafe { user::bytes(data, clamp(len))? },
-            flags,
-            None,
-        )
+        // SAFETY: the caller vouches for `data`.
+        let data = unsafe { user::bytes(data, clamp(len))? };
+        send_bytes(&socket, data, flags, None)
     })
 }
 
@@ -69,12 +65,8 @@ pub unsafe extern "C" fn tunsock_sendto(
             Some(unsafe { RawAddr::read_fast(addr, addr_len)? })
         };
         // SAFETY: the caller vouches for `data`.
-        send_bytes(
-            &socket,
-            unsafe { user::bytes(data, clamp(len))? },
-            flags,
-            destination(&socket, to)?,
-        )
+        let data = unsafe { user::bytes(data, clamp(len))? };
+        send_bytes(&socket, data, flags, destination(&socket, to)?)
     })
 }
 

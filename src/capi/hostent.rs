@@ -309,6 +309,7 @@ pub(super) fn h_errno() -> c_int {
 }
 
 #[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks)] // all of it on the test's own memory
 mod tests {
     use super::*;
 

@@ -92,10 +92,10 @@ pub unsafe extern "C" fn tunsock_recvmmsg(
         return unsafe { originals::recvmmsg(fd, messages.cast(), count, flags, timeout.cast()) };
     };
     answer(|| {
-        // SAFETY: any bytes are a timespec.
         let end = if timeout.is_null() {
             None
         } else {
+            // SAFETY: any bytes are a timespec.
             let time = super::wait::duration_of(unsafe { user::read(timeout)? })?;
             Instant::now().checked_add(time)
         };
@@ -178,10 +178,10 @@ unsafe fn send_message(
 /// which is what it says of one that it does not know. Levels that a kind of socket does not look at are passed over.
 unsafe fn check_control(socket: &SocketFile, control: *mut c_void, len: usize) -> CResult<()> {
     const EINVAL: Errno = Errno(libc::EINVAL);
-    // SAFETY: the caller vouches.
     let mut rest = if control.is_null() {
         &[][..]
     } else {
+        // SAFETY: the caller vouches.
         unsafe { user::bytes(control, len)? }
     };
     // struct cmsghdr: a length that counts the header, level, type; entries aligned to 8 bytes.

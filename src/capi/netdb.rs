@@ -265,6 +265,7 @@ unsafe fn put_text((to, len): Room, text: &[u8]) -> Result<(), c_int> {
 }
 
 #[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks)] // all of it on the test's own memory
 mod tests {
     use super::*;
 

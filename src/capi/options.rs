@@ -419,6 +419,7 @@ fn encode(value: &Value, room: usize, out: &mut [u8; 16]) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks)] // all of it on the test's own memory
 mod tests {
     use super::*;
 

@@ -23,8 +23,8 @@ macro_rules! originals {
         pub(crate) unsafe fn $name($($arg: $type),*) -> $ret {
             let next = slot::$name.load(Ordering::Relaxed);
             if next.is_null() {
-                // SAFETY: the caller keeps the C function's contract.
                 #[allow(unused_unsafe)] // a fallback that only says no
+                // SAFETY: the caller keeps the C function's contract.
                 unsafe {
                     $fallback
                 }

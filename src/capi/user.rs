@@ -25,7 +25,7 @@ const EFAULT: Errno = Errno(libc::EFAULT);
 #[inline]
 pub(super) fn check<T>(at: *const T, len: usize) -> CResult<()> {
     let start = at as usize;
-    if len == 0 || (start >= LOWEST && start < HIGHEST && len <= HIGHEST - start) {
+    if len == 0 || ((LOWEST..HIGHEST).contains(&start) && len <= HIGHEST - start) {
         Ok(())
     } else {
         Err(EFAULT)
@@ -170,6 +170,7 @@ fn through_kernel(
 }
 
 #[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks)] // all of it on the test's own memory
 mod tests {
     use super::*;
 

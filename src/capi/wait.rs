@@ -114,19 +114,12 @@ unsafe fn select_ours(
     // A set may have any size (programs allocate larger ones than FD_SETSIZE): as many words as nfds needs.
     let words = bits.div_ceil(c_ulong::BITS as usize);
     // SAFETY: the caller vouches.
-    let [mut read, mut write, mut except] = [
+    let [read, write, except] = [
         unsafe { set_of(sets[0], words)? },
         unsafe { set_of(sets[1], words)? },
         unsafe { set_of(sets[2], words)? },
     ];
-    let outcome = fd::select(
-        nfds,
-        read.as_deref_mut(),
-        write.as_deref_mut(),
-        except.as_deref_mut(),
-        time,
-        mask,
-    );
+    let outcome = fd::select(nfds, read, write, except, time, mask);
     Ok(outcome.map(|outcome| outcome.map_err(Errno::from)))
 }
 

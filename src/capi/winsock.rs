@@ -538,6 +538,7 @@ fn error_of(errno: c_int) -> c_int {
 }
 
 #[cfg(test)]
+#[allow(clippy::undocumented_unsafe_blocks)] // all of it on the test's own memory
 mod tests {
     use super::*;
 
