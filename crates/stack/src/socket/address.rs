@@ -52,7 +52,7 @@ pub(crate) fn outward(domain: Domain, addr: SocketAddr) -> SocketAddr {
     }
 }
 
-/// A socket bound to an address of one family sends to no other; only [::] is open to both. The errors are Linux's.
+/// A socket bound to an address of one family sends to no other; only the IPv6 wildcard is open to both. The errors are Linux's.
 pub(crate) fn check_family(bound: Option<IpAddr>, dest: IpAddr) -> Result<()> {
     match (bound, dest) {
         (Some(IpAddr::V4(_)), IpAddr::V6(_)) => Err(Error::AddressFamily),
