@@ -20,5 +20,6 @@ mod errno;
 mod host;
 mod info;
 mod options;
+mod segment;
 mod settings;
 mod world;
