@@ -25,8 +25,8 @@ mod wire;
 pub use config::{Config, CongestionControl, Offload, Route};
 pub use error::{Error, Result};
 pub use socket::{
-    Closed, Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt, SockOptName,
-    SocketId, SocketInfo, State,
+    CaState, Closed, Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt,
+    SockOptName, SocketId, SocketInfo, State, TcpInfo,
 };
 pub use stack::{Stack, Stats};
 pub use time::Instant;

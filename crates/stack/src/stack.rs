@@ -411,6 +411,14 @@ impl Stack {
         }
     }
 
+    /// TCP_INFO. A listener and a socket without a connection have none: `Invalid`.
+    pub fn tcp_info(&self, now: Instant, id: SocketId) -> Result<TcpInfo> {
+        match self.get(id)?.kind() {
+            Kind::Stream => tcp::calls::info(self, now, id),
+            Kind::Datagram => Err(Error::NoSuchOption),
+        }
+    }
+
     /// SO_DOMAIN and SO_TYPE.
     pub fn kind(&self, id: SocketId) -> Result<(Domain, Kind)> {
         let socket = self.get(id)?;

@@ -200,21 +200,31 @@ fn timestamps_are_echoed_and_old_ones_refused() {
 fn rfc9293_3_8_6_3_delayed_acknowledgements() {
     let mut s = Script::new();
     let id = s.plain();
-    s.inject(seg(ACK, 1, 1, &[1; 1000]));
+    // The peer is in slow start: the first is acknowledged at once.
+    s.inject(seg(ACK, 1, 1, b"question"));
+    s.expect(ACK, 1, 9, b"");
+    // The program answers: from here on its answers take the acknowledgements along.
+    s.send(id, b"answer");
+    s.expect(ACK | PSH, 1, 9, b"answer");
+    s.inject(seg(ACK, 9, 7, b"question"));
+    s.expect_nothing();
+    s.send(id, b"answer");
+    s.expect(ACK | PSH, 7, 17, b"answer");
+    // Every second full-sized segment, in any case.
+    s.inject(seg(ACK, 17, 13, &[1; 1000]));
+    s.expect_nothing();
+    s.inject(seg(ACK, 1017, 13, &[1; 1000]));
+    s.expect(ACK, 13, 2017, b"");
+    // And never later than after 40 ms.
+    s.inject(seg(ACK, 2017, 13, &[1; 1000]));
     s.expect_nothing();
     s.wait(39);
     s.expect_nothing();
     s.wait(2);
-    s.expect(ACK, 1, 1001, b"");
-    s.inject(seg(ACK, 1001, 1, &[1; 1000]));
-    s.expect_nothing();
-    s.inject(seg(ACK, 2001, 1, &[1; 1000]));
-    s.expect(ACK, 1, 3001, b"");
-    // Data to send takes the acknowledgement along.
-    s.inject(seg(ACK, 3001, 1, b"question"));
-    s.send(id, b"answer");
-    s.expect(ACK | PSH, 1, 3009, b"answer");
-    s.inject(seg(ACK, 3009, 7, b""));
+    s.expect(ACK, 13, 3017, b"");
+    // No answer took that one along: the next ones go at once again.
+    s.inject(seg(ACK, 3017, 13, &[1; 1000]));
+    s.expect(ACK, 13, 4017, b"");
     s.wait(1000);
     s.expect_nothing();
 }

@@ -1,6 +1,7 @@
 //! Sockets as the C face sees them: kinds, readiness, flags, options.
 
 pub(crate) mod address;
+mod info;
 pub(crate) mod options;
 pub(crate) mod table;
 
@@ -10,6 +11,8 @@ use std::time::Duration;
 use bitflags::bitflags;
 
 use crate::error::Error;
+
+pub use info::{CaState, TcpInfo};
 
 slotmap::new_key_type! {
     /// A generation-checked handle of a socket: a stale one is refused, never another socket's.

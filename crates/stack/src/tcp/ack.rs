@@ -35,6 +35,7 @@ impl Tcb {
         if h.ack.before(self.snd.una) {
             return GO_ON;
         }
+        self.counts.last_ack = cx.now;
         let window_before = self.snd.wnd;
         self.update_window(cx.now, h);
         let dup = h.ack == self.snd.una
@@ -46,7 +47,11 @@ impl Tcb {
             if let Some(rtt) = news.rtt {
                 self.rtt.sample(rtt);
             }
+            let segments = news.delivered.div_ceil(self.eff_mss());
+            self.counts.delivered = self.counts.delivered.wrapping_add(segments);
+            self.counts.dsack_dups += u32::from(news.dsack > 0);
             let acked = h.ack.since(self.snd.una);
+            self.counts.bytes_acked += u64::from(acked);
             if acked > 0 {
                 self.new_ack(cx, h, verdict);
             }
@@ -63,6 +68,7 @@ impl Tcb {
         self.snd.sent.acknowledge(self.snd.una, |record| {
             sample = (!record.resent).then(|| now.since(record.at));
         });
+        self.counts.delivered = self.counts.delivered.wrapping_add(1);
         let _ = h;
         if let Some(rtt) = sample {
             self.rtt.sample(rtt);

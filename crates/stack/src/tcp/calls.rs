@@ -13,7 +13,7 @@ use crate::ip::DstKind;
 use crate::ports::Shape;
 use crate::socket::table::Socket;
 use crate::socket::{
-    Closed, Kind, Ready, Shutdown, SockOpt, SockOptName, SocketId, SocketInfo, State,
+    Closed, Kind, Ready, Shutdown, SockOpt, SockOptName, SocketId, SocketInfo, State, TcpInfo,
 };
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -344,6 +344,13 @@ pub(super) fn discard(stack: &mut Stack, _now: Instant, id: SocketId) {
 /// The RFC's state.
 pub(crate) fn state(stack: &Stack, id: SocketId) -> Result<State> {
     Ok(socket(stack, id)?.1.state())
+}
+
+/// TCP_INFO, also of a connection that has ended.
+pub(crate) fn info(stack: &Stack, now: Instant, id: SocketId) -> Result<TcpInfo> {
+    let (_, tcp) = socket(stack, id)?;
+    let tcb = tcp.tcb.as_deref().ok_or(Error::Invalid)?;
+    Ok(tcb.info(now))
 }
 
 /// getpeername(2): while there is a connection (inet_getname).

@@ -15,6 +15,9 @@ const CHALLENGE_INTERVAL: Duration = Duration::from_millis(500);
 /// TS.Recent is too old to judge by after this long (RFC 7323 5.5: 24 days).
 const TS_RECENT_LIFE: Duration = Duration::from_secs(24 * 86400);
 
+/// Acknowledgements that go at once at the beginning and after a pause (Linux: TCP_MAX_QUICKACKS).
+const QUICK_ACKS: u32 = 16;
+
 /// A segment on its way through the steps.
 #[derive(Copy, Clone)]
 pub(crate) struct Segment<'a> {
@@ -52,10 +55,16 @@ impl Tcb {
     /// Handles a segment that belongs to this connection.
     pub(crate) fn on_segment(&mut self, cx: &mut Cx<'_>, seg: Segment<'_>) -> Verdict {
         let mut verdict = Verdict::default();
+        let len = seg.payload.len() as u32;
+        let before = self.rcv.nxt;
         let _ = match self.state {
             State::SynSent => self.syn_sent(cx, &seg, &mut verdict),
             _ => self.synchronized(cx, &seg, &mut verdict),
         };
+        self.counts.received(cx.now, len, seg.gso_size);
+        if len > 0 && self.rcv.nxt.after(before) {
+            self.counts.bytes_received += u64::from(self.rcv.nxt.since(before));
+        }
         verdict
     }
 
@@ -309,10 +318,12 @@ impl Tcb {
         if start == self.rcv.nxt && self.rcv.assembler.is_empty() {
             self.rcv.queue.push(cx.pool, data);
             self.rcv.nxt = end;
-            self.delay_ack(cx.now, seg);
+            self.delay_ack(cx.now, cx.now.since(self.counts.last_data), seg);
         } else {
             // MUST-58, SHLD-31: out of order, or filling a hole: acknowledge at once.
             self.rcv.ack = AckDue::Now;
+            self.rcv.interactive = false;
+            self.quicken();
             if self.sack_ok && self.rcv.assembler.contains(start, end) {
                 self.rcv.dsack = Some((start, end));
                 return;
@@ -348,7 +359,7 @@ impl Tcb {
 
     /// RFC 9293 3.8.6.3: every second full-sized segment at least, and within 40 ms (MUST-40). A super-segment counts as
     /// the segments that it stands for (MUST-58's aggregation: one ACK for all of them).
-    fn delay_ack(&mut self, now: Instant, seg: &Segment<'_>) {
+    fn delay_ack(&mut self, now: Instant, pause: Duration, seg: &Segment<'_>) {
         let len = seg.payload.len() as u32;
         let unit = if seg.gso_size == 0 {
             len
@@ -356,13 +367,24 @@ impl Tcb {
             u32::from(seg.gso_size)
         };
         self.rcv.seen_mss = self.rcv.seen_mss.max(unit).min(self.snd.mss.max(536));
+        let first = self.rcv.nxt.since(self.rcv.irs) == 1 + len;
+        if first || pause > self.rtt.rto() {
+            self.quicken();
+        }
         self.rcv.unacked = self.rcv.unacked.saturating_add(len);
-        if self.rcv.unacked >= 2 * self.rcv.seen_mss || seg.has(Flags::FIN) {
+        let quick = self.rcv.quick > 0 && !self.rcv.interactive;
+        if self.rcv.unacked >= 2 * self.rcv.seen_mss || seg.has(Flags::FIN) || quick {
             self.rcv.ack = AckDue::Now;
         } else if self.rcv.ack == AckDue::No {
             self.rcv.ack = AckDue::Delayed;
             self.timers.delayed_ack = Some(now + DELAYED_ACK);
         }
+    }
+
+    /// The next acknowledgements go at once: the peer is in slow start, or has lost something (Linux: tcp_incr_quickack).
+    fn quicken(&mut self) {
+        let segments = self.rcv.wnd() / (2 * self.rcv.seen_mss.max(1));
+        self.rcv.quick = self.rcv.quick.max(segments.clamp(2, QUICK_ACKS) as u8);
     }
 
     /// Eighth, check the FIN bit; also when a hole before an earlier FIN has been filled.

@@ -15,6 +15,7 @@ mod connection;
 mod data;
 mod emit;
 mod half_open;
+mod info;
 mod input;
 mod layer;
 mod listener;

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use super::seq::SeqNum;
 use super::tcb::{AckDue, Tcb};
+use super::timers::DELAYED_ACK;
 use crate::socket::State;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, Header, Options};
 
 /// MSG_MORE holds a partial segment back for at most this long (tcp(7), TCP_CORK).
 pub(crate) const HOLD: Duration = Duration::from_millis(200);
+
+/// Sending is put off for more window only while the last transmission is not longer ago than this.
+const DEFER_MAX: Duration = Duration::from_millis(1);
 
 /// A segment that is to go now.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -113,7 +117,16 @@ impl Tcb {
         Plan {
             seq: start,
             len: text,
-            flags,
+            flags: flags | self.push_for(start, text),
+        }
+    }
+
+    /// MUST-60, MUST-61: PSH on the last octet buffered, also when it goes again.
+    fn push_for(&self, start: SeqNum, len: u32) -> Flags {
+        if len > 0 && start + len == self.snd.data_end() {
+            Flags::PSH
+        } else {
+            Flags::empty()
         }
     }
 
@@ -150,7 +163,7 @@ impl Tcb {
             self.window_closed(now, flight);
             return None;
         }
-        let len = self.whole_segments(len, unsent, flight, allowed);
+        let len = self.whole_segments(now, len, unsent, allowed);
         if len == 0 && unsent > 0 {
             return None;
         }
@@ -161,10 +174,7 @@ impl Tcb {
             }
         }
         let mut flags = Flags::ACK;
-        // MUST-60/61: PSH when the queue is emptied.
-        if len > 0 && len == unsent {
-            flags |= Flags::PSH;
-        }
+        flags |= self.push_for(self.snd.nxt, len);
         if fin_due && len == unsent {
             flags |= Flags::FIN;
         }
@@ -189,7 +199,7 @@ impl Tcb {
 
     /// Cuts a piece that is not the queue's end down to whole segments, and waits for more window rather than send a small
     /// super-segment while acknowledgements are on their way (Linux: tcp_tso_should_defer).
-    fn whole_segments(&self, len: u32, unsent: u32, flight: u32, allowed: u32) -> u32 {
+    fn whole_segments(&self, now: Instant, len: u32, unsent: u32, allowed: u32) -> u32 {
         if len == unsent {
             return len;
         }
@@ -199,11 +209,24 @@ impl Tcb {
         }
         let whole = len / mss * mss;
         let worthwhile = self.segment_limit().min(self.snd.wnd.min(allowed) / 3);
-        if self.gso && flight > 0 && whole < worthwhile && self.recovery_open() {
+        if self.gso && whole < worthwhile && self.recovery_open() && self.ack_is_near(now) {
             0
         } else {
             whole
         }
+    }
+
+    /// The next acknowledgement will come soon enough to wait for it: acknowledgements are dense, and the oldest octets out have
+    /// been so for half a round trip (Linux: tcp_tso_should_defer).
+    fn ack_is_near(&self, now: Instant) -> bool {
+        let half = self.rtt.srtt().unwrap_or_default() / 2;
+        now.since(self.snd.last_sent) <= DEFER_MAX
+            && self
+                .snd
+                .sent
+                .iter()
+                .next()
+                .is_some_and(|oldest| now.since(oldest.at) >= half)
     }
 
     /// RFC 9293 3.7.4 (Nagle, in Minshall's form) and 3.8.6.2.1 (SWS avoidance) for a piece below one segment.
@@ -323,15 +346,18 @@ impl Tcb {
         if plan.flags.contains(Flags::ACK) {
             self.rcv.ack = AckDue::No;
             self.rcv.unacked = 0;
+            self.rcv.quick = self.rcv.quick.saturating_sub(1);
             self.rcv.dsack = None;
             self.rcv.last_ack_sent = self.rcv.nxt;
             self.timers.delayed_ack = None;
         }
+        let fresh = plan.seq == self.snd.max;
+        let again = end != plan.seq && !fresh;
+        self.counts.sent(plan.len, self.eff_mss(), again);
         if end == plan.seq {
             return;
         }
         let len = end.since(plan.seq);
-        let fresh = plan.seq == self.snd.max;
         if fresh {
             self.snd.sent.push(plan.seq, len, now);
         } else {
@@ -339,6 +365,9 @@ impl Tcb {
             self.note_resend(len, now);
         }
         self.recovery.prr.out = self.recovery.prr.out.saturating_add(len);
+        if now.since(self.counts.last_data) < DELAYED_ACK && plan.len > 0 {
+            self.rcv.interactive = true;
+        }
         if plan.len > 0 && plan.len < self.eff_mss() {
             self.snd.small_end = end;
         }

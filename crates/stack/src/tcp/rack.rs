@@ -172,8 +172,8 @@ impl Tcb {
             None => Duration::from_secs(1),
         };
         let at = now + timeout;
-        // "If the PTO would be later than the RTO, the RTO it is."
-        self.timers.tail_probe = Some(at).filter(|at| self.timers.rto.is_none_or(|rto| *at < rto));
+        // When the RTO would come first, the probe goes in its place.
+        self.timers.tail_probe = Some(self.timers.rto.map_or(at, |rto| at.min(rto)));
     }
 
     /// RFC 8985 7.3: the probe goes with the next transmission; the retransmission timer starts anew behind it.

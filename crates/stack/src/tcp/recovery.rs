@@ -72,7 +72,14 @@ pub(crate) struct AckNews {
     /// Octets sent once, from before the loss was found, are among them.
     original: bool,
     /// A DSACK block reported octets received twice: how many.
-    dsack: u32,
+    pub(crate) dsack: u32,
+}
+
+impl Recovery {
+    /// Duplicate acknowledgements have come and nothing is taken for lost.
+    pub(crate) fn disordered(&self) -> bool {
+        self.dup_acks > 0
+    }
 }
 
 impl Tcb {

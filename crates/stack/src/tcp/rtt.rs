@@ -67,6 +67,16 @@ impl RttEstimator {
         self.backoff = 0;
     }
 
+    /// RTTVAR.
+    pub(crate) fn rttvar(&self) -> Duration {
+        self.rttvar
+    }
+
+    /// Doublings since the last sample.
+    pub(crate) fn backoff(&self) -> u32 {
+        self.backoff
+    }
+
     /// SRTT, if there is one.
     pub(crate) fn srtt(&self) -> Option<Duration> {
         self.srtt

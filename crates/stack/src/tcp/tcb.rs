@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::assembler::Assembler;
 use super::bytes::{ByteQueue, Pool};
 use super::congestion::{self, Congestion};
+use super::info::Counters;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::sent::SentQueue;
@@ -203,6 +204,10 @@ pub(crate) struct Recv {
     pub(crate) seen_mss: u32,
     /// Acknowledgement owed.
     pub(crate) ack: AckDue,
+    /// Acknowledgements that are still to go at once, for the peer's slow start (RFC 5681 4.2 lets us; Linux: quick ACK mode).
+    pub(crate) quick: u8,
+    /// The program answers what it receives: its answers carry the acknowledgements.
+    pub(crate) interactive: bool,
     /// Last.ACK.sent (RFC 7323 4.3).
     pub(crate) last_ack_sent: SeqNum,
     /// When something last arrived.
@@ -311,6 +316,8 @@ pub(crate) struct Tcb {
     pub(crate) challenge_after: Instant,
     /// SYN options of ours.
     pub(crate) syn: SynOptions,
+    /// What is counted for TCP_INFO alone.
+    pub(crate) counts: Counters,
 }
 
 /// What we put into our SYN.
@@ -416,6 +423,8 @@ impl Tcb {
                 unacked: 0,
                 seen_mss: 0,
                 ack: AckDue::No,
+                quick: 0,
+                interactive: false,
                 last_ack_sent: SeqNum::default(),
                 last_rx: now,
             },
@@ -436,6 +445,11 @@ impl Tcb {
             syn: SynOptions {
                 mss: mss_option,
                 wscale: birth.wscale,
+            },
+            counts: Counters {
+                last_data: now,
+                last_ack: now,
+                ..Counters::default()
             },
         }
     }

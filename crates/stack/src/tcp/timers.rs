@@ -83,6 +83,8 @@ impl Tcb {
             self.timers.delayed_ack = None;
             if self.rcv.ack == AckDue::Delayed {
                 self.rcv.ack = AckDue::Now;
+                // No answer took it along.
+                self.rcv.interactive = false;
             }
         }
         if due(self.snd.hold_until, now) {

@@ -1,0 +1,111 @@
+//! What a connection tells about itself: TCP_INFO (tcp(7), `struct tcp_info`).
+
+use std::time::Duration;
+
+use super::State;
+
+/// Where loss recovery stands, with Linux's numbers (`enum tcp_ca_state`).
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+#[repr(u8)]
+pub enum CaState {
+    /// Nothing is amiss.
+    #[default]
+    Open = 0,
+    /// Duplicate acknowledgements or SACK blocks have come; nothing is taken for lost yet.
+    Disorder = 1,
+    /// The window comes down because of ECN.
+    Cwr = 2,
+    /// Fast recovery.
+    Recovery = 3,
+    /// After a retransmission time-out.
+    Loss = 4,
+}
+
+/// A connection's figures. Counts of segments are of segments on the wire: a super-segment counts as those it is cut into.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct TcpInfo {
+    /// The state.
+    pub state: State,
+    /// Where loss recovery stands.
+    pub ca_state: CaState,
+    /// Time-outs in a row.
+    pub retransmits: u32,
+    /// Probes (zero window, keepalive) in a row without an answer.
+    pub probes: u32,
+    /// Doublings of the retransmission timeout, or of the probe's interval.
+    pub backoff: u32,
+    /// Both sides use timestamps (RFC 7323).
+    pub timestamps: bool,
+    /// Both sides use SACK (RFC 2018).
+    pub sack: bool,
+    /// Both sides scale windows (RFC 7323): the peer's shift and ours.
+    pub wscale: Option<(u8, u8)>,
+    /// The retransmission timeout, back-off included.
+    pub rto: Duration,
+    /// How long an acknowledgement is delayed at most.
+    pub ato: Duration,
+    /// Octets of one full-sized segment that we send.
+    pub snd_mss: u32,
+    /// Octets of the largest segment received.
+    pub rcv_mss: u32,
+    /// MSS that our SYN announced, octets.
+    pub advmss: u32,
+    /// Largest packet of the path, octets.
+    pub pmtu: u32,
+    /// Segments sent and not acknowledged.
+    pub unacked: u32,
+    /// Those of them that SACK blocks cover.
+    pub sacked: u32,
+    /// Those of them that are believed lost.
+    pub lost: u32,
+    /// Those of them that were retransmitted and are in flight again.
+    pub retrans: u32,
+    /// Since data was last sent.
+    pub last_data_sent: Duration,
+    /// Since data was last received.
+    pub last_data_recv: Duration,
+    /// Since an acknowledgement was last received.
+    pub last_ack_recv: Duration,
+    /// Smoothed round-trip time; zero before the first measurement.
+    pub rtt: Duration,
+    /// Its mean deviation.
+    pub rttvar: Duration,
+    /// The smallest seen lately, if any was.
+    pub min_rtt: Option<Duration>,
+    /// Slow-start threshold, segments; `None`: never set.
+    pub snd_ssthresh: Option<u32>,
+    /// Congestion window, segments.
+    pub snd_cwnd: u32,
+    /// Duplicates that would mean a loss.
+    pub reordering: u32,
+    /// The peer's window, octets.
+    pub snd_wnd: u32,
+    /// Our window as advertised, octets.
+    pub rcv_wnd: u32,
+    /// Octets that the program may leave unread.
+    pub rcv_space: u32,
+    /// Segments sent again, ever.
+    pub total_retrans: u32,
+    /// Octets sent and acknowledged, ever (RFC 4898).
+    pub bytes_acked: u64,
+    /// Octets received in order, ever (RFC 4898).
+    pub bytes_received: u64,
+    /// Octets sent, ever, repetitions included.
+    pub bytes_sent: u64,
+    /// Octets sent again, ever.
+    pub bytes_retrans: u64,
+    /// Octets written and never sent yet.
+    pub notsent_bytes: u32,
+    /// Segments that arrived at the peer as far as it has told, the SYN included.
+    pub delivered: u32,
+    /// Segments sent and received, ever; and those of them with data.
+    pub segs_out: u32,
+    /// Received.
+    pub segs_in: u32,
+    /// Sent with data.
+    pub data_segs_out: u32,
+    /// Received with data.
+    pub data_segs_in: u32,
+    /// Duplicates that the peer reported (RFC 2883).
+    pub dsack_dups: u32,
+}
