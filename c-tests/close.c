@@ -1,6 +1,8 @@
 /* close(2): what the peer sees, what others who use the number see. */
 #include "harness.h"
 
+#include <sys/syscall.h>
+
 BOTH(peer_reads_everything_then_the_end)
 {
     struct pair p = tcp_pair(family);
@@ -166,4 +168,18 @@ BOTH(fclose_closes_the_connection)
     EQ(fclose(f), 0);
     EQ(recv(p.server, &c, 1, 0), 0);
     ERR(fcntl(p.client, F_GETFD), EBADF);
+}
+
+BOTH(behind_the_back_of_libc)
+{
+    /* A number closed and taken again by system calls that no library sees. */
+    struct addr a = loopback(family, 0);
+    int fd = tcp(family), one = 1;
+    OK(syscall(SYS_close, fd));
+    EQ(syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR), fd);
+    ERR(bind(fd, &a.sa, a.len), ENOTSOCK);
+    ERR(listen(fd, 1), ENOTSOCK);
+    ERR(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), ENOTSOCK);
+    EQ(write(fd, "x", 1), 1);
+    OK(close(fd));
 }

@@ -6,7 +6,7 @@ use tunsock_stack::{Domain, Error, Kind, Shutdown};
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{self, RawAddr, Target};
 use super::types::{tunsock_sockaddr, tunsock_socklen_t};
-use super::{originals, socket_of};
+use super::{checked_socket_of, originals, socket_of};
 use crate::fd::{self, Fail};
 
 /// SOCK_NONBLOCK and SOCK_CLOEXEC: what may be or-ed to a socket's type.
@@ -91,7 +91,7 @@ pub unsafe extern "C" fn tunsock_bind(
     addr: *const tunsock_sockaddr,
     len: tunsock_socklen_t,
 ) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::bind(fd, addr.cast(), len) };
     };
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn tunsock_bind(
 /// Returns 0, or -1 with errno EBADF, ENOTSOCK, EINVAL (connected), EADDRINUSE or EOPNOTSUPP (not a stream socket).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_listen(fd: c_int, backlog: c_int) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: plain numbers.
         return unsafe { originals::listen(fd, backlog) };
     };
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn tunsock_accept4(
     len: *mut tunsock_socklen_t,
     flags: c_int,
 ) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return adopted(unsafe { originals::accept4(fd, addr.cast(), len, flags) });
     };
@@ -175,7 +175,7 @@ pub unsafe extern "C" fn tunsock_connect(
     addr: *const tunsock_sockaddr,
     len: tunsock_socklen_t,
 ) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::connect(fd, addr.cast(), len) };
     };
@@ -210,7 +210,7 @@ pub unsafe extern "C" fn tunsock_connect(
 /// Returns 0, or -1 with errno EBADF, ENOTSOCK, EINVAL (bad how) or ENOTCONN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_shutdown(fd: c_int, how: c_int) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: plain numbers.
         return unsafe { originals::shutdown(fd, how) };
     };
@@ -235,7 +235,7 @@ pub unsafe extern "C" fn tunsock_getsockname(
     addr: *mut tunsock_sockaddr,
     len: *mut tunsock_socklen_t,
 ) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::getsockname(fd, addr.cast(), len) };
     };
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn tunsock_getpeername(
     addr: *mut tunsock_sockaddr,
     len: *mut tunsock_socklen_t,
 ) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::getpeername(fd, addr.cast(), len) };
     };

@@ -42,7 +42,17 @@ use crate::fd::{self, Object, SocketFile};
 /// The socket that `fd` stands for; `None`: the kernel's affair.
 #[inline]
 fn socket_of(fd: c_int) -> Option<Arc<SocketFile>> {
-    match fd::lookup(fd) {
+    socket_in(fd::lookup(fd))
+}
+
+/// [`socket_of`] for calls that are slow anyway: one fstat makes sure that the number has not changed hands beyond our sight.
+fn checked_socket_of(fd: c_int) -> Option<Arc<SocketFile>> {
+    socket_in(fd::lookup_checked(fd))
+}
+
+#[inline]
+fn socket_in(object: Option<Object>) -> Option<Arc<SocketFile>> {
+    match object {
         Some(Object::Socket(socket)) => Some(socket),
         // An epoll set of ours is a kernel descriptor too: for calls on sockets the kernel has the right answer (ENOTSOCK, EINVAL).
         Some(Object::Epoll(_)) | None => None,

@@ -7,7 +7,7 @@ use tunsock_stack::{Domain, Kind, SockOpt, SockOptName};
 
 use super::errno::{CResult, Errno, answer};
 use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
-use super::{originals, socket_of, user};
+use super::{checked_socket_of, originals, user};
 use crate::fd::SocketFile;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn tunsock_getsockopt(
     value: *mut c_void,
     len: *mut tunsock_socklen_t,
 ) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::getsockopt(fd, level, name, value, len) };
     };
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn tunsock_setsockopt(
     value: *const c_void,
     len: tunsock_socklen_t,
 ) -> c_int {
-    let Some(socket) = socket_of(fd) else {
+    let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::setsockopt(fd, level, name, value, len) };
     };
