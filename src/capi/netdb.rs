@@ -40,11 +40,13 @@ pub unsafe extern "C" fn tunsock_getaddrinfo(
                 protocol: hints.ai_protocol,
             },
         );
-        names::resolve(text(node), text(service), asked, |_| true).and_then(|(found, canonical)| {
-            let list = list(&found, canonical, asked.flags)?;
-            answers.write(list);
-            Ok(())
-        })
+        names::resolve(text(node), text(service), asked, names::has_family).and_then(
+            |(found, canonical)| {
+                let list = list(&found, canonical, asked.flags)?;
+                answers.write(list);
+                Ok(())
+            },
+        )
     };
     errno::set(before);
     outcome.err().unwrap_or(0)

@@ -23,7 +23,6 @@ macro_rules! originals {
         pub(crate) unsafe fn $name($($arg: $type),*) -> $ret {
             let next = slot::$name.load(Ordering::Relaxed);
             if next.is_null() {
-                #[allow(unused_unsafe)] // a fallback that only says no
                 // SAFETY: the caller keeps the C function's contract.
                 unsafe {
                     $fallback
@@ -93,7 +92,10 @@ originals! {
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int { kernel!(SYS_dup3, old, new, flags) }
     fn fcntl(fd: c_int, command: c_int, arg: c_long) -> c_int { kernel!(SYS_fcntl, fd, command, arg) }
     fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int { kernel!(SYS_ioctl, fd, request, arg) }
-    fn fclose(file: *mut c_void) -> c_int { fclose_found_now(file) }
+    fn fclose(file: *mut c_void) -> c_int { if found_now(&slot::fclose, "fclose\0") { fclose(file) } else { -1 } }
+    fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void { if found_now(&slot::fdopen, "fdopen\0") { fdopen(fd, mode) } else { std::ptr::null_mut() } }
+    fn fileno(file: *mut c_void) -> c_int { if found_now(&slot::fileno, "fileno\0") { fileno(file) } else { -1 } }
+    fn fileno_unlocked(file: *mut c_void) -> c_int { if found_now(&slot::fileno_unlocked, "fileno_unlocked\0") { fileno_unlocked(file) } else { -1 } }
 
     fn select(nfds: c_int, readfds: *mut c_void, writefds: *mut c_void, exceptfds: *mut c_void, timeout: *mut c_void) -> c_int { select_by_kernel(nfds, readfds, writefds, exceptfds, timeout) }
     fn pselect(nfds: c_int, readfds: *mut c_void, writefds: *mut c_void, exceptfds: *mut c_void, timeout: *const c_void, mask: *const c_void) -> c_int { pselect_by_kernel(nfds, readfds, writefds, exceptfds, timeout, mask) }
@@ -118,20 +120,17 @@ originals! {
     fn inotify_init1(flags: c_int) -> c_int { kernel!(SYS_inotify_init1, flags) }
     fn memfd_create(name: *const c_char, flags: c_uint) -> c_int { kernel!(SYS_memfd_create, name, flags) }
 
-    fn getnameinfo(addr: *const c_void, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char, service_len: socklen_t, flags: c_int) -> c_int { { let _ = (addr, len, host, host_len, service, service_len, flags); libc::EAI_FAMILY } }
+    fn getnameinfo(addr: *const c_void, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char, service_len: socklen_t, flags: c_int) -> c_int { if found_now(&slot::getnameinfo, "getnameinfo\0") { getnameinfo(addr, len, host, host_len, service, service_len, flags) } else { libc::EAI_FAMILY } }
 }
 
 /// creat(2)'s flags.
 const CREAT: c_int = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
 
-/// fclose in an initialiser that runs before ours (libselinux closes a file in its own): no system call does the same.
-unsafe fn fclose_found_now(file: *mut c_void) -> c_int {
-    store(&slot::fclose, "fclose\0");
-    if slot::fclose.load(Ordering::Relaxed).is_null() {
-        return -1;
-    }
-    // SAFETY: the caller keeps the C function's contract; the function is found now.
-    unsafe { fclose(file) }
+/// Looks a function up that no system call can stand in for, when an initialiser that runs before ours calls it (libselinux closes
+/// a stream in its own).
+fn found_now(slot: &AtomicPtr<c_void>, name: &str) -> bool {
+    store(slot, name);
+    !slot.load(Ordering::Relaxed).is_null()
 }
 
 /// dup2 with system calls that every architecture has: dup3 refuses equal numbers.

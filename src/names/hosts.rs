@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use tunsock_config::{OptionId, OptionSpec};
 
 /// A host: its names and addresses.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,11 +26,9 @@ impl Host {
 pub(crate) struct Hosts(Vec<(IpAddr, Vec<Vec<u8>>)>);
 
 impl Hosts {
-    /// The file that TUNSOCK_HOSTS names, else /etc/hosts. A file that is not there is an empty one.
+    /// The file that the options name, else /etc/hosts. A file that is not there is an empty one.
     pub(crate) fn load() -> Hosts {
-        let path = std::env::var_os(OptionSpec::of(OptionId::Hosts).env)
-            .unwrap_or_else(|| "/etc/hosts".into());
-        Hosts::parse(&std::fs::read(path).unwrap_or_default())
+        Hosts::parse(&std::fs::read(super::settings::hosts_file()).unwrap_or_default())
     }
 
     /// Reads lines `ADDRESS NAME [NAME …]`; `#` begins a comment; lines that are neither are passed over.

@@ -5,6 +5,7 @@
 mod addrinfo;
 mod hosts;
 mod service;
+mod settings;
 
 use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,6 +15,7 @@ use libc::{c_char, c_int, c_void};
 pub(crate) use addrinfo::{Answer, Hints, resolve};
 pub(crate) use hosts::{Host, Hosts};
 pub(crate) use service::{port_of, service_of};
+pub(crate) use settings::has_family;
 
 /// An address that a name or a numeric string stands for.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]

@@ -15,6 +15,7 @@ mod files;
 mod fortify;
 mod process;
 mod sockets;
+mod stdio;
 mod waiting;
 
 /// Defines exported C functions that only pass their arguments on.

@@ -1,0 +1,126 @@
+//! stdio over a socket of ours. libc's streams read and write below every name that we export, so `fdopen` of such a socket makes a
+//! stream of libc's own kind for foreign sources (fopencookie(3)) whose reads and writes come back to us.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use libc::{c_char, c_int, c_void, size_t, ssize_t};
+use parking_lot::Mutex;
+
+use crate::capi::{originals, tunsock_close, tunsock_read, tunsock_write};
+use crate::fd::{self, Object};
+
+/// cookie_io_functions_t of stdio.h.
+#[repr(C)]
+struct Functions {
+    read: Option<unsafe extern "C" fn(*mut c_void, *mut c_char, size_t) -> ssize_t>,
+    write: Option<unsafe extern "C" fn(*mut c_void, *const c_char, size_t) -> ssize_t>,
+    seek: Option<unsafe extern "C" fn(*mut c_void, *mut libc::off64_t, c_int) -> c_int>,
+    close: Option<unsafe extern "C" fn(*mut c_void) -> c_int>,
+}
+
+unsafe extern "C" {
+    fn fopencookie(cookie: *mut c_void, mode: *const c_char, functions: Functions) -> *mut c_void;
+}
+
+/// Our streams' descriptors, by the stream's address: fileno(3) of a stream with a foreign source has none to tell.
+static STREAMS: Mutex<Option<HashMap<usize, c_int>>> = Mutex::new(None);
+/// A stream of ours was ever made.
+static ANY: AtomicBool = AtomicBool::new(false);
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void {
+    let Some(Object::Socket(_)) = fd::lookup(fd) else {
+        // SAFETY: the caller's own arguments.
+        return unsafe { originals::fdopen(fd, mode) };
+    };
+    let functions = Functions {
+        read: Some(read),
+        write: Some(write),
+        seek: None,
+        close: Some(close),
+    };
+    // SAFETY: the caller's mode; the cookie is a number, not a pointer.
+    let stream = unsafe {
+        fopencookie(
+            std::ptr::without_provenance_mut(fd as usize),
+            mode,
+            functions,
+        )
+    };
+    if !stream.is_null() {
+        STREAMS
+            .lock()
+            .get_or_insert_default()
+            .insert(stream.addr(), fd);
+        ANY.store(true, Ordering::Release);
+    }
+    stream
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fileno(stream: *mut c_void) -> c_int {
+    // SAFETY: the caller's own argument.
+    number_of(stream).unwrap_or_else(|| unsafe { originals::fileno(stream) })
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fileno_unlocked(stream: *mut c_void) -> c_int {
+    // SAFETY: the caller's own argument.
+    number_of(stream).unwrap_or_else(|| unsafe { originals::fileno_unlocked(stream) })
+}
+
+/// Any other stream closes its number where we can't see it: what we have at the number ends here.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fclose(stream: *mut c_void) -> c_int {
+    if number_of(stream).is_some() {
+        if let Some(streams) = &mut *STREAMS.lock() {
+            streams.remove(&stream.addr());
+        }
+    } else if !stream.is_null() {
+        // SAFETY: the caller's stream; errno is the calling thread's.
+        unsafe {
+            let before = *libc::__errno_location();
+            let number = originals::fileno(stream);
+            if number >= 0 {
+                fd::forget(number);
+            }
+            *libc::__errno_location() = before;
+        }
+    }
+    // SAFETY: the caller's own argument.
+    unsafe { originals::fclose(stream) }
+}
+
+/// The descriptor of a stream of ours.
+fn number_of(stream: *mut c_void) -> Option<c_int> {
+    if !ANY.load(Ordering::Acquire) {
+        return None;
+    }
+    STREAMS.lock().as_ref()?.get(&stream.addr()).copied()
+}
+
+unsafe extern "C" fn read(cookie: *mut c_void, room: *mut c_char, len: size_t) -> ssize_t {
+    // SAFETY: libc's own buffer.
+    unsafe { tunsock_read(cookie.addr() as c_int, room.cast(), len) }
+}
+
+/// fopencookie(3): the bytes taken, 0 for an error.
+unsafe extern "C" fn write(cookie: *mut c_void, data: *const c_char, len: size_t) -> ssize_t {
+    let mut done = 0;
+    while done < len {
+        // SAFETY: libc's own buffer, from where we are in it.
+        let sent =
+            unsafe { tunsock_write(cookie.addr() as c_int, data.add(done).cast(), len - done) };
+        match usize::try_from(sent) {
+            Ok(sent) if sent > 0 => done += sent,
+            _ => break,
+        }
+    }
+    done as ssize_t
+}
+
+unsafe extern "C" fn close(cookie: *mut c_void) -> c_int {
+    // SAFETY: a plain number.
+    unsafe { tunsock_close(cookie.addr() as c_int) }
+}
