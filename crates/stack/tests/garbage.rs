@@ -118,12 +118,8 @@ fn drain(stack: &mut Stack, now: Instant, ids: &[SocketId], room: &mut [u8]) {
     while stack.poll_event().is_some() {}
 }
 
-#[test]
-fn changed_and_random_frames_never_panic_and_good_ones_still_arrive() {
-    let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let good = good_frames();
-    let mut stack = host(1);
-    let mut now = Instant::from_micros(1);
+/// A bound datagram socket and a listener of each family.
+fn open_sockets(stack: &mut Stack, now: Instant) -> Vec<SocketId> {
     let mut ids = Vec::new();
     for domain in [Domain::V4, Domain::V6] {
         let at = if domain == Domain::V4 {
@@ -138,6 +134,16 @@ fn changed_and_random_frames_never_panic_and_good_ones_still_arrive() {
         stack.listen(now, listener, 16).unwrap();
         ids.extend([datagram, listener]);
     }
+    ids
+}
+
+#[test]
+fn changed_and_random_frames_never_panic_and_good_ones_still_arrive() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let good = good_frames();
+    let mut stack = host(1);
+    let mut now = Instant::from_micros(1);
+    let ids = open_sockets(&mut stack, now);
     let mut room = vec![0; 70_000];
     let mut out = Vec::new();
     for round in 0..ROUNDS {

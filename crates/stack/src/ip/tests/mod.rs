@@ -1,5 +1,6 @@
 //! One host, packets made by hand, and what it answers.
 
+mod extensions;
 mod fragments;
 mod icmp;
 mod routes;
@@ -243,83 +244,5 @@ trait ConcatBytes {
 impl ConcatBytes for [std::io::IoSlice<'_>] {
     fn concat_bytes(&self) -> Vec<u8> {
         self.iter().flat_map(|part| part.iter().copied()).collect()
-    }
-}
-
-/// Next header, payload, destination, expected code and pointer.
-type Faulty<'a> = (u8, Vec<u8>, &'a str, Option<(u8, u32)>);
-
-#[test]
-fn extension_headers_are_walked_and_what_is_wrong_is_reported() {
-    let (peer, us) = ("fd00::2", "fd00::1");
-    let data = datagram(peer, us, (9, 53), b"x");
-    let chain = |headers: &[&[u8]]| [&headers.concat()[..], &data].concat();
-    let pad = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
-    let option = |next: u8, kind: u8| [next, 0, kind, 4, 0, 0, 0, 0];
-    let routing = |next: u8, left: u8| [next, 0, 0, left, 0, 0, 0, 0];
-    let atomic = [17, 0, 0, 0, 0, 0, 0, 9];
-    let fine: &[(u8, Vec<u8>)] = &[
-        (17, chain(&[])),
-        (0, chain(&[&pad(60), &pad(43), &routing(44, 0), &atomic])),
-        (60, chain(&[&option(17, 0x3e)])),
-        (0, chain(&[&pad(60), &option(17, 5)])),
-    ];
-    for (next, payload) in fine {
-        let mut stack = host();
-        let id = bound(&mut stack, Domain::V6, "[::]:53");
-        let answer = feed(&mut stack, &packet(peer, us, *next, payload));
-        assert!(answer.is_empty());
-        assert_eq!(recv(&mut stack, id), Some(b"x".to_vec()), "{payload:?}");
-    }
-    let faulty: &[Faulty<'_>] = &[
-        (60, chain(&[&pad(0), &pad(17)]), us, Some((1, 40))),
-        (60, chain(&[&option(17, 0x7e)]), us, None),
-        (60, chain(&[&option(17, 0xbe)]), us, Some((2, 42))),
-        (0, chain(&[&pad(60), &option(17, 0xfe)]), us, Some((2, 50))),
-        (60, chain(&[&option(17, 0xbe)]), "ff02::1", Some((2, 42))),
-        (60, chain(&[&option(17, 0xfe)]), "ff02::1", None),
-        (43, chain(&[&routing(17, 1)]), us, Some((0, 42))),
-        (0, chain(&[&pad(200)]), us, Some((1, 40))),
-        (200, chain(&[]), us, Some((1, 6))),
-        (59, chain(&[]), us, None),
-        (
-            44,
-            chain(&[&[17, 0, 0, 1, 0, 0, 0, 9], b"abc"]),
-            us,
-            Some((0, 4)),
-        ),
-        (
-            44,
-            chain(&[&[17, 0, 0xff, 0xf8, 0, 0, 0, 9]]),
-            us,
-            Some((0, 42)),
-        ),
-        // First fragments without the whole UDP header, and with a cut options header.
-        (
-            44,
-            vec![17, 0, 0, 1, 0, 0, 0, 9, 0, 9, 0, 53],
-            us,
-            Some((3, 0)),
-        ),
-        (
-            44,
-            [&[60, 0, 0, 1, 0, 0, 0, 9][..], &[17, 9, 0, 0, 0, 0, 0, 0]].concat(),
-            us,
-            Some((3, 0)),
-        ),
-        (60, vec![17, 9, 0, 0], us, None),
-        (44, vec![17, 0], us, None),
-    ];
-    for (next, payload, dst, expected) in faulty {
-        let mut stack = host();
-        let id = bound(&mut stack, Domain::V6, "[::]:53");
-        let answer = feed(&mut stack, &packet(peer, dst, *next, payload));
-        let got = answer.first().map(|_| {
-            let (kind, code, pointer, _) = only_icmp(&answer, peer);
-            assert_eq!(kind, 4);
-            (code, pointer)
-        });
-        assert_eq!(got, *expected, "next header {next}, {payload:?}");
-        assert_eq!(recv(&mut stack, id), None);
     }
 }
