@@ -78,7 +78,10 @@ pub(crate) fn send(
     flags: SendFlags,
     dest: Option<SocketAddr>,
 ) -> Result<usize> {
-    let len: usize = data.iter().map(|part| part.len()).sum();
+    // Vectors may name the same memory more than once: the sum can be more than there is.
+    let len = data
+        .iter()
+        .fold(0usize, |len, part| len.saturating_add(part.len()));
     if len > 0xffff {
         return Err(Error::MessageTooLong);
     }
