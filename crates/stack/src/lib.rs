@@ -8,6 +8,7 @@
 //! A *frame* is a 10-byte virtio-net header (`struct virtio_net_hdr`, `wire::vnet`) followed by an IP packet of up to 64 KB.
 #![forbid(unsafe_code)]
 
+mod audit;
 pub mod config;
 pub mod error;
 mod events;
@@ -22,6 +23,7 @@ pub mod time;
 mod udp;
 mod wire;
 
+pub use audit::Census;
 pub use config::{Config, CongestionControl, Offload, Route};
 pub use error::{Error, Result};
 pub use socket::{

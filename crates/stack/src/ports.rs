@@ -185,6 +185,28 @@ impl PortTable {
         self.held.contains_key(id)
     }
 
+    /// Holds on ports, those of sockets and those that outlive theirs.
+    pub(crate) fn holds_count(&self) -> usize {
+        let counts = |holders: &Bucket| holders.iter().map(|(_, n)| *n as usize).sum::<usize>();
+        self.buckets.values().map(counts).sum()
+    }
+
+    /// Checks that every hold has its owner: a socket, or one of `detached`.
+    pub(crate) fn audit<S>(
+        &self,
+        sockets: &slotmap::SlotMap<SocketId, S>,
+        detached: usize,
+    ) -> std::result::Result<(), String> {
+        if let Some((id, hold)) = self.held.iter().find(|(id, _)| !sockets.contains_key(*id)) {
+            return Err(format!("{id:?} has gone and holds {hold:?}"));
+        }
+        let (there, owned) = (self.holds_count(), self.held.len() + detached);
+        if there != owned {
+            return Err(format!("{there} holds on ports, {owned} owners"));
+        }
+        Ok(())
+    }
+
     /// Takes the hold away from `id` so that it can outlive the socket.
     pub(crate) fn detach(&mut self, id: SocketId) -> Option<Hold> {
         self.held.remove(id)

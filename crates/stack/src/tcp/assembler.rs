@@ -89,6 +89,20 @@ impl Assembler {
         out
     }
 
+    /// Checks that the ranges are what the type says, after `nxt` and not beyond `edge`.
+    pub(crate) fn audit(&self, nxt: SeqNum, edge: SeqNum) -> Result<(), String> {
+        let mut after = nxt;
+        for (start, end) in &self.ranges {
+            if !start.after(after) || !end.after(*start) || end.after(edge) {
+                return Err(format!(
+                    "range {start:?}..{end:?} after {after:?}, window ends at {edge:?}"
+                ));
+            }
+            after = *end;
+        }
+        Ok(())
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         *self = Assembler::default();

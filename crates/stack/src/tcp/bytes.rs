@@ -38,6 +38,11 @@ impl Pool {
         }
     }
 
+    /// Chunks held by queues.
+    pub(crate) fn in_use(&self) -> usize {
+        self.in_use
+    }
+
     /// Octets held by queues, in whole chunks.
     #[cfg(test)]
     pub(crate) fn bytes_in_use(&self) -> usize {
@@ -60,6 +65,11 @@ impl ByteQueue {
     /// Octets that can be read.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Chunks it holds.
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.chunks.iter().flatten().count()
     }
 
     /// Whether nothing can be read.

@@ -128,6 +128,11 @@ impl TcpLayer {
             .retain(|Reverse((at, _, key))| live(*at, *key));
     }
 
+    /// TIME-WAIT remnants that hold their port.
+    pub(crate) fn time_wait_holds(&self) -> usize {
+        self.time_wait.values().filter(|tw| tw.holds()).count()
+    }
+
     /// The earliest deadline of anybody.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let armed = self.deadlines.peek().map(|Reverse((at, _, _))| *at);

@@ -40,6 +40,13 @@ pub(crate) struct Listener {
     cookies_until: Option<Instant>,
 }
 
+impl Listener {
+    /// Half-open connections that name this listener.
+    pub(crate) fn half_open_count(&self) -> usize {
+        self.half_open
+    }
+}
+
 /// The keys under which a socket listens: a dual-stack wildcard also takes IPv4 (RFC 3493 3.7).
 fn keys(domain: Domain, v6only: bool, local: SocketAddr) -> ([(IpAddr, u16); 2], usize) {
     let key = (local.ip(), local.port());

@@ -8,6 +8,7 @@
 
 mod ack;
 mod assembler;
+mod audit;
 mod bytes;
 pub(crate) mod calls;
 mod congestion;

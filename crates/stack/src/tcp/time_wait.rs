@@ -42,6 +42,13 @@ pub(crate) struct TimeWait {
     ends: Instant,
 }
 
+impl TimeWait {
+    /// Whether the port is held by the remnant itself.
+    pub(crate) fn holds(&self) -> bool {
+        self.hold.is_some()
+    }
+}
+
 /// What TIME-WAIT needs of a connection.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Numbers {

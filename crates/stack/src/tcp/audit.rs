@@ -1,0 +1,252 @@
+//! TCP's part of [`Stack::audit`].
+
+use slotmap::SecondaryMap;
+
+use super::layer::{Flow, TcpSocket};
+use super::tcb::{AckDue, Tcb};
+use crate::socket::{SocketId, State};
+use crate::stack::Stack;
+
+/// Fails with the words unless the condition holds.
+macro_rules! hold {
+    ($condition:expr, $($words:tt)+) => {
+        if !$condition {
+            return Err(format!($($words)+));
+        }
+    };
+}
+
+/// What the walk over all sockets adds up.
+#[derive(Default)]
+struct Sums {
+    connections: usize,
+    chunks: usize,
+    undelivered: usize,
+    /// Half-open connections by listener.
+    half_open: SecondaryMap<SocketId, usize>,
+}
+
+impl Stack {
+    /// Checks TCP's invariants.
+    pub(crate) fn audit_tcp(&self) -> Result<(), String> {
+        let mut sums = Sums::default();
+        for (id, entry) in &self.tcp.half_open {
+            let flow = self.tcp.flows.get(&entry.tuple);
+            hold!(
+                flow == Some(&Flow::HalfOpen(id)),
+                "half-open {:?}: its flow is {flow:?}",
+                entry.tuple
+            );
+            if let Some(n) = sums.half_open.get_mut(entry.listener) {
+                *n += 1;
+            } else if self.sockets.contains_key(entry.listener) {
+                sums.half_open.insert(entry.listener, 1);
+            }
+        }
+        for (id, remnant) in &self.tcp.time_wait {
+            let flow = self.tcp.flows.get(&remnant.tuple);
+            hold!(
+                flow == Some(&Flow::TimeWait(id)),
+                "TIME-WAIT {:?}: its flow is {flow:?}",
+                remnant.tuple
+            );
+        }
+        for (id, socket) in &self.sockets {
+            if let Some(tcp) = socket.tcp() {
+                self.audit_socket(id, tcp, &mut sums).map_err(|e| {
+                    format!(
+                        "{id:?} {:?}->{:?} {}: {e}",
+                        socket.local,
+                        socket.peer,
+                        tcp.state()
+                    )
+                })?;
+            }
+        }
+        let counted = sums.connections + self.tcp.half_open.len() + self.tcp.time_wait.len();
+        hold!(
+            counted == self.tcp.flows.len(),
+            "{} flows for {counted} connections",
+            self.tcp.flows.len()
+        );
+        let held = self.tcp.pool.in_use();
+        hold!(
+            sums.chunks == held,
+            "{held} chunks accounted, {} held",
+            sums.chunks
+        );
+        let told = self.tcp.undelivered;
+        hold!(
+            sums.undelivered == told,
+            "{told} undelivered accounted, {} there",
+            sums.undelivered
+        );
+        for (key, ids) in &self.tcp.listeners {
+            for id in ids {
+                let listens = self
+                    .sockets
+                    .get(*id)
+                    .and_then(|s| s.tcp())
+                    .is_some_and(|t| t.listener.is_some());
+                hold!(listens, "{key:?}: {id:?} is no listener");
+            }
+        }
+        Ok(())
+    }
+
+    fn audit_socket(&self, id: SocketId, tcp: &TcpSocket, sums: &mut Sums) -> Result<(), String> {
+        sums.undelivered += usize::from(tcp.undelivered);
+        if let Some(listener) = &tcp.listener {
+            let here = sums.half_open.get(id).copied().unwrap_or(0);
+            hold!(
+                listener.half_open_count() == here,
+                "{} half-open counted, {here} there",
+                listener.half_open_count()
+            );
+            for child in &listener.queue {
+                hold!(
+                    self.sockets.contains_key(*child),
+                    "a queued connection has gone"
+                );
+            }
+            hold!(
+                listener.queue.len() <= listener.backlog + 1,
+                "{} queued, backlog {}",
+                listener.queue.len(),
+                listener.backlog
+            );
+        }
+        let Some(tcb) = tcp.tcb.as_deref() else {
+            hold!(!tcp.orphan, "an orphan without a connection");
+            return Ok(());
+        };
+        sums.chunks += tcb.snd.queue.chunk_count() + tcb.rcv.queue.chunk_count();
+        if tcb.state == State::Closed {
+            hold!(!tcp.orphan || tcp.lingering, "an orphan that is over");
+            hold!(
+                tcb.snd.queue.chunk_count() == 0,
+                "over, and still something to send"
+            );
+            return Ok(());
+        }
+        sums.connections += 1;
+        let flow = self.tcp.flows.get(&tcb.tuple);
+        hold!(flow == Some(&Flow::Conn(id)), "its flow is {flow:?}");
+        hold!(tcb.orphan == tcp.orphan, "orphan in one place only");
+        let deadline = tcb.deadline();
+        let armed = deadline.is_none_or(|at| tcp.armed.is_some_and(|armed| armed <= at));
+        hold!(armed, "deadline {deadline:?}, armed {:?}", tcp.armed);
+        tcb.audit(tcp.queued)
+    }
+}
+
+impl Tcb {
+    /// Checks one connection. `queued`: it will be asked for segments before anything else happens.
+    fn audit(&self, queued: bool) -> Result<(), String> {
+        let s = &self.snd;
+        let fin = u32::from(s.fin);
+        hold!(
+            s.una.before_eq(s.nxt) && s.nxt.before_eq(s.max),
+            "una {:?} nxt {:?} max {:?}",
+            s.una,
+            s.nxt,
+            s.max
+        );
+        let syn_out = s.una == s.iss && s.base == s.iss + 1;
+        let in_step = s.una == s.base || syn_out || s.fin_acked();
+        hold!(in_step, "una {:?}, queue begins at {:?}", s.una, s.base);
+        hold!(
+            s.max.before_eq(s.data_end() + fin),
+            "max {:?} after the queue's end {:?} (fin {fin})",
+            s.max,
+            s.data_end()
+        );
+        // One octet for the SYN or the FIN, which no window keeps back.
+        let reach = s.max_wnd.saturating_add(1);
+        hold!(
+            s.max.since(s.una) <= reach,
+            "{} in flight, largest window {}",
+            s.max.since(s.una),
+            s.max_wnd
+        );
+        self.audit_receiver()?;
+        self.audit_timers(queued)
+    }
+
+    fn audit_receiver(&self) -> Result<(), String> {
+        let r = &self.rcv;
+        if self.state == State::SynSent {
+            hold!(r.queue.is_empty(), "text before the peer's SYN");
+            return Ok(());
+        }
+        let fin = u32::from(r.fin_reached());
+        hold!(
+            r.base + r.queue.len() as u32 + fin == r.nxt,
+            "base {:?}, {} octets, fin {fin}, nxt {:?}",
+            r.base,
+            r.queue.len(),
+            r.nxt
+        );
+        hold!(
+            r.adv.after_eq(r.nxt),
+            "window ends at {:?} before nxt {:?}",
+            r.adv,
+            r.nxt
+        );
+        hold!(
+            r.adv.since(r.nxt) <= 1 << 30,
+            "a window of {}",
+            r.adv.since(r.nxt)
+        );
+        r.assembler.audit(r.nxt, r.adv)
+    }
+
+    fn audit_timers(&self, queued: bool) -> Result<(), String> {
+        if queued {
+            return Ok(());
+        }
+        hold!(
+            self.rcv.ack != AckDue::Now,
+            "an ACK is due and nobody sends it"
+        );
+        let t = &self.timers;
+        hold!(
+            self.rcv.ack != AckDue::Delayed || t.delayed_ack.is_some(),
+            "a delayed ACK without its timer"
+        );
+        let s = &self.snd;
+        let sending = !matches!(self.state, State::SynSent | State::SynReceived);
+        let waits = s.una != s.max || (sending && !s.all_sent());
+        // Whatever drives it on: retransmission, probe, hold. Keepalive and the ACK's timer do not.
+        let others = [t.keepalive, t.delayed_ack, t.fin_wait_2];
+        let driven = self.deadline_without(&others);
+        hold!(
+            !waits || driven,
+            "una {:?} nxt {:?} max {:?} queue ends {:?} wnd {}: nothing will send it",
+            s.una,
+            s.nxt,
+            s.max,
+            s.data_end(),
+            s.wnd
+        );
+        hold!(
+            waits || t.rto.is_none(),
+            "nothing is outstanding and the retransmission timer runs"
+        );
+        hold!(
+            t.keepalive.is_none() || self.tuning.keepalive,
+            "keepalive runs unasked"
+        );
+        Ok(())
+    }
+
+    /// Whether a deadline other than `others` is armed.
+    fn deadline_without(&self, others: &[Option<crate::time::Instant>]) -> bool {
+        let t = &self.timers;
+        let driving = [t.rto, t.persist, self.snd.hold_until];
+        driving.iter().any(Option::is_some)
+            || self
+                .deadline()
+                .is_some_and(|at| !others.contains(&Some(at)))
+    }
+}
