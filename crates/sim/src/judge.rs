@@ -1,0 +1,238 @@
+//! What has to hold of whole connections and of worlds at their end.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+
+use tunsock_stack::{Error, RecvFlags, SendFlags, State};
+
+use crate::app::Phase;
+use crate::pattern;
+use crate::plan::{Blow, Ending, Hostile};
+use crate::watch::Direction;
+use crate::world::{ECHO, World, address};
+
+/// Losses without which nobody gives a connection up.
+const LOSSES: u64 = 5;
+/// Losses with which an orphan may be given up silently.
+const ORPHAN_LOSSES: u64 = 8;
+
+impl World {
+    fn directions(&self, app: usize) -> (Option<&Direction>, Option<&Direction>) {
+        let Some((local, peer)) = self.apps[app].tuple else {
+            return (None, None);
+        };
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        (self.watch.get(local, peer), self.watch.get(peer, local))
+    }
+
+    fn losses(&self, app: usize) -> u64 {
+        let (out, back) = self.directions(app);
+        out.map_or(0, |d| d.lost) + back.map_or(0, |d| d.lost)
+    }
+
+    /// Somebody on the way of this connection is gone for good, or swallows packets.
+    fn cut_off(&self, app: usize) -> bool {
+        let hosts = self.plan.conns[app / 2].hosts;
+        let hole = |host: usize| {
+            let shrunk = |b: &(u64, usize, Blow)| b.1 == host && matches!(b.2, Blow::Mtu(_));
+            !self.plan.hosts[host].link.icmp && self.plan.blows.iter().any(shrunk)
+        };
+        hosts
+            .iter()
+            .any(|host| self.hosts[*host].vanished || hole(*host))
+    }
+
+    /// A program is through: if with an error, something must have caused it.
+    pub(crate) fn cause(&self, app: usize) -> Result<(), String> {
+        let program = &self.apps[app];
+        let Some(error) = program.error else {
+            return Ok(());
+        };
+        let hosts = self.plan.conns[app / 2].hosts;
+        if hosts[0] == hosts[1] || self.plan.hostile == Hostile::Ruin || program.abrupt {
+            return Ok(());
+        }
+        let (out, _) = self.directions(app);
+        let caused = match error {
+            Error::ConnectionReset
+            | Error::ConnectionRefused
+            | Error::BrokenPipe
+            | Error::NotConnected => out.is_some_and(|d| d.resets > 0),
+            Error::TimedOut => self.losses(app) >= LOSSES || self.cut_off(app),
+            Error::HostUnreachable | Error::NetworkUnreachable | Error::ProtocolUnreachable => {
+                out.is_some_and(|d| d.errors > 0)
+            }
+            _ => false,
+        };
+        if caused {
+            Ok(())
+        } else {
+            Err(format!(
+                "c{} side {}: {error:?} without a cause",
+                app / 2,
+                app % 2
+            ))
+        }
+    }
+
+    /// At the curfew every clean connection is through, and nobody sends without end.
+    pub(crate) fn judge_at_curfew(&self) -> Result<(), String> {
+        for (i, conn) in self.plan.conns.iter().enumerate() {
+            if conn.clean && self.plan.hostile != Hostile::Ruin && !self.excused(2 * i) {
+                for app in [2 * i, 2 * i + 1] {
+                    self.judge_clean(app)
+                        .map_err(|e| format!("c{i} side {}: {e}", app % 2))?;
+                }
+            }
+        }
+        for (n, host) in self.hosts.iter().enumerate() {
+            for row in host.stack.sockets() {
+                let dying = matches!(
+                    row.state,
+                    State::FinWait1
+                        | State::Closing
+                        | State::LastAck
+                        | State::SynSent
+                        | State::SynReceived
+                );
+                if row.send_q > 0 && row.state != State::Listen && (dying || self.gone(row.peer)) {
+                    return Err(format!("h{n} still sends at the end of time: {row:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn gone(&self, peer: SocketAddr) -> bool {
+        let at =
+            |v6| (0..self.hosts.len()).find(|host| address(*host, v6) == peer.ip().to_canonical());
+        at(false)
+            .or(at(true))
+            .is_some_and(|host| self.hosts[host].vanished)
+    }
+
+    /// Why a clean connection may have failed: cut off, or given up for losses.
+    fn excused(&self, app: usize) -> bool {
+        let pair = [app & !1, app | 1];
+        let timed_out = pair
+            .iter()
+            .any(|a| self.apps[*a].error == Some(Error::TimedOut));
+        let gave_up = pair.iter().any(|a| {
+            let program = &self.apps[*a];
+            program.plan.ending == Ending::CloseAfterSend && program.phase == Phase::Done
+        });
+        self.cut_off(app)
+            || pair.iter().any(|a| self.losses(*a) >= LOSSES) && timed_out
+            || pair.iter().any(|a| self.losses(*a) >= ORPHAN_LOSSES) && gave_up
+    }
+
+    fn judge_clean(&self, app: usize) -> Result<(), String> {
+        let (program, peer) = (&self.apps[app], &self.apps[app ^ 1]);
+        let told = || {
+            let state = program
+                .id
+                .map(|id| self.hosts[program.host].stack.state(id));
+            format!(
+                "{:?} {:?}: sent {} of {}, got {} of {}, eof {}, error {:?}, lost {}",
+                program.phase,
+                state,
+                program.sent,
+                program.plan.bytes,
+                program.got,
+                peer.plan.bytes,
+                program.eof,
+                program.error,
+                self.losses(app)
+            )
+        };
+        if program.phase != Phase::Done {
+            return Err(format!("stalled: {}", told()));
+        }
+        if program.error.is_some() || program.sent != program.plan.bytes {
+            return Err(format!("not clean: {}", told()));
+        }
+        let reads = program.plan.ending != Ending::CloseAfterSend;
+        if reads && (!program.eof || program.got != peer.sent) {
+            return Err(format!("not everything arrived: {}", told()));
+        }
+        Ok(())
+    }
+
+    /// When nothing moves any more, nothing is left.
+    pub(crate) fn judge_at_end(&self) -> Result<(), String> {
+        for (n, host) in self.hosts.iter().enumerate() {
+            host.stack
+                .audit()
+                .map_err(|e| format!("h{n} at the end: {e}"))?;
+            let census = host.stack.census();
+            if !census.is_empty()
+                || host.stack.next_deadline().is_some()
+                || host.stack.has_undelivered()
+            {
+                return Err(format!(
+                    "h{n} is not empty at the end: {census:?} {:?}",
+                    host.stack.sockets()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// A datagram, some longer than any path carries.
+    pub(crate) fn datagram(&mut self, from: usize, to: usize) -> Result<(), String> {
+        let key = self.dice.any();
+        let len = self.dice.spread(1, 6_000) as usize;
+        let mut data = key.to_le_bytes().to_vec();
+        data.resize(8 + len, 0);
+        pattern::fill(key, 0, &mut data[8..]);
+        let to = SocketAddr::new(address(to, self.dice.percent(50)), ECHO);
+        let to = match to.ip() {
+            std::net::IpAddr::V4(a) => SocketAddr::new(a.to_ipv6_mapped().into(), ECHO),
+            _ => to,
+        };
+        let clock = self.clock(from);
+        let host = &mut self.hosts[from];
+        match host.stack.send(
+            clock,
+            host.echo,
+            &[IoSlice::new(&data)],
+            SendFlags::empty(),
+            Some(to),
+        ) {
+            Ok(n) if n != data.len() => Err(format!("sendto took {n} of {}", data.len())),
+            Err(Error::Invalid | Error::BadHandle | Error::AddressFamily) => {
+                Err("sendto refused a good datagram".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Datagrams that came are whole.
+    pub(crate) fn echo(&mut self, host: usize) -> Result<(), String> {
+        let clock = self.clock(host);
+        let host = &mut self.hosts[host];
+        let mut buf = vec![0; 10_000];
+        for _ in 0..1000 {
+            let got = host.stack.recv(
+                clock,
+                host.echo,
+                &mut [IoSliceMut::new(&mut buf)],
+                RecvFlags::empty(),
+            );
+            match got {
+                Ok(r) => {
+                    let data = &buf[..r.len];
+                    let Some((key, text)) = data.split_first_chunk::<8>() else {
+                        return Err(format!("a datagram of {} octets that nobody sent", r.len));
+                    };
+                    if pattern::matching(u64::from_le_bytes(*key), 0, text) != text.len() {
+                        return Err(format!("a datagram of {} octets with wrong text", r.len));
+                    }
+                }
+                Err(Error::WouldBlock) => return Ok(()),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! Watches the wire: what a TCP may never send, judged from the packets alone.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use crate::packet::{ACK, FIN, RST, SYN, Tcp, URG};
+
+/// One direction of a connection, as its sender showed itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Direction {
+    pub(crate) src: SocketAddr,
+    pub(crate) dst: SocketAddr,
+    /// Initial sequence number, once a SYN was seen.
+    pub(crate) isn: Option<u32>,
+    /// Behind the highest sequence number sent.
+    pub(crate) end: u32,
+    /// Highest acknowledgement sent.
+    pub(crate) ack: Option<u32>,
+    /// Right edge of the window offered, highest ever.
+    pub(crate) edge: Option<u32>,
+    /// Window scale offered.
+    wscale: Option<u8>,
+    /// The last TSval.
+    pub(crate) ts: Option<u32>,
+    /// A FIN was sent.
+    fin: bool,
+    /// Segments sent, octets of text in them, segments that never arrived.
+    pub(crate) sent: u64,
+    pub(crate) text: u64,
+    pub(crate) lost: u64,
+    /// Resets and ICMP errors that reached the sender of this direction.
+    pub(crate) resets: u64,
+    pub(crate) errors: u64,
+}
+
+/// All directions.
+#[derive(Default)]
+pub(crate) struct Watch {
+    index: HashMap<(SocketAddr, SocketAddr), usize>,
+    pub(crate) directions: Vec<Direction>,
+    /// What peers believe of one another may be wrong: windows and acknowledgements are not judged.
+    pub(crate) lenient: bool,
+}
+
+/// `a` is behind `b`.
+pub(crate) fn after(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) > 0
+}
+
+impl Watch {
+    /// Nothing seen yet.
+    pub(crate) fn new(lenient: bool) -> Watch {
+        Watch {
+            lenient,
+            ..Watch::default()
+        }
+    }
+
+    /// The direction's number, made when new.
+    pub(crate) fn find(&mut self, src: SocketAddr, dst: SocketAddr) -> usize {
+        let next = self.directions.len();
+        let at = *self.index.entry((src, dst)).or_insert(next);
+        if at == next {
+            self.directions.push(Direction {
+                src,
+                dst,
+                isn: None,
+                end: 0,
+                ack: None,
+                edge: None,
+                wscale: None,
+                ts: None,
+                fin: false,
+                sent: 0,
+                text: 0,
+                lost: 0,
+                resets: 0,
+                errors: 0,
+            });
+        }
+        at
+    }
+
+    /// The direction, if anything was sent in it.
+    pub(crate) fn get(&self, src: SocketAddr, dst: SocketAddr) -> Option<&Direction> {
+        self.directions.get(*self.index.get(&(src, dst))?)
+    }
+
+    /// A stack sends this segment.
+    pub(crate) fn sent(
+        &mut self,
+        src: SocketAddr,
+        dst: SocketAddr,
+        t: &Tcp<'_>,
+    ) -> Result<usize, String> {
+        let (here, there) = (self.find(src, dst), self.find(dst, src));
+        let peer = self.directions[there].clone();
+        let lenient = self.lenient;
+        let me = &mut self.directions[here];
+        me.sent += 1;
+        me.text += t.data.len() as u64;
+        // Whoever knows nothing of a connection answers with resets: they say nothing about the sender's state.
+        if t.has(RST) {
+            return Ok(here);
+        }
+        if t.has(SYN) {
+            me.syn(t);
+        }
+        let Some(isn) = me.isn else {
+            return Err("a segment before any SYN".into());
+        };
+        if after(isn, t.seq) && t.seq.wrapping_add(1) != isn {
+            return Err(format!(
+                "sequence number {} before the initial one {isn}",
+                t.seq
+            ));
+        }
+        if t.has(ACK) && !lenient {
+            me.acknowledges(t, &peer)?;
+        }
+        if !t.has(SYN) && !lenient {
+            me.fits(t, &peer)?;
+        }
+        if after(t.end(), me.end) {
+            if me.fin && !t.has(FIN) {
+                return Err(format!(
+                    "text up to {} behind the FIN at {}",
+                    t.end(),
+                    me.end
+                ));
+            }
+            me.end = t.end();
+        }
+        me.fin |= t.has(FIN);
+        if t.has(URG) && t.urgent == 0 {
+            return Err("urgent without a pointer".into());
+        }
+        if let Some(val) = t.ts_val() {
+            if me.ts.is_some_and(|last| after(last, val)) {
+                return Err(format!("timestamp {val} after {:?}", me.ts));
+            }
+            me.ts = Some(val);
+        }
+        Ok(here)
+    }
+}
+
+impl Direction {
+    fn syn(&mut self, t: &Tcp<'_>) {
+        if self.isn != Some(t.seq) {
+            // A connection begins, perhaps in place of an earlier one.
+            self.isn = Some(t.seq);
+            self.end = t.end();
+            self.ack = None;
+            self.edge = None;
+            self.fin = false;
+            self.ts = None;
+        }
+        self.wscale = t.option(3).and_then(|body| body.first().copied());
+    }
+
+    /// Judges acknowledgement and window.
+    fn acknowledges(&mut self, t: &Tcp<'_>, peer: &Direction) -> Result<(), String> {
+        if peer.isn.is_some() && after(t.ack, peer.end) {
+            return Err(format!(
+                "acknowledges {} and only {} was sent",
+                t.ack, peer.end
+            ));
+        }
+        if self.ack.is_some_and(|last| after(last, t.ack)) {
+            return Err(format!("acknowledges {} after {:?}", t.ack, self.ack));
+        }
+        self.ack = Some(t.ack);
+        let scaled = !t.has(SYN) && self.wscale.is_some() && peer.wscale.is_some();
+        let shift = if scaled { self.wscale.unwrap_or(0) } else { 0 };
+        let edge = t.ack.wrapping_add(u32::from(t.window) << shift);
+        if let Some(last) = self.edge
+            && after(last, edge)
+        {
+            // RFC 9293 MUST-34. After the peer's FIN no window matters; the last octet may be the FIN's.
+            if !peer.fin && !t.has(SYN) {
+                return Err(format!("window's edge moves back from {last} to {edge}"));
+            }
+            return Ok(());
+        }
+        self.edge = Some(edge);
+        Ok(())
+    }
+
+    /// Judges text against the window that the peer offered at most, and SACK blocks against what the peer sent.
+    fn fits(&self, t: &Tcp<'_>, peer: &Direction) -> Result<(), String> {
+        let end = t.seq.wrapping_add(t.data.len() as u32);
+        if let Some(edge) = peer.edge
+            && !t.data.is_empty()
+            && after(end, edge)
+        {
+            return Err(format!("text up to {end}, the window ends at {edge}"));
+        }
+        for block in t.option(5).unwrap_or_default().chunks_exact(8) {
+            let at =
+                |i: usize| u32::from_be_bytes([block[i], block[i + 1], block[i + 2], block[i + 3]]);
+            let (left, right) = (at(0), at(4));
+            if !after(right, left) || after(right, peer.end) {
+                return Err(format!("SACK {left}-{right}, sent was up to {}", peer.end));
+            }
+        }
+        Ok(())
+    }
+}

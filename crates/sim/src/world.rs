@@ -1,0 +1,718 @@
+//! Hosts, network and programs in virtual time: one event after the other, and a look at everything it touched.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+
+use tunsock_stack::{Config, Domain, Error, Instant, Kind, Ready, SocketId, Stack};
+
+use crate::app::{App, Outcome, Phase, Turn};
+use crate::dice::Dice;
+use crate::log::Log;
+use crate::net::{Fate, Link, garble};
+use crate::packet::{self, VNET};
+use crate::plan::{Blow, Hostile, Plan};
+use crate::watch::Watch;
+
+/// The port on which every host listens, and that of its datagrams.
+pub(crate) const PORT: u16 = 80;
+pub(crate) const ECHO: u16 = 7;
+/// Virtual time at which every clean connection has to be through.
+pub(crate) const LIMIT: u64 = 4 * 3600 * 1_000_000;
+/// More events than this in one world are a livelock.
+const STEPS_MAX: u64 = 20_000_000;
+/// Where virtual time begins.
+const BEGIN: u64 = 1_000_000;
+
+/// What happens next.
+pub(crate) enum Event {
+    Arrive {
+        host: usize,
+        frame: Vec<u8>,
+    },
+    Wake {
+        host: usize,
+        at: u64,
+    },
+    Turn(usize),
+    Start(usize),
+    GiveUp(usize),
+    Blow(usize, Blow),
+    Forge,
+    Datagram {
+        from: usize,
+        to: usize,
+    },
+    /// Whoever is still there is told to go.
+    Curfew,
+}
+
+struct Entry {
+    at: u64,
+    serial: u64,
+    event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        (self.at, self.serial) == (other.at, other.serial)
+    }
+}
+impl Eq for Entry {}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
+        (self.at, self.serial).cmp(&(other.at, other.serial))
+    }
+}
+
+/// One host.
+pub(crate) struct Host {
+    pub(crate) stack: Stack,
+    pub(crate) link: Link,
+    /// Its clock is ahead of the network's by this.
+    pub(crate) ahead: u64,
+    pub(crate) vanished: bool,
+    pub(crate) listener: SocketId,
+    pub(crate) echo: SocketId,
+    pub(crate) apps: HashMap<SocketId, usize>,
+    wake: Option<u64>,
+}
+
+/// A world.
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) now: u64,
+    pub(crate) hosts: Vec<Host>,
+    /// Two for each connection: the opener's, the other's.
+    pub(crate) apps: Vec<App>,
+    pub(crate) watch: Watch,
+    pub(crate) log: Log,
+    pub(crate) dice: Dice,
+    pub(crate) steps: u64,
+    pub(crate) packets: u64,
+    /// An audit after every so many steps.
+    pub(crate) audit_every: u64,
+    /// Connections that both ends saw established.
+    pub(crate) accepted: u64,
+    heap: BinaryHeap<Reverse<Entry>>,
+    serial: u64,
+    /// From what accept tells to the connection.
+    expected: HashMap<(SocketAddr, usize), usize>,
+    scratch: Vec<u8>,
+    cuts: Vec<Vec<u8>>,
+}
+
+/// A host's address.
+pub(crate) fn address(host: usize, v6: bool) -> IpAddr {
+    if v6 {
+        IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, host as u16 + 1])
+    } else {
+        IpAddr::from([10, 1, (host / 250) as u8, (host % 250) as u8 + 1])
+    }
+}
+
+fn make_host(plan: &Plan, seed: u64, index: usize) -> Result<Host, Error> {
+    let host = &plan.hosts[index];
+    let mut key = [index as u8; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    let net = |ip: IpAddr, len: u8| format!("{ip}/{len}").parse().ok();
+    let config = Config {
+        addrs: [
+            net(address(index, false), 16),
+            net(address(index, true), 64),
+        ]
+        .into_iter()
+        .flatten()
+        .collect(),
+        mtu: host.mtu,
+        offload: host.offload,
+        seed: key,
+        sndbuf: host.sndbuf,
+        rcvbuf: host.rcvbuf,
+        ..Config::default()
+    };
+    let now = Instant::from_micros(BEGIN);
+    let mut stack = Stack::new(config, now);
+    let any = |port| SocketAddr::new(IpAddr::from([0u16; 8]), port);
+    let listener = stack.socket(Domain::V6, Kind::Stream)?;
+    stack.bind(listener, any(PORT))?;
+    stack.listen(now, listener, 200)?;
+    let echo = stack.socket(Domain::V6, Kind::Datagram)?;
+    stack.bind(echo, any(ECHO))?;
+    Ok(Host {
+        stack,
+        link: Link::new(host.link.clone(), 65_535),
+        ahead: 0,
+        vanished: false,
+        listener,
+        echo,
+        apps: HashMap::new(),
+        wake: None,
+    })
+}
+
+impl World {
+    /// The world of a plan, before anything has happened.
+    pub(crate) fn new(seed: u64, plan: Plan, log: Log) -> Result<World, String> {
+        let hosts: Result<Vec<Host>, Error> = (0..plan.hosts.len())
+            .map(|i| make_host(&plan, seed, i))
+            .collect();
+        let mut world = World {
+            now: BEGIN,
+            hosts: hosts.map_err(|e| format!("a host cannot be set up: {e:?}"))?,
+            apps: Vec::new(),
+            watch: Watch::new(matches!(plan.hostile, Hostile::Liar | Hostile::Ruin)),
+            log,
+            dice: Dice::new(seed, 2),
+            steps: 0,
+            packets: 0,
+            audit_every: 1,
+            accepted: 0,
+            heap: BinaryHeap::new(),
+            serial: 0,
+            expected: HashMap::new(),
+            scratch: Vec::new(),
+            cuts: Vec::new(),
+            plan,
+        };
+        for i in 0..world.plan.conns.len() {
+            let conn = world.plan.conns[i].clone();
+            let keys = [seed ^ (i as u64) << 32, !seed ^ (i as u64) << 32];
+            let [a, b] = conn.sides;
+            world.apps.push(App::new(a, conn.hosts[0], keys));
+            world
+                .apps
+                .push(App::new(b, conn.hosts[1], [keys[1], keys[0]]));
+            world.after(conn.at, Event::Start(2 * i));
+            if conn.simultaneous {
+                world.after(conn.at, Event::Start(2 * i + 1));
+            }
+        }
+        for at in world.plan.forgeries.clone() {
+            world.after(at, Event::Forge);
+        }
+        for (at, from, to) in world.plan.datagrams.clone() {
+            world.after(at, Event::Datagram { from, to });
+        }
+        for (at, host, blow) in world.plan.blows.clone() {
+            world.after(at, Event::Blow(host, blow));
+        }
+        world.after(LIMIT, Event::Curfew);
+        Ok(world)
+    }
+
+    /// Lets `event` happen `us` microseconds from now.
+    pub(crate) fn after(&mut self, us: u64, event: Event) {
+        self.serial += 1;
+        let entry = Entry {
+            at: self.now.saturating_add(us),
+            serial: self.serial,
+            event,
+        };
+        self.heap.push(Reverse(entry));
+    }
+
+    /// Events until none is left.
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        while let Some(Reverse(entry)) = self.heap.pop() {
+            self.now = self.now.max(entry.at);
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                return Err("livelock: the world does not come to rest".into());
+            }
+            self.happen(entry.event)?;
+        }
+        Ok(())
+    }
+
+    /// The host's clock.
+    pub(crate) fn clock(&self, host: usize) -> Instant {
+        Instant::from_micros(self.now + self.hosts[host].ahead)
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Arrive { host, frame } => {
+                if self.hosts[host].vanished {
+                    return Ok(());
+                }
+                let clock = self.clock(host);
+                self.hosts[host].stack.handle_frame(clock, &frame);
+                self.settle(host)
+            }
+            Event::Wake { host, at } => {
+                if self.hosts[host].wake != Some(at) {
+                    return Ok(());
+                }
+                self.hosts[host].wake = None;
+                let clock = self.clock(host);
+                self.hosts[host].stack.handle_timers(clock);
+                self.settle(host)
+            }
+            Event::Turn(app) => {
+                self.turn(app)?;
+                self.settle(self.apps[app].host)
+            }
+            Event::Start(app) => {
+                self.start(app)?;
+                self.settle(self.apps[app].host)
+            }
+            Event::GiveUp(app) => {
+                self.give_up(app, false);
+                self.settle(self.apps[app].host)
+            }
+            Event::Blow(host, blow) => {
+                self.blow(host, blow);
+                self.settle(host)
+            }
+            Event::Forge => {
+                self.forge();
+                Ok(())
+            }
+            Event::Datagram { from, to } => {
+                self.datagram(from, to)?;
+                self.settle(from)
+            }
+            Event::Curfew => self.curfew(),
+        }
+    }
+
+    fn blow(&mut self, host: usize, blow: Blow) {
+        self.log.note(self.now, || format!("h{host}: {blow:?}"));
+        let now = self.now;
+        let host = &mut self.hosts[host];
+        match blow {
+            Blow::Mtu(mtu) => host.link.mtu = mtu,
+            Blow::Vanish => host.vanished = true,
+            Blow::Clock(by) => host.ahead += by,
+            Blow::Outage(us) => host.link.down_until = now + us,
+        }
+    }
+
+    /// Sends, wakes and lets programs act until a host has nothing more to do; then looks at it.
+    pub(crate) fn settle(&mut self, host: usize) -> Result<(), String> {
+        for _ in 0..1000 {
+            self.transmit(host)?;
+            let mut acted = false;
+            while let Some((id, ready)) = self.hosts[host].stack.poll_event() {
+                self.on_event(host, id, ready)?;
+                acted = true;
+            }
+            if !acted {
+                self.rearm(host);
+                return self.look(host);
+            }
+        }
+        Err(format!("h{host} does not come to rest"))
+    }
+
+    /// An audit of the host, now and then.
+    fn look(&mut self, host: usize) -> Result<(), String> {
+        if !self.steps.is_multiple_of(self.audit_every) {
+            return Ok(());
+        }
+        self.hosts[host]
+            .stack
+            .audit()
+            .map_err(|e| format!("h{host}: {e}"))
+    }
+
+    fn rearm(&mut self, host: usize) {
+        let (now, h) = (self.now, &mut self.hosts[host]);
+        let at = h
+            .stack
+            .next_deadline()
+            .map(|at| at.as_micros().saturating_sub(h.ahead).max(now));
+        if let Some(at) = at
+            && h.wake.is_none_or(|armed| at < armed)
+        {
+            h.wake = Some(at);
+            self.after(at - now, Event::Wake { host, at });
+        }
+    }
+
+    /// Takes every frame that the host has.
+    fn transmit(&mut self, host: usize) -> Result<(), String> {
+        let clock = self.clock(host);
+        let mut frames = Vec::new();
+        self.hosts[host].stack.transmit(clock, &mut |parts| {
+            let mut frame = Vec::with_capacity(parts.iter().map(|p| p.len()).sum());
+            parts.iter().for_each(|part| frame.extend_from_slice(part));
+            frames.push(frame);
+        });
+        for frame in frames {
+            self.judge_frame(host, &frame)
+                .map_err(|e| format!("h{host} sends {}: {e}", packet::describe(&frame[VNET..])))?;
+            if self.hosts[host].vanished {
+                continue;
+            }
+            if self.hosts[host].link.plan.whole {
+                self.launch(host, frame);
+            } else {
+                let mut cuts = std::mem::take(&mut self.cuts);
+                packet::cut(frame, &mut cuts);
+                for piece in cuts.drain(..) {
+                    self.launch(host, piece);
+                }
+                self.cuts = cuts;
+            }
+        }
+        Ok(())
+    }
+
+    /// What no stack may send.
+    fn judge_frame(&mut self, host: usize, frame: &[u8]) -> Result<(), String> {
+        self.packets += 1;
+        let packet = frame
+            .get(VNET..)
+            .ok_or("shorter than its virtio-net header")?;
+        let mtu = self.plan.hosts[host].mtu as usize;
+        if packet::size_on_path(frame) > mtu {
+            return Err(format!(
+                "{} octets, the device carries {mtu}",
+                packet::size_on_path(frame)
+            ));
+        }
+        let view = packet::view(packet).ok_or("no IP packet")?;
+        let plain = frame[0] & 1 == 0 && !view.fragment;
+        if plain && matches!(view.proto, 6 | 17 | 58) && packet::transport_sum(&view) != 0 {
+            return Err("wrong checksum".into());
+        }
+        if view.proto == 6 && !view.fragment {
+            let t = packet::tcp(view.payload).ok_or("no TCP header")?;
+            let (src, dst) = (
+                SocketAddr::new(view.src, t.src_port),
+                SocketAddr::new(view.dst, t.dst_port),
+            );
+            let at = self.watch.sent(src, dst, &t)?;
+            let d = &self.watch.directions[at];
+            if d.sent > 200_000 + d.text / 10 {
+                return Err(format!(
+                    "{} segments for {} octets: a storm",
+                    d.sent, d.text
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a frame to the uplink of `from`.
+    pub(crate) fn launch(&mut self, from: usize, frame: Vec<u8>) {
+        let fate = self.hosts[from]
+            .link
+            .carry(&mut self.dice, self.now, &frame);
+        self.log.frame(self.now, from, &frame, &fate);
+        match fate {
+            Fate::Arrive(at, garbled) => {
+                let mut frame = frame;
+                if garbled {
+                    frame = self.garbled(frame);
+                }
+                self.deliver(at, frame, garbled);
+            }
+            Fate::Twice(first, second) => {
+                self.deliver(first, frame.clone(), false);
+                self.deliver(second, frame, false);
+            }
+            Fate::Lost(_) => self.count_loss(&frame),
+            Fate::TooBig(told) => {
+                self.count_loss(&frame);
+                let df = packet::view(&frame[VNET..]).is_some_and(|v| v.df);
+                let mtu = self.hosts[from].link.mtu;
+                if told
+                    && df
+                    && let Some(answer) = packet::too_big(&frame[VNET..], mtu)
+                {
+                    let delay = self.hosts[from].link.plan.delay;
+                    self.deliver(self.now + delay, answer, false);
+                }
+            }
+        }
+    }
+
+    fn garbled(&mut self, frame: Vec<u8>) -> Vec<u8> {
+        self.count_loss(&frame);
+        let mut pieces = Vec::new();
+        packet::cut(frame, &mut pieces);
+        let mut frame = pieces.swap_remove(0);
+        garble(&mut self.dice, &mut frame);
+        frame
+    }
+
+    fn direction_of(&mut self, frame: &[u8], back: bool) -> Option<usize> {
+        let view = packet::view(frame.get(VNET..)?)?;
+        let t = packet::tcp(view.payload).filter(|_| view.proto == 6 && !view.fragment)?;
+        let (src, dst) = (
+            SocketAddr::new(view.src, t.src_port),
+            SocketAddr::new(view.dst, t.dst_port),
+        );
+        Some(if back {
+            self.watch.find(dst, src)
+        } else {
+            self.watch.find(src, dst)
+        })
+    }
+
+    fn count_loss(&mut self, frame: &[u8]) {
+        if let Some(at) = self.direction_of(frame, false) {
+            self.watch.directions[at].lost += 1;
+        }
+    }
+
+    /// Lets a frame arrive where it is addressed to.
+    pub(crate) fn deliver(&mut self, at: u64, frame: Vec<u8>, garbled: bool) {
+        let Some(view) = packet::view(&frame[VNET..]) else {
+            return;
+        };
+        let host = match view.dst {
+            IpAddr::V4(a) => {
+                usize::from(a.octets()[2]) * 250 + usize::from(a.octets()[3]).wrapping_sub(1)
+            }
+            IpAddr::V6(a) => usize::from(a.segments()[7]).wrapping_sub(1),
+        };
+        if host >= self.hosts.len() {
+            return;
+        }
+        self.note_cause(&frame, garbled);
+        self.after(at.saturating_sub(self.now), Event::Arrive { host, frame });
+    }
+
+    /// Remembers what may explain an error at the receiver.
+    fn note_cause(&mut self, frame: &[u8], garbled: bool) {
+        let Some(view) = packet::view(&frame[VNET..]) else {
+            return;
+        };
+        if view.proto == 6
+            && packet::tcp(view.payload).is_some_and(|t| t.has(packet::RST))
+            && !garbled
+            && let Some(at) = self.direction_of(frame, true)
+        {
+            self.watch.directions[at].resets += 1;
+        }
+        if matches!(view.proto, 1 | 58)
+            && let Some(inner) = view.payload.get(8..).and_then(packet::view)
+            && let Some(t) = packet::tcp(inner.payload)
+        {
+            let (src, dst) = (
+                SocketAddr::new(inner.src, t.src_port),
+                SocketAddr::new(inner.dst, t.dst_port),
+            );
+            let at = self.watch.find(src, dst);
+            self.watch.directions[at].errors += 1;
+        }
+    }
+
+    fn on_event(&mut self, host: usize, id: SocketId, ready: Ready) -> Result<(), String> {
+        if id == self.hosts[host].listener {
+            return self.accept(host);
+        }
+        if id == self.hosts[host].echo {
+            return self.echo(host);
+        }
+        let app = self.hosts[host].apps.get(&id).copied();
+        self.log
+            .note(self.now, || format!("h{host}: {ready:?} for {app:?}"));
+        match app {
+            Some(app) => self.turn(app),
+            // A connection in the accept queue.
+            None => Ok(()),
+        }
+    }
+
+    fn accept(&mut self, host: usize) -> Result<(), String> {
+        loop {
+            let clock = self.clock(host);
+            let h = &mut self.hosts[host];
+            let (id, peer) = match h.stack.accept(clock, h.listener) {
+                Ok(accepted) => accepted,
+                Err(Error::WouldBlock) => return Ok(()),
+                Err(error) => return Err(format!("accept: {error:?}")),
+            };
+            let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+            let app = self.expected.get(&(peer, host)).copied();
+            let Some(app) = app.filter(|app| self.apps[*app].phase == Phase::Waiting) else {
+                if self.plan.hostile == Hostile::Ruin {
+                    h.stack.close(clock, id);
+                    continue;
+                }
+                return Err(format!(
+                    "h{host} accepts {peer}, whom nobody expects ({app:?})"
+                ));
+            };
+            self.log
+                .note(self.now, || format!("h{host}: accepts c{}", app / 2));
+            let local = h
+                .stack
+                .local_addr(id)
+                .map_err(|e| format!("getsockname: {e:?}"))?;
+            let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+            self.accepted += 1;
+            let program = &mut self.apps[app];
+            program.dress(&mut h.stack, clock, id);
+            program.id = Some(id);
+            program.phase = Phase::Running;
+            program.tuple = Some((local, peer));
+            h.apps.insert(id, app);
+            self.patience(app);
+            self.turn(app)?;
+        }
+    }
+
+    fn patience(&mut self, app: usize) {
+        if let Some(us) = self.apps[app].plan.patience {
+            self.after(us, Event::GiveUp(app));
+        }
+    }
+
+    /// connect(2), perhaps after bind(2).
+    fn start(&mut self, app: usize) -> Result<(), String> {
+        let conn = self.plan.conns[app / 2].clone();
+        let side = app % 2;
+        let (host, other) = (conn.hosts[side], conn.hosts[1 - side]);
+        if self.hosts[host].vanished {
+            self.apps[app].phase = Phase::Done;
+            return Ok(());
+        }
+        let clock = self.clock(host);
+        let domain = if conn.v6 || conn.mapped {
+            Domain::V6
+        } else {
+            Domain::V4
+        };
+        let outward = |ip: IpAddr| match ip {
+            IpAddr::V4(a) if conn.mapped => IpAddr::V6(a.to_ipv6_mapped()),
+            ip => ip,
+        };
+        let port = |side: usize| 10_000 + 2 * (app / 2) as u16 + side as u16;
+        let stack = &mut self.hosts[host].stack;
+        let id = stack
+            .socket(domain, Kind::Stream)
+            .map_err(|e| format!("socket: {e:?}"))?;
+        let remote = if conn.simultaneous {
+            port(1 - side)
+        } else {
+            PORT
+        };
+        if conn.simultaneous {
+            let local = SocketAddr::new(outward(address(host, conn.v6)), port(side));
+            stack
+                .bind(id, local)
+                .map_err(|e| format!("bind {local}: {e:?}"))?;
+        }
+        self.apps[app].dress(stack, clock, id);
+        let peer = SocketAddr::new(outward(address(other, conn.v6)), remote);
+        match stack.connect(clock, id, peer) {
+            Err(Error::InProgress) => {}
+            got => return Err(format!("connect {peer}: {got:?}")),
+        }
+        let local = stack
+            .local_addr(id)
+            .map_err(|e| format!("getsockname: {e:?}"))?;
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        if !conn.simultaneous {
+            self.expected.insert((local, other), app + 1);
+        }
+        self.log.note(self.now, || {
+            format!("h{host}: c{} connects {local} to {peer}", app / 2)
+        });
+        let program = &mut self.apps[app];
+        program.id = Some(id);
+        program.phase = Phase::Connecting;
+        program.tuple = Some((local, peer));
+        self.hosts[host].apps.insert(id, app);
+        self.patience(app);
+        Ok(())
+    }
+
+    /// Calls `act` with a program and what its turn needs.
+    fn with_app<R>(&mut self, app: usize, act: impl FnOnce(&mut App, &mut Turn<'_>) -> R) -> R {
+        let clock = self.clock(self.apps[app].host);
+        let (left, right) = self.apps.split_at_mut(app | 1);
+        let pair = (&mut left[app & !1], &mut right[0]);
+        let (me, peer) = if app.is_multiple_of(2) {
+            pair
+        } else {
+            (pair.1, pair.0)
+        };
+        let mut turn = Turn {
+            stack: &mut self.hosts[me.host].stack,
+            now: self.now,
+            clock,
+            scratch: &mut self.scratch,
+            peer_urgent: &peer.urgent,
+            peer_sent: peer.sent,
+            lenient: self.plan.hostile == Hostile::Ruin,
+        };
+        act(me, &mut turn)
+    }
+
+    fn turn(&mut self, app: usize) -> Result<(), String> {
+        let before = self.apps[app].phase;
+        let outcome: Outcome = self.with_app(app, |me, turn| me.turn(turn));
+        let again = outcome.map_err(|e| format!("c{} side {}: {e}", app / 2, app % 2))?;
+        if let Some(at) = again {
+            self.after(at - self.now, Event::Turn(app));
+        }
+        self.after_turn(app, before)
+    }
+
+    fn after_turn(&mut self, app: usize, before: Phase) -> Result<(), String> {
+        let program = &self.apps[app];
+        if program.phase == before {
+            return Ok(());
+        }
+        let (host, id, linger) = (program.host, program.id, program.plan.linger);
+        match program.phase {
+            Phase::Lingering => self.after(linger.unwrap_or(0), Event::GiveUp(app)),
+            Phase::Done => {
+                if let Some(id) = id {
+                    self.hosts[host].apps.remove(&id);
+                }
+                self.log.note(self.now, || {
+                    let p = &self.apps[app];
+                    format!(
+                        "c{} side {} is done: sent {} got {} eof {} {:?}",
+                        app / 2,
+                        app % 2,
+                        p.sent,
+                        p.got,
+                        p.eof,
+                        p.error
+                    )
+                });
+                return self.cause(app);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, app: usize, hard: bool) {
+        let before = self.apps[app].phase;
+        self.with_app(app, |me, turn| me.give_up(turn, hard));
+        // Who gives up needs no reason.
+        let _ = self.after_turn(app, before);
+    }
+
+    /// Time is up: what should be through and is not has stalled; everybody else leaves.
+    fn curfew(&mut self) -> Result<(), String> {
+        self.log.note(self.now, || "curfew".into());
+        self.judge_at_curfew()?;
+        for app in 0..self.apps.len() {
+            self.give_up(app, true);
+        }
+        for host in 0..self.hosts.len() {
+            let clock = self.clock(host);
+            let h = &mut self.hosts[host];
+            h.stack.close(clock, h.listener);
+            h.stack.close(clock, h.echo);
+            self.settle(host)?;
+        }
+        Ok(())
+    }
+}
