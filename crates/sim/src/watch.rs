@@ -40,6 +40,8 @@ pub(crate) struct Watch {
     pub(crate) directions: Vec<Direction>,
     /// What peers believe of one another may be wrong: windows and acknowledgements are not judged.
     pub(crate) lenient: bool,
+    /// Some packets are forged.
+    pub(crate) forged: bool,
 }
 
 /// `a` is behind `b`.
@@ -49,9 +51,10 @@ pub(crate) fn after(a: u32, b: u32) -> bool {
 
 impl Watch {
     /// Nothing seen yet.
-    pub(crate) fn new(lenient: bool) -> Watch {
+    pub(crate) fn new(lenient: bool, forged: bool) -> Watch {
         Watch {
             lenient,
+            forged,
             ..Watch::default()
         }
     }
@@ -104,6 +107,11 @@ impl Watch {
             return Ok(here);
         }
         if t.has(SYN) {
+            if t.has(ACK) && self.forged && peer.isn.is_some_and(|isn| t.ack != isn.wrapping_add(1))
+            {
+                // The answer to a forged SYN, where the connection is over already.
+                return Ok(here);
+            }
             me.syn(t);
         }
         let Some(isn) = me.isn else {

@@ -166,7 +166,10 @@ impl World {
             now: BEGIN,
             hosts: hosts.map_err(|e| format!("a host cannot be set up: {e:?}"))?,
             apps: Vec::new(),
-            watch: Watch::new(matches!(plan.hostile, Hostile::Liar | Hostile::Ruin)),
+            watch: Watch::new(
+                matches!(plan.hostile, Hostile::Liar | Hostile::Ruin),
+                plan.hostile != Hostile::Nobody,
+            ),
             log,
             dice: Dice::new(seed, 2),
             steps: 0,
@@ -296,7 +299,7 @@ impl World {
 
     /// Sends, wakes and lets programs act until a host has nothing more to do; then looks at it.
     pub(crate) fn settle(&mut self, host: usize) -> Result<(), String> {
-        for _ in 0..1000 {
+        for _ in 0..1_000_000 {
             self.transmit(host)?;
             let mut acted = false;
             while let Some((id, ready)) = self.hosts[host].stack.poll_event() {

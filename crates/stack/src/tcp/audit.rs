@@ -169,6 +169,7 @@ impl Tcb {
             s.max.since(s.una),
             s.max_wnd
         );
+        s.sent.audit(s.una, s.max)?;
         self.audit_receiver()?;
         self.audit_timers(queued)
     }
@@ -243,7 +244,13 @@ impl Tcb {
     /// Whether a deadline other than `others` is armed.
     fn deadline_without(&self, others: &[Option<crate::time::Instant>]) -> bool {
         let t = &self.timers;
-        let driving = [t.rto, t.persist, self.snd.hold_until];
+        let driving = [
+            t.rto,
+            t.reorder,
+            t.tail_probe,
+            t.persist,
+            self.snd.hold_until,
+        ];
         driving.iter().any(Option::is_some)
             || self
                 .deadline()

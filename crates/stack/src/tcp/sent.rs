@@ -207,6 +207,27 @@ impl SentQueue {
         self.records.iter().find(|r| r.lost).copied()
     }
 
+    /// Checks that the records cover `una..nxt` without gaps and that the sums are right.
+    pub(crate) fn audit(&self, una: SeqNum, nxt: SeqNum) -> Result<(), String> {
+        let (mut at, mut sacked, mut lost) = (una, 0, 0);
+        for record in &self.records {
+            let sound = record.start == at && record.len > 0 && !(record.sacked && record.lost);
+            if !sound {
+                return Err(format!("{record:?} where {at:?} was expected"));
+            }
+            at = record.end();
+            sacked += if record.sacked { record.len } else { 0 };
+            lost += if record.lost { record.len } else { 0 };
+        }
+        let sums = (self.total, self.sacked, self.lost);
+        if at != nxt || sums != (at.since(una), sacked, lost) {
+            return Err(format!(
+                "records from {una:?} end at {at:?}, sent is {nxt:?}; {sums:?} counted, {sacked} SACKed, {lost} lost there"
+            ));
+        }
+        Ok(())
+    }
+
     fn uncount(&mut self, record: &Sent) {
         if record.sacked {
             self.sacked -= record.len;
