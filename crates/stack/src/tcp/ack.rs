@@ -4,7 +4,7 @@ use super::input::{GO_ON, STOP, Segment, Step};
 use super::tcb::{Cx, Fate, Tcb, Verdict};
 use crate::socket::{Ready, State};
 use crate::time::Instant;
-use crate::wire::tcp::Header;
+use crate::wire::tcp::{Flags, Header};
 
 impl Tcb {
     /// Fifth, check the ACK field.
@@ -76,8 +76,14 @@ impl Tcb {
         }
     }
 
+    /// SEG.WND in octets: the one in a SYN is never scaled (RFC 7323 2.2).
     fn scaled_window(&self, h: &Header) -> u32 {
-        u32::from(h.window) << self.snd.wscale
+        let shift = if h.has(Flags::SYN) {
+            0
+        } else {
+            self.snd.wscale
+        };
+        u32::from(h.window) << shift
     }
 
     /// RFC 9293 3.10.7.4, window update.

@@ -287,7 +287,7 @@ impl Tcb {
     fn syn_options(&self, now: Instant, answer: bool) -> Options {
         Options {
             mss: Some(self.syn.mss),
-            wscale: (!answer || self.rcv.wscale > 0).then_some(self.syn.wscale),
+            wscale: (!answer || self.syn.scaling).then_some(self.syn.wscale),
             ts: (!answer || self.ts.ok)
                 .then(|| (self.ts.val(now), if answer { self.ts.recent } else { 0 })),
             sack_permitted: !answer || self.sack_ok,

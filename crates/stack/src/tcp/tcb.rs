@@ -327,6 +327,8 @@ pub(crate) struct SynOptions {
     pub(crate) mss: u16,
     /// Window scale.
     pub(crate) wscale: u8,
+    /// The peer's SYN had the option too.
+    pub(crate) scaling: bool,
 }
 
 /// What a new connection is made from.
@@ -445,6 +447,7 @@ impl Tcb {
             syn: SynOptions {
                 mss: mss_option,
                 wscale: birth.wscale,
+                scaling: false,
             },
             counts: Counters {
                 last_data: now,
@@ -462,6 +465,7 @@ impl Tcb {
         self.rcv.last_ack_sent = seq + 1;
         // Our SYN said this much, unscaled.
         self.rcv.adv = self.rcv.nxt + self.rcv.capacity.min(65_535) as u32;
+        self.syn.scaling = options.wscale.is_some();
         match options.wscale {
             Some(shift) => self.snd.wscale = shift,
             None => (self.snd.wscale, self.rcv.wscale) = (0, 0),
