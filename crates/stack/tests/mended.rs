@@ -46,3 +46,60 @@ fn rfc7323_2_2_the_window_of_a_syn_ack_is_not_scaled() {
     s.expect(ACK, 1001, 1, &[7; 1000]);
     s.expect_nothing();
 }
+
+fn send_urgent(s: &mut Script, id: SocketId, data: &[u8]) {
+    let taken = s
+        .stack
+        .send(s.now, id, &[IoSlice::new(data)], SendFlags::OOB, None);
+    assert_eq!(taken, Ok(data.len()));
+}
+
+#[test]
+fn rfc6093_an_urgent_octet_out_of_the_pointers_reach_is_not_taken_for_another() {
+    let mut s = Script::with(Config {
+        mtu: 65_535,
+        ..Config::default()
+    });
+    let id = s.accepted(&[2, 4, 0x3a, 0x98, 3, 3, 4], 60_000);
+    send_urgent(&mut s, id, &[7; 80_000]);
+    // 80 000 octets behind 15 000: while nothing was sent there yet the pointer may say "far ahead".
+    for (at, pointer) in [(1, 65_535), (15_001, 65_000), (30_001, 50_000)] {
+        let got = s.sent();
+        assert_eq!((got.seq, got.flags & URG, got.urgent), (at, URG, pointer));
+        assert_eq!(got.data.len(), 15_000);
+        s.inject(seg(ACK, 1, at + 15_000, b"").window(60_000));
+    }
+}
+
+#[test]
+fn rfc9293_3_8_5_super_segments_are_not_formed_while_something_urgent_waits() {
+    let mut s = Script::with(Config {
+        offload: Offload {
+            csum: true,
+            tso4: true,
+            tso6: true,
+        },
+        ..Config::default()
+    });
+    let id = s.plain();
+    send_urgent(&mut s, id, &[7; 2500]);
+    for (seq, len, pointer) in [(1, 1000, 2500), (1001, 1000, 1500), (2001, 500, 500)] {
+        let got = s.sent();
+        assert_eq!((got.seq, got.data.len(), got.urgent), (seq, len, pointer));
+    }
+    s.inject(seg(ACK, 1, 2501, b""));
+    s.send(id, &[7; 2500]);
+    assert_eq!(s.sent().data.len(), 2500, "a super-segment again");
+}
+
+#[test]
+fn an_urgent_octet_at_the_very_end_does_not_count_as_unread() {
+    let mut s = Script::new();
+    let id = s.plain();
+    s.inject(seg(ACK | URG | FIN, 1, 1, b"ab!").urgent(3));
+    s.expect(ACK, 1, 5, b"");
+    assert_eq!(s.recv(id), Ok(b"ab".to_vec()));
+    assert_eq!(s.recv(id), Ok(vec![]));
+    s.stack.close(s.now, id);
+    s.expect(FIN | ACK, 1, 5, b"");
+}

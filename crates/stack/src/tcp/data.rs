@@ -178,8 +178,8 @@ fn skip_urgent(tcb: &mut Tcb, pool: &mut Pool, flags: RecvFlags, wanted: usize) 
     if !at_mark || tcb.tuning.oob_inline || wanted == 0 {
         return 0;
     }
-    // Linux steps over the octet only together with one behind it: the mark itself is a place to stop.
-    if tcb.rcv.queue.len() == 1 {
+    // Linux steps over the octet only together with one behind it: the mark itself is a place to stop. The FIN is such a one.
+    if tcb.rcv.queue.len() == 1 && !tcb.rcv.fin_reached() {
         return 1;
     }
     if flags.contains(RecvFlags::PEEK) {

@@ -259,10 +259,9 @@ impl Tcb {
             self.window_field()
         };
         let with_ack = plan.flags.contains(Flags::ACK);
-        let urgent = match self.snd.up {
-            Some(up) if plan.flags.contains(Flags::URG) => up.since(plan.seq).min(65_535) as u16,
-            _ => 0,
-        };
+        let urgent = self.urgent_pointer(plan);
+        let mut flags = plan.flags;
+        flags.set(Flags::URG, urgent.is_some());
         Header {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
@@ -272,14 +271,27 @@ impl Tcb {
             } else {
                 SeqNum::default()
             },
-            flags: plan.flags,
+            flags,
             window,
-            urgent,
+            urgent: urgent.unwrap_or(0),
             options: if syn {
                 self.syn_options(now, with_ack)
             } else {
                 self.options(now)
             },
+        }
+    }
+
+    /// The urgent pointer. An urgent octet that it cannot reach yet is announced as far ahead as it can say, where nothing was sent
+    /// yet: never may it name an octet that is not urgent and that the peer then takes out of the stream (Linux: tcp_transmit_skb).
+    fn urgent_pointer(&self, plan: &Plan) -> Option<u16> {
+        let up = self
+            .snd
+            .up
+            .filter(|up| plan.len > 0 && up.after(plan.seq))?;
+        match u16::try_from(up.since(plan.seq)) {
+            Ok(ahead) => Some(ahead),
+            Err(_) => (plan.seq + 65_535).after(self.snd.nxt).then_some(65_535),
         }
     }
 

@@ -516,7 +516,8 @@ impl Tcb {
     /// Largest payload handed down in one frame.
     pub(crate) fn segment_limit(&self) -> u32 {
         let mss = self.eff_mss();
-        if self.gso && mss < GSO_MAX {
+        // Who cuts a super-segment repeats its urgent pointer in every piece, where it would name another octet.
+        if self.gso && mss < GSO_MAX && self.snd.up.is_none() {
             GSO_MAX / mss * mss
         } else {
             mss
