@@ -121,7 +121,10 @@ impl World {
             let program = &self.apps[*a];
             program.plan.ending == Ending::CloseAfterSend && program.phase == Phase::Done
         });
+        // The last segment of the handshake was lost until the other side gave up: nobody tells the opener.
+        let unmet = pair.iter().any(|a| self.apps[*a].phase == Phase::Waiting);
         self.cut_off(app)
+            || pair.iter().any(|a| self.losses(*a) >= LOSSES) && unmet
             || pair.iter().any(|a| self.losses(*a) >= LOSSES) && timed_out
             || pair.iter().any(|a| self.losses(*a) >= ORPHAN_LOSSES) && gave_up
     }
