@@ -124,6 +124,8 @@ fn run_case(way: Way, binary: &Path, id: &str, case: &str) -> Result<Completion,
         command.env("CTEST_TUNSOCK", way.name());
         command.env("TUNSOCK_ADDR", "10.83.0.2/24,fd83::2/64");
         command.env("TUNSOCK_HOST_ADDR", "10.83.0.1,fd83::1");
+        command.envs([("CTEST_HOST4", "10.83.0.1"), ("CTEST_HOST6", "fd83::1")]);
+        command.envs([("CTEST_STACK4", "10.83.0.2"), ("CTEST_STACK6", "fd83::2")]);
         if way == Way::Preload {
             command.env("LD_PRELOAD", library);
         } else {
@@ -263,6 +265,7 @@ fn build_way(directory: &Path, flags: &[&str], libraries: &[&str]) -> Result<Vec
     let newest_shared = [
         Some(harness.clone()),
         Some(lab::root().join("c-tests/harness.h")),
+        Some(lab::root().join("c-tests/peer.h")),
         Some(lab::root().join("include/tunsock.h")),
         std::env::current_exe().ok(), // the flags are in here
     ];
