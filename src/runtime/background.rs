@@ -85,12 +85,12 @@ fn run(runtime: &'static Runtime, waker: &Arc<Waker>) {
     let mut seen = background.unparked.load(SeqCst);
     loop {
         background.sleep(seen, timeout);
-        let Ok(mut core) = runtime.lock() else {
-            return;
-        };
-        let now = sys::now();
         seen = background.unparked.load(SeqCst);
         timeout = Some(TICK);
+        let Some(mut core) = runtime.try_lock() else {
+            continue;
+        };
+        let now = sys::now();
         match &core.driver {
             Some(driver) if driver.waker.asleep() && now.since(driver.since) >= TICK => {
                 core.background_parked = true;

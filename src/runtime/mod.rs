@@ -133,6 +133,21 @@ impl Runtime {
         Ok(guard)
     }
 
+    /// The lock if nobody has it: whoever does is moving the stack.
+    fn try_lock(&'static self) -> Option<Guard> {
+        if self.dead.load(Acquire) || HOLDS_LOCK.replace(true) {
+            return None;
+        }
+        let Some(core) = self.core.try_lock() else {
+            HOLDS_LOCK.set(false);
+            return None;
+        };
+        Some(Guard {
+            core: ManuallyDrop::new(core),
+            runtime: self,
+        })
+    }
+
     /// The lock again after a sleep, when the thread is known not to hold it.
     fn relock(&'static self) -> Guard {
         HOLDS_LOCK.set(true);
