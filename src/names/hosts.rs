@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-
 /// A host: its names and addresses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Host {
