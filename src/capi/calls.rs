@@ -6,7 +6,7 @@ use tunsock_stack::{Domain, Error, Kind, Shutdown};
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{self, RawAddr, Target};
 use super::types::{tunsock_sockaddr, tunsock_socklen_t};
-use super::{checked_socket_of, originals, socket_of};
+use super::{checked_socket_of, originals, owner, socket_of};
 use crate::fd::{self, Fail};
 
 /// SOCK_NONBLOCK and SOCK_CLOEXEC: what may be or-ed to a socket's type.
@@ -46,9 +46,16 @@ pub unsafe extern "C" fn tunsock_socket(domain: c_int, kind: c_int, protocol: c_
 /// The kernel gave this number out: whatever we thought of it is over.
 pub(crate) fn adopted(fd: c_int) -> c_int {
     if fd >= 0 {
-        fd::forget(fd);
+        forget(fd);
     }
     fd
+}
+
+/// The number stands for something of the kernel's now.
+pub(crate) fn forget(fd: c_int) {
+    if fd::lookup(fd).is_some() && !owner::is_borrowed() {
+        fd::forget(fd);
+    }
 }
 
 /// (non-blocking, close on exec) of a socket type's or accept4's flags.

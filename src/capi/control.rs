@@ -4,7 +4,7 @@ use libc::{c_int, c_long, c_uint, c_ulong, c_void};
 
 use super::calls::adopted;
 use super::errno::{CResult, Errno, answer};
-use super::{originals, socket_of, user};
+use super::{originals, owner, socket_of, user};
 use crate::fd::{self, SocketFile};
 
 /// SIOCATMARK of linux/sockios.h.
@@ -17,6 +17,10 @@ const INTERFACE_REQUESTS: std::ops::RangeInclusive<c_ulong> = 0x890b..=0x89ff;
 /// Returns 0, or -1 with errno EBADF or EINTR (the descriptor is closed all the same).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_close(fd: c_int) -> c_int {
+    if owner::is_kernels_alone(fd) {
+        // SAFETY: a plain number.
+        return unsafe { originals::close(fd) };
+    }
     match fd::close(fd) {
         Some(outcome) => answer(|| {
             outcome?;
@@ -44,6 +48,10 @@ pub unsafe extern "C" fn tunsock_dup(fd: c_int) -> c_int {
 /// Returns new_fd, or -1 with errno EBADF, EMFILE or EINTR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_dup2(old_fd: c_int, new_fd: c_int) -> c_int {
+    if owner::is_kernels_alone(old_fd) || owner::is_kernels_alone(new_fd) {
+        // SAFETY: plain numbers.
+        return unsafe { originals::dup2(old_fd, new_fd) };
+    }
     match fd::dup2(old_fd, new_fd, 0) {
         Some(outcome) => answer(|| Ok(outcome?)),
         // SAFETY: plain numbers.
@@ -56,6 +64,10 @@ pub unsafe extern "C" fn tunsock_dup2(old_fd: c_int, new_fd: c_int) -> c_int {
 pub unsafe extern "C" fn tunsock_dup3(old_fd: c_int, new_fd: c_int, flags: c_int) -> c_int {
     if old_fd == new_fd || flags & !libc::O_CLOEXEC != 0 {
         return answer(|| Err(Errno(libc::EINVAL)));
+    }
+    if owner::is_kernels_alone(old_fd) || owner::is_kernels_alone(new_fd) {
+        // SAFETY: plain numbers.
+        return unsafe { originals::dup3(old_fd, new_fd, flags) };
     }
     match fd::dup2(old_fd, new_fd, flags) {
         Some(outcome) => answer(|| Ok(outcome?)),
@@ -181,7 +193,7 @@ pub unsafe extern "C" fn tunsock_closefrom(first: c_int) {
 fn close_around(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     // SAFETY: plain numbers.
     let by_kernel = |first, last| unsafe { originals::close_range(first, last, flags) };
-    if crate::runtime::get().is_none() {
+    if crate::runtime::get().is_none() || owner::is_borrowed() {
         return by_kernel(first, last);
     }
     let open = open_numbers()

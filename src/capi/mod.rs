@@ -18,6 +18,7 @@ mod message;
 mod netdb;
 mod options;
 pub(crate) mod originals;
+pub(crate) mod owner;
 mod sockaddr;
 pub(crate) mod types;
 mod user;

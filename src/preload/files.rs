@@ -5,8 +5,7 @@
 
 use libc::{c_char, c_int, c_uint, c_void, mode_t};
 
-use crate::capi::{adopted, originals};
-use crate::fd;
+use crate::capi::{adopted, forget, originals};
 
 /// Passes a call on and drops what stood at the number it returns.
 macro_rules! fresh {
@@ -107,8 +106,8 @@ unsafe fn adopt_two(result: c_int, fds: *mut c_int) -> c_int {
     if result == 0 {
         // SAFETY: the caller vouches.
         unsafe {
-            fd::forget(fds.read_unaligned());
-            fd::forget(fds.add(1).read_unaligned());
+            forget(fds.read_unaligned());
+            forget(fds.add(1).read_unaligned());
         }
     }
     result

@@ -1,10 +1,8 @@
 //! Where a process begins, forks and ends.
 
-use std::sync::atomic::{AtomicI32, Ordering};
-
 use libc::c_int;
 
-use crate::capi::originals;
+use crate::capi::{originals, owner};
 use crate::runtime;
 
 /// Run by the dynamic linker before `main`.
@@ -17,16 +15,8 @@ static BEGIN: extern "C" fn() = begin;
 #[unsafe(link_section = ".fini_array")]
 static END: extern "C" fn() = end;
 
-/// The process that this memory belongs to. A child of vfork runs in its parent's memory under another number.
-static OWNER: AtomicI32 = AtomicI32::new(0);
-
-fn this_process() -> i32 {
-    // Not libc's getpid: this is async-signal-safe and never cached.
-    rustix::process::getpid().as_raw_nonzero().get()
-}
-
 extern "C" fn begin() {
-    OWNER.store(this_process(), Ordering::Relaxed);
+    owner::take();
     originals::resolve();
     // SAFETY: handlers that live as long as the library, which is never unloaded while the process runs.
     unsafe {
@@ -42,7 +32,7 @@ unsafe extern "C" {
 
 /// The sockets end with the process whose they are, not with a child of vfork that gives up before its exec.
 extern "C" fn end() {
-    if OWNER.load(Ordering::Relaxed) == this_process() {
+    if !owner::is_borrowed() {
         runtime::at_exit();
     }
 }
@@ -56,7 +46,7 @@ unsafe extern "C" fn in_parent() {
 }
 
 unsafe extern "C" fn in_child() {
-    OWNER.store(this_process(), Ordering::Relaxed);
+    owner::take();
     runtime::after_fork_child();
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
 use parking_lot::Mutex;
 
-use crate::capi::{originals, tunsock_close, tunsock_read, tunsock_write};
+use crate::capi::{forget, originals, tunsock_close, tunsock_read, tunsock_write};
 use crate::fd::{self, Object};
 
 /// cookie_io_functions_t of stdio.h.
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn fclose(stream: *mut c_void) -> c_int {
             let before = *libc::__errno_location();
             let number = originals::fileno(stream);
             if number >= 0 {
-                fd::forget(number);
+                forget(number);
             }
             *libc::__errno_location() = before;
         }
