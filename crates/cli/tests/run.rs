@@ -9,6 +9,46 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+type Test = (&'static str, fn() -> Result<(), Failed>);
+
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
+}
+
+const ANYWHERE: &[Test] = tests![
+    help_names_every_option,
+    a_missing_program_is_said,
+    a_static_program_is_refused,
+    a_script_of_a_static_interpreter_is_refused,
+    a_missing_library_is_said,
+    wrong_values_are_said,
+];
+
+const WITH_TUN: &[Test] = tests![
+    a_setuid_program_is_refused,
+    without_rights_one_line_and_no_change,
+    the_exit_status_is_passed_on,
+    a_signal_gives_128_and_its_number,
+    a_signal_to_the_command_reaches_the_program,
+    the_program_has_its_signals,
+    the_device_is_there_and_deleted_afterwards,
+    a_device_that_existed_is_left,
+    two_runs_at_once_get_two_devices,
+    isolated_programs_leave_no_trace,
+    isolated_programs_need_no_rights,
+    a_program_without_sockets_is_untouched,
+    a_misspelt_variable_is_told,
+    a_capture_that_cannot_be_written_is_said,
+];
+
+const WITH_TUN_AND_LIBRARY: &[Test] = tests![
+    the_demonstration_shows_both_dialogues,
+    the_demonstration_needs_no_rights,
+    the_demonstration_fails_without_a_stack,
+    a_device_of_ones_own_needs_no_rights,
+    names_come_from_the_hosts_file,
+];
+
 fn main() -> ExitCode {
     let args = Arguments::from_args();
     let needs_tun = missing();
@@ -17,86 +57,25 @@ fn main() -> ExitCode {
             "\n*** tests that need a TUN device in a namespace of their own are IGNORED: {why} ***\n"
         );
     }
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| Trial::test(name, test);
-    let tun = |name: &str, test: fn() -> Result<(), Failed>| {
-        Trial::test(name, test).with_ignored_flag(needs_tun.is_some())
-    };
-    let real = |name: &str, test: fn() -> Result<(), Failed>| {
-        Trial::test(name, test).with_ignored_flag(needs_tun.is_some() || built_library().is_none())
-    };
-    if built_library().is_none() {
+    let needs_library = built_library().is_none();
+    if needs_library {
         eprintln!(
-            "\n*** tests of the demonstration are IGNORED: build the library first (cargo build --workspace) ***\n"
+            "\n*** tests that need the library are IGNORED: build it first (cargo build --workspace) ***\n"
         );
     }
-    let trials = vec![
-        trial("help_names_every_option", help_names_every_option),
-        trial("a_missing_program_is_said", a_missing_program_is_said),
-        trial("a_static_program_is_refused", a_static_program_is_refused),
-        trial(
-            "a_script_of_a_static_interpreter_is_refused",
-            a_static_interpreter_is_refused,
-        ),
-        trial("a_missing_library_is_said", a_missing_library_is_said),
-        trial("wrong_values_are_said", wrong_values_are_said),
-        tun("a_setuid_program_is_refused", a_setuid_program_is_refused),
-        tun(
-            "without_rights_one_line_and_no_change",
-            without_rights_one_line_and_no_change,
-        ),
-        tun("the_exit_status_is_passed_on", the_exit_status_is_passed_on),
-        tun(
-            "a_signal_gives_128_and_its_number",
-            a_signal_gives_128_and_its_number,
-        ),
-        tun(
-            "a_signal_to_the_command_reaches_the_program",
-            a_signal_reaches_the_program,
-        ),
-        tun("the_program_has_its_signals", the_program_has_its_signals),
-        tun(
-            "the_device_is_there_and_deleted_afterwards",
-            the_device_comes_and_goes,
-        ),
-        tun(
-            "a_device_that_existed_is_left",
-            a_device_that_existed_is_left,
-        ),
-        tun(
-            "two_runs_at_once_get_two_devices",
-            two_runs_at_once_get_two_devices,
-        ),
-        tun(
-            "isolated_programs_leave_no_trace",
-            isolated_programs_leave_no_trace,
-        ),
-        tun(
-            "isolated_programs_need_no_rights",
-            isolated_programs_need_no_rights,
-        ),
-        tun(
-            "a_program_without_sockets_is_untouched",
-            a_program_without_sockets_is_untouched,
-        ),
-        tun("a_misspelt_variable_is_told", a_misspelt_variable_is_told),
-        real(
-            "the_demonstration_shows_both_dialogues",
-            the_demonstration_shows_both_dialogues,
-        ),
-        real(
-            "names_come_from_the_hosts_file",
-            names_come_from_the_hosts_file,
-        ),
-        real(
-            "the_demonstration_fails_without_a_stack",
-            the_demonstration_fails_without_a_stack,
-        ),
-        tun(
-            "a_capture_that_cannot_be_written_is_said",
-            a_capture_that_cannot_be_written_is_said,
-        ),
-    ];
-    libtest_mimic::run(&args, trials).exit_code()
+    let trials = |tests: &[Test], ignored: bool| -> Vec<Trial> {
+        tests
+            .iter()
+            .map(|&(name, test)| Trial::test(name, test).with_ignored_flag(ignored))
+            .collect()
+    };
+    let mut all = trials(ANYWHERE, false);
+    all.extend(trials(WITH_TUN, needs_tun.is_some()));
+    all.extend(trials(
+        WITH_TUN_AND_LIBRARY,
+        needs_tun.is_some() || needs_library,
+    ));
+    libtest_mimic::run(&args, all).exit_code()
 }
 
 /// Why there can be no TUN device here.
@@ -138,8 +117,12 @@ fn empty_library() -> PathBuf {
 
 /// A shell script in a network namespace of its own, with `$TUNSOCK` for the command.
 fn in_namespace(script: &str) -> Command {
+    unshared(&["--net"], script)
+}
+
+fn unshared(namespaces: &[&str], script: &str) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--net", "--", "sh", "-c", script]);
+    command.args(namespaces).args(["--", "sh", "-c", script]);
     command.env("TUNSOCK", env!("CARGO_BIN_EXE_tunsock"));
     command.env("TUNSOCK_LIBRARY", library());
     command.stdin(Stdio::null());
@@ -227,7 +210,7 @@ fn a_static_program_is_refused() -> Result<(), Failed> {
     )
 }
 
-fn a_static_interpreter_is_refused() -> Result<(), Failed> {
+fn a_script_of_a_static_interpreter_is_refused() -> Result<(), Failed> {
     let interpreter = compiled("static2", "int main(void) { return 0; }\n", &["-static"]);
     let script = interpreter.with_file_name("script");
     fs::write(&script, format!("#!{}\n", interpreter.display()))?;
@@ -305,7 +288,7 @@ fn a_signal_gives_128_and_its_number() -> Result<(), Failed> {
     check(output.status.code() == Some(137), &output)
 }
 
-fn a_signal_reaches_the_program() -> Result<(), Failed> {
+fn a_signal_to_the_command_reaches_the_program() -> Result<(), Failed> {
     let script =
         "exec $TUNSOCK run sh -c 'trap \"exit 42\" TERM; echo ready; while :; do sleep 0.05; done'";
     let mut child = in_namespace(script)
@@ -336,7 +319,7 @@ fn the_program_has_its_signals() -> Result<(), Failed> {
     Ok(())
 }
 
-fn the_device_comes_and_goes() -> Result<(), Failed> {
+fn the_device_is_there_and_deleted_afterwards() -> Result<(), Failed> {
     let script = "$TUNSOCK run --mtu 1400 sh -c 'ip addr show tunsock0; env | grep ^TUNSOCK; echo $LD_PRELOAD'
         ip -o link | wc -l";
     let output = in_namespace(script).output()?;
@@ -398,22 +381,31 @@ fn isolated_programs_leave_no_trace() -> Result<(), Failed> {
     check(words == ["1", "lo", "tunsock0", "1"], &output)
 }
 
-fn isolated_programs_need_no_rights() -> Result<(), Failed> {
-    // Another user, who can reach neither the build directory nor, on some machines, /dev/net/tun: a mount namespace
-    // gives copies of both.
-    let script = "dir=$(mktemp -d) && trap 'rm -r $dir' EXIT && chmod 755 $dir
+/// A shell script in namespaces of its own, in which `as_somebody COMMAND` runs a command as a user without rights. Such a
+/// user can reach neither the build directory nor, on some machines, /dev/net/tun: there are copies of both. `prepare` is
+/// what root does before.
+fn for_somebody(prepare: &str, script: &str) -> Command {
+    let script = format!(
+        "dir=$(mktemp -d) && trap 'umount /dev/net/tun; rm -r $dir' EXIT && chmod 755 $dir
         cp $TUNSOCK $dir/tunsock && cp $TUNSOCK_LIBRARY $dir/libtunsock.so && chmod 755 $dir/*
         mknod -m 666 $dir/tun c 10 200 && mount --bind $dir/tun /dev/net/tun && unset TUNSOCK_LIBRARY && cd /
-        setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps -all --no-new-privs \
-            $dir/tunsock run --isolate sh -c 'id -u; ip -o addr show tunsock0; grep -q libtunsock /proc/self/maps && echo loaded'";
-    let mut command = Command::new("unshare");
-    command
-        .args(["--net", "--mount", "--", "sh", "-c", script])
-        .stdin(Stdio::null());
-    command
-        .env("TUNSOCK", env!("CARGO_BIN_EXE_tunsock"))
-        .env("TUNSOCK_LIBRARY", library());
-    let output = command.output()?;
+        TUNSOCK=$dir/tunsock
+        as_somebody() {{
+            setpriv --reuid 12345 --regid 12345 --clear-groups --inh-caps -all --no-new-privs \"$@\"
+        }}
+        {prepare}
+        {script}"
+    );
+    unshared(&["--net", "--mount"], &script)
+}
+
+fn isolated_programs_need_no_rights() -> Result<(), Failed> {
+    let show = "id -u; ip -o addr show tunsock0; grep -q libtunsock /proc/self/maps && echo loaded";
+    let output = for_somebody(
+        "",
+        &format!("as_somebody $TUNSOCK run --isolate sh -c '{show}'"),
+    )
+    .output()?;
     let out = text(&output.stdout);
     let fine = output.status.success()
         && out.starts_with("12345\n")
@@ -421,6 +413,54 @@ fn isolated_programs_need_no_rights() -> Result<(), Failed> {
         && out.ends_with("loaded\n");
     check(fine, &output)
 }
+
+fn the_demonstration_needs_no_rights() -> Result<(), Failed> {
+    let output = for_somebody("", "as_somebody $TUNSOCK demo").output()?;
+    let done = text(&output.stdout).ends_with("Both dialogues went as they should.\n");
+    check(output.status.success() && done, &output)
+}
+
+fn a_device_of_ones_own_needs_no_rights() -> Result<(), Failed> {
+    let connect = compiled("connect", CONNECT, &[]);
+    let prepare = format!(
+        "ip tuntap add dev mine mode tun user 12345
+        ip addr add 10.77.0.1/24 dev mine && ip link set mine up && cp {} $dir/connect",
+        connect.display()
+    );
+    let script = "as_somebody $TUNSOCK run --device mine $dir/connect 10.77.0.1 9
+        as_somebody $TUNSOCK run --device mine --mtu 1400 true; echo $?";
+    let output = for_somebody(&prepare, script).output()?;
+    // The kernel's end refuses, so it has answered. Changing the device is not for somebody.
+    let fine = text(&output.stdout) == "Connection refused from 10.77.0.2\n1\n";
+    check(
+        fine && text(&output.stderr).contains("CAP_NET_ADMIN"),
+        &output,
+    )
+}
+
+/// Connects, and says what came of it and from which address.
+const CONNECT: &str = r#"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int main(int argc, char **argv) {
+    struct sockaddr_in to = {.sin_family = AF_INET}, own;
+    socklen_t len = sizeof own;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (argc != 3 || fd < 0)
+        return 1;
+    to.sin_addr.s_addr = inet_addr(argv[1]);
+    to.sin_port = htons(atoi(argv[2]));
+    int error = connect(fd, (struct sockaddr *)&to, sizeof to) < 0 ? errno : 0;
+    if (getsockname(fd, (struct sockaddr *)&own, &len) < 0)
+        return 1;
+    printf("%s from %s\n", strerror(error), inet_ntoa(own.sin_addr));
+    return 0;
+}
+"#;
 
 fn a_program_without_sockets_is_untouched() -> Result<(), Failed> {
     let show = "ls /proc/self/fd; ls /proc/self/task | wc -l";
