@@ -20,6 +20,5 @@ mod errno;
 mod host;
 mod info;
 mod options;
-mod segment;
 mod settings;
 mod world;

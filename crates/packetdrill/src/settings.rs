@@ -1,9 +1,7 @@
 //! What the host under test is like: `--so_flags` first, then the namespace's sysctls.
 //!
 //! Flags are `key=value`, separated by commas: `addr=CIDR` (repeatable; 192.168.0.1/16 when there is none), `mtu=N`,
-//! `seed=N`, `gso=0` (no super-segments), `cut=N` (super-segments leave in pieces of at most N
-//! segments; 2 when not said, as Linux forms them at the rates of most scripts; 0: whole), `sysctl=0` (the namespace's sysctls are not looked at), `trace=1` (packets and calls
-//! to standard error).
+//! `seed=N`, `gso=0` (no super-segments), `sysctl=0` (the namespace's sysctls are not looked at).
 
 use std::fs;
 use std::str::FromStr;
@@ -19,10 +17,6 @@ pub(crate) struct Settings {
     seed: u8,
     gso: bool,
     sysctl: bool,
-    /// Segments in one piece of a super-segment, 0: all of them.
-    pub(crate) cut: usize,
-    /// Whether packets and calls are written to standard error.
-    pub(crate) trace: bool,
 }
 
 impl Settings {
@@ -34,8 +28,6 @@ impl Settings {
             seed: 1,
             gso: true,
             sysctl: true,
-            cut: 2,
-            trace: false,
         };
         for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
             let (key, value) = flag
@@ -46,9 +38,7 @@ impl Settings {
                 "mtu" => settings.mtu = value_of(flag, value)?,
                 "seed" => settings.seed = value_of(flag, value)?,
                 "gso" => settings.gso = value_of::<u8>(flag, value)? != 0,
-                "cut" => settings.cut = value_of(flag, value)?,
                 "sysctl" => settings.sysctl = value_of::<u8>(flag, value)? != 0,
-                "trace" => settings.trace = value_of::<u8>(flag, value)? != 0,
                 _ => return Err(format!("{key}: no such flag")),
             }
         }
@@ -97,6 +87,9 @@ fn apply_sysctls(config: &mut Config) {
         // Half of it is window (Linux: tcp_adv_win_scale 1).
         config.rcvbuf = default / 2;
         config.buf_max = most;
+    }
+    if let Some([segments]) = numbers("tcp_min_tso_segs") {
+        config.tso_segments_min = u16::try_from(segments).unwrap_or(u16::MAX);
     }
     if let Some([_, default, _]) = numbers("tcp_wmem") {
         config.sndbuf = default;

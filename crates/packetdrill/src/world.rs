@@ -10,11 +10,10 @@ use tunsock_stack::{Instant, Ready, SocketId, Stack};
 
 use crate::epoll::EpollSet;
 use crate::errno::{CResult, Errno};
-use crate::segment;
 use crate::settings::Settings;
 
 /// `struct virtio_net_hdr` before every frame.
-pub(crate) const VNET_HDR_LEN: usize = 10;
+const VNET_HDR_LEN: usize = 10;
 
 /// What a descriptor of ours stands for.
 pub(crate) enum File {
@@ -84,12 +83,10 @@ impl World {
         let Some(stack) = self.stack.as_mut() else {
             return;
         };
-        let (out, at, cut) = (&mut self.out, self.now, self.settings.cut);
+        let (out, at) = (&mut self.out, self.now);
         stack.transmit(now, &mut |frame| {
             let octets: Vec<u8> = frame.iter().flat_map(|part| part.iter().copied()).collect();
-            for packet in segment::pieces(&octets, cut) {
-                out.push_back((at, packet));
-            }
+            out.push_back((at, octets.get(VNET_HDR_LEN..).unwrap_or_default().to_vec()));
         });
         while let Some((id, what)) = stack.poll_event() {
             for file in self.files.values_mut() {
