@@ -45,6 +45,8 @@ pub struct Config {
     pub mtu: u32,
     /// What the device does for us.
     pub offload: Offload,
+    /// Segments that a super-segment may have however low the rate (Linux: tcp_min_tso_segs).
+    pub tso_segments_min: u16,
     /// Everything random comes from here: same seed, same input, same output.
     pub seed: [u8; 32],
     /// Default send buffer, bytes (Linux: tcp_wmem default / wmem_default).
@@ -66,6 +68,7 @@ impl Default for Config {
             routes: Vec::new(),
             mtu: 1500,
             offload: Offload::default(),
+            tso_segments_min: 2,
             seed: [0; 32],
             sndbuf: 4 << 20,
             rcvbuf: 4 << 20,

@@ -33,6 +33,11 @@ impl Tcb {
             return STOP;
         }
         if h.ack.before(self.snd.una) {
+            // An ACK that others have overtaken: its SACK blocks may still tell something new (Linux: tcp_ack, old_ack).
+            if self.sack_ok && h.options.sack_len > 0 && !self.snd.sent.is_empty() {
+                let news = self.take_acknowledgement(cx.now, h);
+                self.recover(cx.now, news, 0, false, h);
+            }
             return GO_ON;
         }
         self.counts.last_ack = cx.now;
@@ -120,6 +125,8 @@ impl Tcb {
         if self.snd.up.is_some_and(|up| up.before_eq(ack)) {
             self.snd.up = None;
         }
+        // As on Linux MSG_MORE outlasts no acknowledgement (TCP_CORK does).
+        self.snd.hold_until = None;
         self.soft_error = None;
         self.rtt.reset_backoff();
         self.timers.retries = 0;

@@ -17,6 +17,7 @@ use crate::socket::table::{CommonOpts, Proto, Socket};
 use crate::socket::{Ready, SocketId, State};
 use crate::stack::Stack;
 use crate::time::Instant;
+use crate::wire::tcp::{Flags, Header, Options};
 
 /// Octets a connection may have queued to send. SO_SNDBUF's doubled value counts the kernel's overhead; half of it is for data.
 pub(crate) fn send_capacity(opts: &CommonOpts) -> usize {
@@ -150,7 +151,7 @@ fn settle(stack: &mut Stack, now: Instant, id: SocketId, verdict: Verdict) {
         Fate::Closed => end(stack, id, None),
         Fate::Failed(error) => end(stack, id, Some(error)),
         Fate::Abort(error) => {
-            send_abort(stack, id);
+            send_abort(stack, now, id);
             end(stack, id, error);
         }
         Fate::TimeWait => enter_time_wait(stack, now, id),
@@ -270,13 +271,25 @@ fn dress(tcb: &Tcb, opts: &CommonOpts, plan: &Plan) -> Dress {
 }
 
 /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>`: the connection is given up.
-fn send_abort(stack: &mut Stack, id: SocketId) {
+fn send_abort(stack: &mut Stack, now: Instant, id: SocketId) {
     let Some(tcb) = tcb(stack, id) else { return };
     if matches!(tcb.state, State::SynSent | State::Closed) {
         return;
     }
-    let (tuple, seq, ack) = (tcb.tuple, tcb.snd.max, tcb.rcv.nxt);
-    emit::reset(stack, &tuple, seq, Some(ack));
+    // RFC 7323 3.2: a reset of a connection with timestamps may carry one; Linux's do.
+    let ts = tcb.ts.ok.then(|| (tcb.ts.val(now), tcb.ts.recent));
+    let header = Header {
+        seq: tcb.snd.max,
+        ack: tcb.rcv.nxt,
+        flags: Flags::RST | Flags::ACK,
+        options: Options {
+            ts,
+            ..Options::default()
+        },
+        ..Header::default()
+    };
+    let tuple = tcb.tuple;
+    emit::control(stack, &tuple, header);
 }
 
 /// Gives a connection up with a reset to the peer; no error is left behind.

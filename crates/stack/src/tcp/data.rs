@@ -54,7 +54,11 @@ pub(crate) fn send(
     if flags.contains(SendFlags::OOB) && taken > 0 {
         tcb.snd.up = Some(tcb.snd.data_end());
     }
-    tcb.snd.hold_until = flags.contains(SendFlags::MORE).then(|| now + HOLD);
+    let more = flags.contains(SendFlags::MORE);
+    tcb.snd.hold_until = more.then(|| now + HOLD);
+    if !more {
+        tcb.snd.pushed = tcb.snd.data_end();
+    }
     schedule(stack, id);
     Ok(taken)
 }

@@ -81,7 +81,9 @@ impl Tcb {
             let n = segments(record.len);
             unacked += n;
             sacked += if record.sacked { n } else { 0 };
-            lost += if record.lost { n } else { 0 };
+            // As on Linux what was lost counts until it is acknowledged.
+            let lost_once = record.resent && !record.sacked && !self.recovery_open();
+            lost += if record.lost || lost_once { n } else { 0 };
             retrans += if record.resent && !record.lost && !record.sacked {
                 n
             } else {

@@ -119,6 +119,7 @@ impl Tcb {
         self.timers.rto = None;
         self.snd.nxt = self.snd.nxt.later(self.snd.una);
         self.arm_keepalive(cx.now);
+        self.counts.last_data = cx.now;
         verdict.wake |= Ready::OUT | Ready::IN;
     }
 

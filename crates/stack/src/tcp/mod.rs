@@ -131,14 +131,16 @@ pub(crate) fn next_deadline(stack: &Stack) -> Option<Instant> {
     stack.tcp.next_deadline()
 }
 
-/// Whether super-segments may be handed down for this way: the device cuts them.
-fn gso_for(stack: &Stack, tuple: &Tuple, path: &Path) -> bool {
+/// How many segments a super-segment has at least on this way; 0: the device does not cut them, there are none.
+fn gso_for(stack: &Stack, tuple: &Tuple, path: &Path) -> u32 {
     let offload = stack.ip.offload();
-    !path.local
-        && offload.csum
-        && if tuple.is_v4() {
-            offload.tso4
-        } else {
-            offload.tso6
-        }
+    let cuts = if tuple.is_v4() {
+        offload.tso4
+    } else {
+        offload.tso6
+    };
+    if path.local || !offload.csum || !cuts {
+        return 0;
+    }
+    u32::from(stack.config.tso_segments_min).max(1)
 }

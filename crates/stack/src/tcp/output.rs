@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::seq::SeqNum;
-use super::tcb::{AckDue, Tcb};
+use super::tcb::{AckDue, Tcb, Usage};
 use super::timers::DELAYED_ACK;
 use crate::socket::State;
 use crate::time::Instant;
@@ -121,9 +121,11 @@ impl Tcb {
         }
     }
 
-    /// MUST-60, MUST-61: PSH on the last octet buffered, also when it goes again.
+    /// MUST-60, MUST-61: PSH on the last octet buffered, also when it goes again. On super-segments too, as Linux has it: the
+    /// receiver's merging is told not to wait for more.
     fn push_for(&self, start: SeqNum, len: u32) -> Flags {
-        if len > 0 && start + len == self.snd.data_end() {
+        let last = self.snd.pushed.after(start) && self.snd.pushed.before_eq(start + len);
+        if last || len > self.eff_mss() {
             Flags::PSH
         } else {
             Flags::empty()
@@ -158,14 +160,22 @@ impl Tcb {
             .wnd
             .saturating_sub(flight)
             .min(allowed.saturating_sub(self.pipe()));
-        let len = unsent.min(usable).min(self.segment_limit());
+        // Never more than half the window at a time: what goes in two pieces is acknowledged in two (Linux: tcp_cwnd_test).
+        let mss = self.eff_mss();
+        let half = (allowed / 2 / mss * mss).max(mss);
+        let len = unsent.min(usable).min(self.segment_limit()).min(half);
         if len == 0 && unsent > 0 {
             self.window_closed(now, flight);
             return None;
         }
-        let len = self.whole_segments(now, len, unsent, allowed);
+        let mut len = self.whole_segments(now, len, unsent, allowed);
         if len == 0 && unsent > 0 {
             return None;
+        }
+        // The end of a super-segment is held back by the same rules that a segment of its size is.
+        let end = len % mss;
+        if len > mss && end > 0 && !fin_due && !self.small_may_go(end, end, flight + len, now) {
+            len -= end;
         }
         if len < unsent || !fin_due {
             let small = len < self.eff_mss();
@@ -189,6 +199,27 @@ impl Tcb {
         })
     }
 
+    /// Something was sent: notes how much of the congestion window is in use.
+    fn note_usage(&mut self) {
+        let (out, cwnd) = (self.pipe(), self.cc.cwnd());
+        let held_up = out.saturating_add(self.eff_mss()) > cwnd;
+        let usage = &mut self.snd.usage;
+        if self.snd.una.after_eq(usage.until) || held_up || (!usage.held_up && out > usage.most) {
+            *usage = Usage {
+                held_up,
+                most: out,
+                until: self.snd.nxt,
+            };
+        }
+    }
+
+    /// The congestion window is used as far as it must be to grow: wholly, or in slow start by half (Linux: tcp_is_cwnd_limited).
+    pub(crate) fn window_used(&self) -> bool {
+        let cwnd = self.cc.cwnd();
+        let usage = self.snd.usage;
+        usage.held_up || (cwnd < self.cc.ssthresh() && cwnd < usage.most.saturating_mul(2))
+    }
+
     /// Nothing fits: with nothing in flight only a probe will learn of a window again.
     fn window_closed(&mut self, now: Instant, flight: u32) {
         if flight == 0 && self.timers.persist.is_none() && self.timers.rto.is_none() {
@@ -209,7 +240,7 @@ impl Tcb {
         }
         let whole = len / mss * mss;
         let worthwhile = self.segment_limit().min(self.snd.wnd.min(allowed) / 3);
-        if self.gso && whole < worthwhile && self.recovery_open() && self.ack_is_near(now) {
+        if self.gso > 0 && whole < worthwhile && self.recovery_open() && self.ack_is_near(now) {
             0
         } else {
             whole
@@ -388,10 +419,7 @@ impl Tcb {
         }
         self.snd.max = self.snd.max.later(end);
         self.snd.last_sent = now;
-        let full = self
-            .pipe()
-            .saturating_add(self.segment_limit().min(self.cc.cwnd() / 2));
-        self.snd.cwnd_limited = full >= self.cc.cwnd() || !self.snd.all_sent();
+        self.note_usage();
         // RFC 6298 5.1.
         if self.timers.rto.is_none() {
             self.timers.rto = Some(now + self.rtt.rto());

@@ -154,9 +154,15 @@ impl Tcb {
         }
         if self.tail_probe_acked(self.snd.una, news.dsack > 0, dup && news.delivered == 0) {
             // One loss, one reduction (RFC 8985 7.4.2).
-            self.cc.on_loss(now, self.pipe());
+            self.cc.on_loss(now, self.flight_size());
             self.cc.set_cwnd(self.cc.ssthresh());
         }
+        // What SACK blocks or duplicates told of before has been counted then.
+        let grows = match acked {
+            0 => 0,
+            _ if self.sack_ok => news.delivered,
+            _ => acked.saturating_sub(self.recovery.reno_sacked),
+        };
         if acked > 0 {
             self.recovery.dup_acks = 0;
             self.recovery.reno_sacked = 0;
@@ -178,7 +184,7 @@ impl Tcb {
                     self.enter_fast_recovery(now);
                     self.reduce(news.delivered, false);
                 } else {
-                    self.open_ack(now, acked, news.rtt);
+                    self.open_ack(now, grows, news.rtt);
                 }
             }
             Phase::Fast if through => self.leave_recovery(),
@@ -207,8 +213,13 @@ impl Tcb {
         }
     }
 
+    /// FlightSize for the new ssthresh (RFC 5681 3.1): all that is outstanding, without what limited transmit added.
+    fn flight_size(&self) -> u32 {
+        self.snd.nxt.since(self.snd.una).min(self.cc.cwnd())
+    }
+
     fn open_ack(&mut self, now: Instant, acked: u32, rtt: Option<Duration>) {
-        let limited = self.snd.cwnd_limited || self.recovery.phase == Phase::Loss;
+        let limited = self.window_used() || self.recovery.phase == Phase::Loss;
         let nxt = self.snd.nxt;
         self.cc.on_ack(&super::congestion::Ack {
             now,
@@ -243,8 +254,7 @@ impl Tcb {
     fn enter_fast_recovery(&mut self, now: Instant) {
         self.remember(false);
         let outstanding = self.snd.nxt.since(self.snd.una);
-        self.cc
-            .on_loss(now, self.pipe().saturating_add(self.snd.sent.lost()));
+        self.cc.on_loss(now, self.flight_size());
         self.recovery.prr = Prr::begin(outstanding);
         self.recovery.phase = Phase::Fast;
         self.recovery.recover = Some(self.snd.nxt);
@@ -285,11 +295,11 @@ impl Tcb {
         if fresh || self.timers.retries == 0 {
             self.remember(fresh && self.timers.retries == 0);
         }
-        self.cc.on_timeout(
-            now,
-            self.pipe().saturating_add(self.snd.sent.lost()),
-            self.timers.retries == 0,
-        );
+        // A loss that fast recovery has answered already is not answered again (Linux: tcp_enter_loss).
+        let answered = self.recovery.phase == Phase::Fast
+            && (self.recovery.recover).is_some_and(|recover| self.snd.una.before(recover));
+        let first = self.timers.retries == 0 && !answered;
+        self.cc.on_timeout(now, self.flight_size(), first);
         self.snd.sent.mark_all_lost();
         self.recovery.phase = Phase::Loss;
         self.recovery.recover = Some(self.snd.nxt);

@@ -117,6 +117,8 @@ pub(crate) struct Send {
     pub(crate) fin: bool,
     /// End of the last small segment sent (Minshall's form of Nagle's rule).
     pub(crate) small_end: SeqNum,
+    /// End of what was last written without MSG_MORE: the segment that holds the octet before carries PSH.
+    pub(crate) pushed: SeqNum,
     /// MSG_MORE: a partial segment waits until then.
     pub(crate) hold_until: Option<Instant>,
     /// What is between SND.UNA and SND.NXT, and when it was sent.
@@ -127,8 +129,8 @@ pub(crate) struct Send {
     pub(crate) full: bool,
     /// When something was last sent.
     pub(crate) last_sent: Instant,
-    /// What was in flight when it was last sent reached the congestion window.
-    pub(crate) cwnd_limited: bool,
+    /// How much of the congestion window was used of late.
+    pub(crate) usage: Usage,
 }
 
 impl Send {
@@ -161,6 +163,18 @@ impl Send {
     pub(crate) fn writable(&self) -> bool {
         self.room() >= (self.queue.len() / 2).max(1)
     }
+}
+
+/// How much of the congestion window a window of octets used: one that goes unused must not grow (RFC 7661's point), and one that is
+/// filled once counts as filled for the round trip (Linux: tcp_cwnd_validate).
+#[derive(Copy, Clone, Debug, Default)]
+pub(crate) struct Usage {
+    /// The window, and not the program or the peer, held sending up.
+    pub(crate) held_up: bool,
+    /// Most octets out at a time.
+    pub(crate) most: u32,
+    /// SND.NXT when this was noted: it counts until that is acknowledged.
+    pub(crate) until: SeqNum,
 }
 
 /// The urgent octet on its way to the program, as Linux keeps it.
@@ -310,8 +324,8 @@ pub(crate) struct Tcb {
     pub(crate) soft_error: Option<Error>,
     /// The program has closed the socket: nobody will read.
     pub(crate) orphan: bool,
-    /// The device cuts super-segments for this connection.
-    pub(crate) gso: bool,
+    /// Segments of a super-segment at least; 0: the device cuts none.
+    pub(crate) gso: u32,
     /// Next challenge ACK not before (RFC 5961 7, kept per connection so that nothing is learnt from another's).
     pub(crate) challenge_after: Instant,
     /// SYN options of ours.
@@ -349,8 +363,8 @@ pub(crate) struct Birth {
     pub(crate) wscale: u8,
     /// Options.
     pub(crate) tuning: Tuning,
-    /// The device cuts super-segments of this family, or the path is inside.
-    pub(crate) gso: bool,
+    /// Segments of a super-segment at least; 0: the device cuts none of this family.
+    pub(crate) gso: u32,
     /// Congestion control.
     pub(crate) congestion: CongestionControl,
 }
@@ -403,12 +417,13 @@ impl Tcb {
                 base: iss + 1,
                 fin: false,
                 small_end: iss,
+                pushed: iss + 1,
                 hold_until: None,
                 sent: SentQueue::default(),
                 capacity: birth.sndbuf,
                 full: false,
                 last_sent: now,
-                cwnd_limited: false,
+                usage: Usage::default(),
             },
             rcv: Recv {
                 irs: SeqNum::default(),
@@ -517,11 +532,22 @@ impl Tcb {
     pub(crate) fn segment_limit(&self) -> u32 {
         let mss = self.eff_mss();
         // Who cuts a super-segment repeats its urgent pointer in every piece, where it would name another octet.
-        if self.gso && mss < GSO_MAX && self.snd.up.is_none() {
-            GSO_MAX / mss * mss
-        } else {
-            mss
+        if self.gso == 0 || mss >= GSO_MAX || self.snd.up.is_some() {
+            return mss;
         }
+        let least = self.gso.saturating_mul(mss);
+        let octets = self.millisecond().max(least).min(GSO_MAX);
+        (octets / mss * mss).max(mss)
+    }
+
+    /// Octets that go in a millisecond when the window is let go evenly at twice its rate; on a short path more, since there the
+    /// cost of many small pieces outweighs evenness (Linux: tcp_tso_autosize, tcp_tso_rtt_log).
+    fn millisecond(&self) -> u32 {
+        let srtt = self.rtt.srtt().unwrap_or_default().as_micros().max(1);
+        let evenly = u128::from(self.cc.cwnd()) * 2000 / srtt;
+        let min_rtt = self.recovery.rack.min_rtt().unwrap_or_default();
+        let short = u128::from(GSO_MAX) >> (min_rtt.as_micros() >> 9).min(31);
+        evenly.saturating_add(short).min(u128::from(u32::MAX)) as u32
     }
 
     fn data_options_len(&self) -> u32 {

@@ -141,13 +141,14 @@ impl Congestion for Cubic {
         }
     }
 
-    fn on_loss(&mut self, _now: Instant, flight: u32) {
-        self.decrease(flight);
+    fn on_loss(&mut self, _now: Instant, _flight: u32) {
+        // RFC 9438 4.6 allows it where, as here, the window only grows when it is used (5.8).
+        self.decrease(self.cwnd);
     }
 
-    fn on_timeout(&mut self, _now: Instant, flight: u32, first: bool) {
+    fn on_timeout(&mut self, _now: Instant, _flight: u32, first: bool) {
         if first {
-            self.decrease(flight);
+            self.decrease(self.cwnd);
         }
         // RFC 9438 4.8; slow start begins anew.
         self.cwnd = self.mss;
