@@ -103,3 +103,39 @@ fn an_urgent_octet_at_the_very_end_does_not_count_as_unread() {
     s.stack.close(s.now, id);
     s.expect(FIN | ACK, 1, 5, b"");
 }
+
+#[test]
+fn rfc9293_3_8_6_a_window_is_counted_from_the_octet_that_came_with_it() {
+    let mut s = Script::new();
+    let id = s.accepted(&[2, 4, 3, 232], 2000);
+    s.send(id, &[7; 5000]);
+    s.expect(ACK, 1, 1, &[7; 1000]);
+    s.expect(ACK, 1001, 1, &[7; 1000]);
+    // The peer had sent up to 101, and what it sends again has a sequence number from before that.
+    s.inject(seg(ACK, 101, 1, b"").window(2000));
+    s.inject(seg(ACK, 1, 2001, &[8; 100]).window(500));
+    s.expect_nothing();
+    s.wait(2000);
+    let mut seen = 0;
+    while let Some((_, got)) = s.try_sent_ago() {
+        seen = seen.max(got.seq + got.data.len() as u32);
+    }
+    assert_eq!(seen, 2501, "the window ends there");
+}
+
+#[test]
+fn rfc9293_3_8_6_2_2_time_wait_does_not_move_the_windows_edge_left() {
+    let mut s = Script::new();
+    let id = s.accepted(&[2, 4, 3, 232, 3, 3, 0], 65_535);
+    s.inject(seg(ACK, 1, 1, &[7; 100]));
+    s.wait(100);
+    let edge = s.sent();
+    let shift = 9;
+    let offered = edge.ack + (u32::from(edge.window) << shift);
+    assert_eq!(s.recv(id), Ok(vec![7; 100]));
+    s.stack.close(s.now, id);
+    s.expect(FIN | ACK, 1, 101, b"");
+    s.inject(seg(FIN | ACK, 101, 2, b""));
+    let last = s.sent();
+    assert!(last.ack + (u32::from(last.window) << shift) >= offered);
+}

@@ -91,14 +91,19 @@ impl Tcb {
         u32::from(h.window) << shift
     }
 
-    /// RFC 9293 3.10.7.4, window update.
+    /// RFC 9293 3.10.7.4, window update, with Linux's amendment (tcp_may_update_window): an ACK of new octets always counts, for
+    /// SND.WND is counted from them, and the same place acknowledged again counts when it says more, or nothing.
     fn update_window(&mut self, now: Instant, h: &Header) {
-        if !(self.snd.wl1.before(h.seq) || (self.snd.wl1 == h.seq && self.snd.wl2.before_eq(h.ack)))
-        {
+        let window = self.scaled_window(h);
+        let again = self.snd.wl1 == h.seq && self.snd.wl2.before_eq(h.ack);
+        let counts = h.ack.after(self.snd.una)
+            || self.snd.wl1.before(h.seq)
+            || (again && (window > self.snd.wnd || window == 0));
+        if !counts {
             return;
         }
         let opened = self.snd.wnd == 0 && h.window != 0;
-        self.snd.wnd = self.scaled_window(h);
+        self.snd.wnd = window;
         self.snd.max_wnd = self.snd.max_wnd.max(self.snd.wnd);
         self.snd.wl1 = h.seq;
         self.snd.wl2 = h.ack;

@@ -66,7 +66,9 @@ impl Numbers {
             tuple: tcb.tuple,
             rcv_nxt: tcb.rcv.nxt,
             snd_nxt: tcb.snd.max,
-            window: (tcb.rcv.wnd() >> tcb.rcv.wscale).min(65_535) as u16,
+            // Rounded up, as ever: the edge does not move left.
+            window: (tcb.rcv.wnd() + ((1 << tcb.rcv.wscale) - 1) >> tcb.rcv.wscale).min(65_535)
+                as u16,
             ts_recent: tcb.ts.ok.then_some(tcb.ts.recent),
         }
     }
