@@ -232,6 +232,9 @@ impl App {
             t.scratch.resize(room, 0);
             if self.plan.peek {
                 self.peek(t, id)?;
+                if self.phase == Phase::Done {
+                    return Ok(());
+                }
             }
             let got = t.stack.recv(
                 t.clock,
@@ -270,10 +273,14 @@ impl App {
             &mut [IoSliceMut::new(t.scratch)],
             RecvFlags::PEEK,
         );
-        if let Ok(r) = got {
-            let place = self.got;
-            self.check(t, r.len)?;
-            self.got = place;
+        match got {
+            Ok(r) => {
+                let place = self.got;
+                self.check(t, r.len)?;
+                self.got = place;
+            }
+            Err(Error::WouldBlock) => {}
+            Err(error) => self.fail(t, id, error),
         }
         Ok(())
     }

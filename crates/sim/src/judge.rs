@@ -119,7 +119,7 @@ impl World {
             .any(|a| self.apps[*a].error == Some(Error::TimedOut));
         let gave_up = pair.iter().any(|a| {
             let program = &self.apps[*a];
-            program.plan.ending == Ending::CloseAfterSend && program.phase == Phase::Done
+            program.phase == Phase::Done
         });
         // The last segment of the handshake was lost until the other side gave up: nobody tells the opener.
         let unmet = pair.iter().any(|a| self.apps[*a].phase == Phase::Waiting);

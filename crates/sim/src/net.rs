@@ -4,6 +4,9 @@ use crate::dice::Dice;
 use crate::packet;
 use crate::plan::LinkPlan;
 
+/// Longest bad state, microseconds.
+const BAD_MAX: u64 = 3_000_000;
+
 /// An uplink and its state.
 pub(crate) struct Link {
     pub(crate) plan: LinkPlan,
@@ -12,6 +15,7 @@ pub(crate) struct Link {
     /// Nothing gets through before this time.
     pub(crate) down_until: u64,
     bad: bool,
+    bad_until: u64,
     busy_until: u64,
     last_arrival: u64,
 }
@@ -37,6 +41,7 @@ impl Link {
             mtu,
             down_until: 0,
             bad: false,
+            bad_until: 0,
             busy_until: 0,
             last_arrival: 0,
         }
@@ -52,8 +57,13 @@ impl Link {
         }
         let p = &self.plan;
         if let Some((to_bad, to_good, loss)) = p.burst {
+            // What is bad ends by itself even when nobody sends.
+            self.bad &= now < self.bad_until;
             let leaves = if self.bad { to_good } else { to_bad };
-            self.bad ^= d.chance(leaves);
+            if d.chance(leaves) {
+                self.bad = !self.bad;
+                self.bad_until = now + BAD_MAX;
+            }
             if self.bad && d.chance(loss) {
                 return Fate::Lost("burst");
             }

@@ -22,6 +22,8 @@ pub(crate) struct Direction {
     wscale: Option<u8>,
     /// The last TSval.
     pub(crate) ts: Option<u32>,
+    /// How many different SYNs were sent: acknowledgements are judged between sides of one connection.
+    generation: u32,
     /// A FIN was sent.
     fin: bool,
     /// Segments sent, octets of text in them, segments that never arrived.
@@ -73,6 +75,7 @@ impl Watch {
                 edge: None,
                 wscale: None,
                 ts: None,
+                generation: 0,
                 fin: false,
                 sent: 0,
                 text: 0,
@@ -123,10 +126,11 @@ impl Watch {
                 t.seq
             ));
         }
-        if t.has(ACK) && !lenient {
+        let one = me.generation == peer.generation;
+        if t.has(ACK) && !lenient && one {
             me.acknowledges(t, &peer)?;
         }
-        if !t.has(SYN) && !lenient {
+        if !t.has(SYN) && !lenient && one {
             me.fits(t, &peer)?;
         }
         if after(t.end(), me.end) {
@@ -158,6 +162,7 @@ impl Direction {
         if self.isn != Some(t.seq) {
             // A connection begins, perhaps in place of an earlier one.
             self.isn = Some(t.seq);
+            self.generation += 1;
             self.end = t.end();
             self.ack = None;
             self.edge = None;
