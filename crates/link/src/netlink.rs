@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use netlink_packet_core::{
@@ -84,8 +85,11 @@ pub fn configure(host: &HostSide<'_>) -> Result<(), NetlinkError> {
     for route in host.routes {
         netlink.add_route(link.index, *route)?;
     }
-    Ok(())
+    netlink.wait_until_local(host.addrs)
 }
+
+/// How long the kernel may take to make its own IPv6 addresses reachable.
+const LOCAL_ROUTE_WAIT: Duration = Duration::from_millis(500);
 
 /// A netlink request that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -345,6 +349,26 @@ impl Netlink {
         let request = RouteNetlinkMessage::NewRoute(route);
         let flags = NLM_F_CREATE | NLM_F_REPLACE;
         self.change(request, flags, || format!("route {net} to device {index}"))
+    }
+
+    /// Waits until packets to these addresses of the host are delivered there. For IPv6 ones a work queue of the kernel
+    /// makes the route after the address (addrconf_dad_work), even without duplicate address detection; until then what is sent to
+    /// them is lost, and a SYN among it costs a second. After half a second it is left at that.
+    fn wait_until_local(&mut self, addrs: &[IpNet]) -> Result<(), NetlinkError> {
+        let wanted: Vec<IpNet> = addrs
+            .iter()
+            .filter(|net| matches!(net, IpNet::V6(_)))
+            .map(|net| IpNet::from(net.addr()))
+            .collect();
+        let end = Instant::now() + LOCAL_ROUTE_WAIT;
+        while !wanted.is_empty() && Instant::now() < end {
+            let routes = self.routes()?;
+            if wanted.iter().all(|net| routes.contains(net)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
     }
 
     /// Deletes a device.
