@@ -21,6 +21,8 @@ pub(crate) struct Core {
     pub(super) driver: Option<Driver>,
     /// Threads that wait without driving, each with its index in [`Waker::place`].
     pub(super) followers: Vec<Arc<Waker>>,
+    /// Frames arrive faster than they are waited for: taking all that are there is cheaper than one at a time.
+    pub(super) crowded: bool,
     /// When frames were last asked for.
     pub(super) pumped: Instant,
     /// The background thread sleeps without a timeout because a driver waits.
@@ -102,6 +104,7 @@ impl Core {
             stack,
             driver: None,
             followers: Vec::new(),
+            crowded: false,
             pumped: now,
             background_parked: false,
             device,
@@ -170,7 +173,7 @@ impl Core {
     }
 
     /// Takes what has arrived and lets the timers run. With `own` the thread of that waker needs no more than its own
-    /// wake-up: after a small frame that brought it, nothing further is read if nobody else waits.
+    /// wake-up: after a small frame that brought it, nothing further is read if nobody else waits and no crowd is behind it.
     pub(super) fn pump(&mut self, now: Instant, own: Option<&Waker>) {
         if self.gone {
             return;
@@ -179,14 +182,15 @@ impl Core {
         if self.device.next_deadline().is_some_and(|d| d <= micros) {
             self.device.poll(micros);
         }
-        let alone = self.followers.is_empty();
-        for _ in 0..PUMP_BUDGET {
+        let one = own.filter(|_| self.followers.is_empty() && !self.crowded);
+        let mut frames = 0;
+        while frames < PUMP_BUDGET {
             match self.device.recv(micros, &mut self.frame) {
                 Ok(len) => {
+                    frames += 1;
                     let len = len.min(self.frame.len());
                     self.stack.handle_frame(now, &self.frame[..len]);
-                    if let Some(own) = own
-                        && alone
+                    if let Some(own) = one
                         && len <= SMALL_FRAME
                     {
                         self.dispatch();
@@ -202,6 +206,9 @@ impl Core {
                     break;
                 }
             }
+        }
+        if one.is_none() {
+            self.crowded = frames > 1;
         }
         if self.stack.next_deadline().is_some_and(|d| d <= now) {
             self.stack.handle_timers(now);

@@ -278,9 +278,11 @@ impl Sleeper {
                 self.saved_mask = Some(sys::block_signals());
             }
             slept = true;
+            let before = now;
             let (guard, woken) = self.sleep(core, now, request);
             core = guard;
             now = sys::now();
+            core.crowded |= now.since(before) <= NO_SLEEP;
             interrupted = woken == Err(Errno::INTR);
             match woken {
                 Ok(_) => request.kernel.fresh = true,
@@ -410,6 +412,9 @@ impl Core {
         }
     }
 }
+
+/// A sleep this short was none: what it waited for was there already.
+const NO_SLEEP: Duration = Duration::from_micros(2);
 
 /// A call that does not wait: what has arrived already counts, as on a kernel that has processed it by now.
 fn last_try<T>(
