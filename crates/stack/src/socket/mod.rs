@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bitflags::bitflags;
 
+use crate::config::CongestionControl;
 use crate::error::Error;
 
 pub use info::{CaState, TcpInfo};
@@ -167,6 +168,24 @@ pub enum SockOpt {
     KeepCnt(u32),
     /// TCP_MAXSEG, bytes.
     MaxSeg(u32),
+    /// TCP_CORK.
+    Cork(bool),
+    /// TCP_QUICKACK.
+    QuickAck(bool),
+    /// TCP_USER_TIMEOUT, milliseconds; 0: the default.
+    UserTimeout(u32),
+    /// TCP_SYNCNT, retransmissions 1..=127.
+    SynCnt(u32),
+    /// TCP_LINGER2, seconds; 0: the default, negative: not at all.
+    Linger2(i32),
+    /// TCP_WINDOW_CLAMP, bytes.
+    WindowClamp(u32),
+    /// TCP_NOTSENT_LOWAT, bytes.
+    NotSentLowat(u32),
+    /// TCP_DEFER_ACCEPT, seconds; 0: off.
+    DeferAccept(i32),
+    /// TCP_CONGESTION.
+    Congestion(CongestionControl),
     /// IP_TTL 1..=255, or -1 (set only) for the default.
     Ttl(i32),
     /// IP_TOS 0..=255.
@@ -197,6 +216,15 @@ pub enum SockOptName {
     KeepIntvl,
     KeepCnt,
     MaxSeg,
+    Cork,
+    QuickAck,
+    UserTimeout,
+    SynCnt,
+    Linger2,
+    WindowClamp,
+    NotSentLowat,
+    DeferAccept,
+    Congestion,
     Ttl,
     Tos,
     UnicastHops,

@@ -52,7 +52,16 @@ pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: SockOpt) -> Result<bool>
         | SockOpt::KeepIdle(_)
         | SockOpt::KeepIntvl(_)
         | SockOpt::KeepCnt(_)
-        | SockOpt::MaxSeg(_) => return Ok(false),
+        | SockOpt::MaxSeg(_)
+        | SockOpt::Cork(_)
+        | SockOpt::QuickAck(_)
+        | SockOpt::UserTimeout(_)
+        | SockOpt::SynCnt(_)
+        | SockOpt::Linger2(_)
+        | SockOpt::WindowClamp(_)
+        | SockOpt::NotSentLowat(_)
+        | SockOpt::DeferAccept(_)
+        | SockOpt::Congestion(_) => return Ok(false),
     }
     Ok(true)
 }
@@ -100,7 +109,16 @@ pub(crate) fn get(socket: &Socket, name: SockOptName) -> Result<Option<SockOpt>>
         | SockOptName::KeepIdle
         | SockOptName::KeepIntvl
         | SockOptName::KeepCnt
-        | SockOptName::MaxSeg => return Ok(None),
+        | SockOptName::MaxSeg
+        | SockOptName::Cork
+        | SockOptName::QuickAck
+        | SockOptName::UserTimeout
+        | SockOptName::SynCnt
+        | SockOptName::Linger2
+        | SockOptName::WindowClamp
+        | SockOptName::NotSentLowat
+        | SockOptName::DeferAccept
+        | SockOptName::Congestion => return Ok(None),
     }))
 }
 

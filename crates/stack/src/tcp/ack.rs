@@ -135,9 +135,10 @@ impl Tcb {
         self.soft_error = None;
         self.rtt.reset_backoff();
         self.timers.retries = 0;
+        self.timers.stalled_since = None;
         // RFC 6298 5.2 and 5.3.
         self.timers.rto = (!self.snd.sent.is_empty()).then(|| cx.now + self.rtt.rto());
-        if self.snd.full && self.snd.writable() {
+        if self.snd.full && self.snd.writable(self.tuning.notsent_lowat) {
             self.snd.full = false;
             verdict.wake |= Ready::OUT;
         }

@@ -5,26 +5,19 @@ use std::time::Duration;
 
 use super::connection::{self, schedule, with_tcb};
 use super::layer::{Flow, Link, TcpSocket};
-use super::tcb::{AckDue, Birth, Tcb, Verdict};
+use super::tcb::{Birth, Tcb, Verdict};
 use super::tuple::Tuple;
 use super::{gso_for, listener};
 use crate::error::{Error, Result};
 use crate::ip::DstKind;
 use crate::ports::Shape;
 use crate::socket::table::Socket;
-use crate::socket::{
-    Closed, Kind, Ready, Shutdown, SockOpt, SockOptName, SocketId, SocketInfo, State, TcpInfo,
-};
+use crate::socket::{Closed, Kind, Ready, Shutdown, SocketId, SocketInfo, State, TcpInfo};
 use crate::stack::Stack;
 use crate::time::Instant;
 
-/// Largest TCP_KEEPIDLE and TCP_KEEPINTVL, seconds; largest TCP_KEEPCNT (tcp(7)).
-const MAX_KEEP_SECONDS: u32 = 32_767;
-const MAX_KEEP_COUNT: u32 = 127;
-/// Bounds of TCP_MAXSEG (Linux: TCP_MIN_MSS, MAX_TCP_WINDOW).
-const MAXSEG: std::ops::RangeInclusive<u32> = 88..=32_767;
-
 pub(crate) use super::data::{at_mark, readable_bytes, readiness, recv, send, unsent_bytes};
+pub(crate) use super::options::{get_option, option_changed, set_option};
 
 pub(super) fn socket(stack: &Stack, id: SocketId) -> Result<(&Socket, &TcpSocket)> {
     let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
@@ -132,7 +125,7 @@ fn start(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Resul
         wscale: connection::window_shift(&stack.config, &opts),
         tuning,
         gso: gso_for(stack, &tuple, &path),
-        congestion: stack.config.congestion,
+        congestion: tuning.congestion.unwrap_or(stack.config.congestion),
     };
     begin(stack, id, Tcb::new(birth, now), to)?;
     Err(Error::InProgress)
@@ -360,79 +353,6 @@ pub(crate) fn peer_addr(stack: &Stack, id: SocketId) -> Result<SocketAddr> {
         State::Closed | State::SynSent | State::Listen => Err(Error::NotConnected),
         _ => sock.peer.ok_or(Error::NotConnected),
     }
-}
-
-/// setsockopt(2) of TCP's own options.
-pub(crate) fn set_option(
-    stack: &mut Stack,
-    now: Instant,
-    id: SocketId,
-    opt: SockOpt,
-) -> Result<()> {
-    let seconds = |s: u32| Duration::from_secs(u64::from(s));
-    let tuning = &mut tcp_mut(stack, id)?.tuning;
-    match opt {
-        SockOpt::NoDelay(on) => tuning.nodelay = on,
-        SockOpt::KeepIdle(s @ 1..=MAX_KEEP_SECONDS) => tuning.keep_idle = seconds(s),
-        SockOpt::KeepIntvl(s @ 1..=MAX_KEEP_SECONDS) => tuning.keep_intvl = seconds(s),
-        SockOpt::KeepCnt(n @ 1..=MAX_KEEP_COUNT) => tuning.keep_cnt = n,
-        SockOpt::MaxSeg(n) if n == 0 || MAXSEG.contains(&n) => tuning.max_seg = n,
-        SockOpt::KeepIdle(_) | SockOpt::KeepIntvl(_) | SockOpt::KeepCnt(_) | SockOpt::MaxSeg(_) => {
-            return Err(Error::Invalid);
-        }
-        _ => return Err(Error::NoSuchOption),
-    }
-    option_changed(stack, now, id);
-    Ok(())
-}
-
-/// An option that is kept elsewhere has changed: the connection takes it over.
-pub(crate) fn option_changed(stack: &mut Stack, now: Instant, id: SocketId) {
-    let Some(sock) = stack.sockets.get_mut(id) else {
-        return;
-    };
-    let opts = sock.opts.clone();
-    let Some(tcp) = sock.tcp_mut() else { return };
-    tcp.tuning.keepalive = opts.keepalive;
-    tcp.tuning.oob_inline = opts.oob_inline;
-    let tuning = tcp.tuning;
-    with_tcb(stack, now, id, |tcb, cx| {
-        let keepalive_changed = (tuning.keepalive, tuning.keep_idle, tuning.keep_intvl)
-            != (
-                tcb.tuning.keepalive,
-                tcb.tuning.keep_idle,
-                tcb.tuning.keep_intvl,
-            );
-        tcb.tuning = tuning;
-        tcb.snd.capacity = connection::send_capacity(&opts);
-        tcb.rcv.capacity = connection::recv_capacity(&opts);
-        if keepalive_changed {
-            tcb.arm_keepalive(cx.now);
-        }
-        if tcb.window_update_due() {
-            tcb.rcv.ack = AckDue::Now;
-        }
-        Verdict::default()
-    });
-}
-
-/// getsockopt(2) of TCP's own options.
-pub(crate) fn get_option(stack: &Stack, id: SocketId, name: SockOptName) -> Result<SockOpt> {
-    let (_, tcp) = socket(stack, id)?;
-    let tuning = &tcp.tuning;
-    let seconds = |d: Duration| d.as_secs() as u32;
-    Ok(match name {
-        SockOptName::NoDelay => SockOpt::NoDelay(tuning.nodelay),
-        SockOptName::KeepIdle => SockOpt::KeepIdle(seconds(tuning.keep_idle)),
-        SockOptName::KeepIntvl => SockOpt::KeepIntvl(seconds(tuning.keep_intvl)),
-        SockOptName::KeepCnt => SockOpt::KeepCnt(tuning.keep_cnt),
-        SockOptName::MaxSeg => SockOpt::MaxSeg(match &tcp.tcb {
-            Some(tcb) if tcb.state != State::Closed => tcb.eff_mss(),
-            _ if tuning.max_seg != 0 => tuning.max_seg,
-            _ => 536,
-        }),
-        _ => return Err(Error::NoSuchOption),
-    })
 }
 
 /// Rows for a listing: sockets, half-open connections, TIME-WAIT remnants.

@@ -45,7 +45,7 @@ pub(crate) fn send(
     let tcb = tcp.tcb.as_deref_mut().ok_or(Error::BrokenPipe)?;
     let taken = enqueue(tcb, &mut layer.pool, data);
     let asked = data.iter().any(|s| !s.is_empty());
-    if !tcb.snd.writable() {
+    if !tcb.snd.writable(tcb.tuning.notsent_lowat) {
         tcb.snd.full = true;
     }
     if taken == 0 && asked {
@@ -306,10 +306,9 @@ pub(crate) fn readiness(stack: &Stack, id: SocketId) -> Ready {
                 ready |= Ready::PRI;
             }
         }
-        let writable = tcp
-            .tcb
-            .as_deref()
-            .is_none_or(|tcb| tcb.state == State::Closed || tcb.snd.writable());
+        let writable = tcp.tcb.as_deref().is_none_or(|tcb| {
+            tcb.state == State::Closed || tcb.snd.writable(tcb.tuning.notsent_lowat)
+        });
         if tcp.shut_wr || writable {
             ready |= Ready::OUT;
         }

@@ -138,6 +138,7 @@ pub(crate) fn open(
 fn birth(stack: &Stack, now: Instant, listener: SocketId, tuple: Tuple) -> Option<Birth> {
     let socket = stack.sockets.get(listener)?;
     let path = stack.ip.path(tuple.remote, Some(tuple.local)).ok()?;
+    let tuning = socket.tcp()?.tuning;
     Some(Birth {
         tuple,
         path,
@@ -146,9 +147,9 @@ fn birth(stack: &Stack, now: Instant, listener: SocketId, tuple: Tuple) -> Optio
         sndbuf: connection::send_capacity(&socket.opts),
         rcvbuf: connection::recv_capacity(&socket.opts),
         wscale: connection::window_shift(&stack.config, &socket.opts),
-        tuning: socket.tcp()?.tuning,
+        tuning,
         gso: gso_for(stack, &tuple, &path),
-        congestion: stack.config.congestion,
+        congestion: tuning.congestion.unwrap_or(stack.config.congestion),
     })
 }
 
@@ -248,6 +249,15 @@ pub(crate) fn input(
     };
     if !in_window || h.options.ts.is_some_and(older) {
         send_syn_ack(stack, now, id);
+        return;
+    }
+    // TCP_DEFER_ACCEPT: the bare ACK is not enough until SYN-ACKs enough were sent again (Linux: tcp_check_req).
+    let defer = stack
+        .sockets
+        .get(entry.listener)
+        .and_then(Socket::tcp)
+        .map_or(0, |tcp| tcp.tuning.defer_accept);
+    if entry.retries < defer && seg.payload.is_empty() && !h.has(Flags::FIN) {
         return;
     }
     // Linux (tcp_abort_on_overflow = 0): a full accept queue drops the ACK; the SYN-ACK's timer asks for it again.

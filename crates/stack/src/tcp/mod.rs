@@ -20,6 +20,7 @@ mod info;
 mod input;
 mod layer;
 mod listener;
+mod options;
 mod output;
 mod prr;
 mod rack;
@@ -117,7 +118,11 @@ pub(crate) fn transmit(stack: &mut Stack, now: Instant, sink: &mut dyn FnMut(&[I
 
 /// Lets every deadline up to `now` do its work.
 pub(crate) fn handle_timers(stack: &mut Stack, now: Instant) {
-    while let Some((at, key)) = stack.tcp.pop_due(now) {
+    // Bounded, so that a deadline armed for the past by mistake costs a wake-up and not the program.
+    for _ in 0..2 * stack.tcp.deadlines_armed() + 16 {
+        let Some((at, key)) = stack.tcp.pop_due(now) else {
+            break;
+        };
         match key {
             TimerKey::Conn(id) => connection::on_timer(stack, now, at, id),
             TimerKey::HalfOpen(id) => half_open::on_timer(stack, now, id),

@@ -276,6 +276,11 @@ impl Tcb {
         if self.snd.hold_until.is_some() {
             return false;
         }
+        if self.tuning.cork {
+            // tcp(7): for 200 ms at most; the time begins when there is something to hold.
+            self.timers.cork.get_or_insert(now + HOLD);
+            return false;
+        }
         let urgent = self.snd.up.is_some_and(|up| up.after(self.snd.nxt));
         let small_in_flight = self.snd.small_end.after(self.snd.una);
         self.tuning.nodelay || urgent || flight == 0 || !small_in_flight
@@ -354,7 +359,11 @@ impl Tcb {
     /// (RFC 9293 3.8.6.2.2).
     fn window_field(&mut self) -> u16 {
         let rcv = &mut self.rcv;
-        let space = rcv.capacity.saturating_sub(rcv.queue.len()) as u32;
+        let clamp = match self.tuning.window_clamp {
+            0 => u32::MAX,
+            clamp => clamp,
+        };
+        let space = (rcv.capacity.saturating_sub(rcv.queue.len()) as u32).min(clamp);
         let current = rcv.adv.since(rcv.nxt);
         let step = (rcv.capacity as u32 / 2).min(self.snd.mss);
         let window = if space >= current.saturating_add(step) {
@@ -400,6 +409,7 @@ impl Tcb {
         if end == plan.seq {
             return;
         }
+        self.timers.cork = None;
         let len = end.since(plan.seq);
         if fresh {
             self.snd.sent.push(plan.seq, len, now);

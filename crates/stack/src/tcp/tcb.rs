@@ -1,13 +1,12 @@
 //! The transmission control block: the variables of RFC 9293 3.3.1, kept per connection.
 
-use std::time::Duration;
-
 use smallvec::SmallVec;
 
 use super::assembler::Assembler;
 use super::bytes::{ByteQueue, Pool};
 use super::congestion::{self, Congestion};
 use super::info::Counters;
+use super::options::Tuning;
 use super::recovery::Recovery;
 use super::rtt::RttEstimator;
 use super::sent::SentQueue;
@@ -159,9 +158,10 @@ impl Send {
         self.capacity.saturating_sub(self.queue.len())
     }
 
-    /// Linux's sk_stream_is_writeable: a third of the buffer is free.
-    pub(crate) fn writable(&self) -> bool {
+    /// Linux's sk_stream_is_writeable: a third of the buffer is free, and less than TCP_NOTSENT_LOWAT waits to be sent.
+    pub(crate) fn writable(&self, notsent_lowat: u32) -> bool {
         self.room() >= (self.queue.len() / 2).max(1)
+            && self.data_end().since(self.nxt) < notsent_lowat
     }
 }
 
@@ -257,40 +257,6 @@ impl Timestamps {
     /// TSval for now: milliseconds plus the offset.
     pub(crate) fn val(&self, now: Instant) -> u32 {
         (now.as_millis() as u32).wrapping_add(self.offset)
-    }
-}
-
-/// Numbers that bound how long we try, from the socket's options.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tuning {
-    /// TCP_NODELAY.
-    pub(crate) nodelay: bool,
-    /// SO_KEEPALIVE.
-    pub(crate) keepalive: bool,
-    /// TCP_KEEPIDLE.
-    pub(crate) keep_idle: Duration,
-    /// TCP_KEEPINTVL.
-    pub(crate) keep_intvl: Duration,
-    /// TCP_KEEPCNT.
-    pub(crate) keep_cnt: u32,
-    /// SO_OOBINLINE.
-    pub(crate) oob_inline: bool,
-    /// TCP_MAXSEG, 0 when unset.
-    pub(crate) max_seg: u32,
-}
-
-impl Default for Tuning {
-    /// Linux's defaults (tcp(7)).
-    fn default() -> Tuning {
-        Tuning {
-            nodelay: false,
-            keepalive: false,
-            keep_idle: Duration::from_secs(7200),
-            keep_intvl: Duration::from_secs(75),
-            keep_cnt: 9,
-            oob_inline: false,
-            max_seg: 0,
-        }
     }
 }
 
@@ -520,6 +486,13 @@ impl Tcb {
             self.snd.mss = limit;
             self.cc.set_mss(limit);
         }
+    }
+
+    /// Another congestion control from now on, beginning with the window of the old one.
+    pub(crate) fn switch_congestion(&mut self, which: CongestionControl) {
+        let (cwnd, ssthresh) = (self.cc.cwnd(), self.cc.ssthresh());
+        self.cc = congestion::new(which, self.snd.mss);
+        self.cc.take_over(cwnd, ssthresh);
     }
 
     /// Payload of one full-sized segment with the options that it carries now.

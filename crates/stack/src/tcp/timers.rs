@@ -8,7 +8,7 @@ use crate::socket::State;
 use crate::time::Instant;
 
 /// SYN retransmissions before giving up, as Linux (tcp_syn_retries: 127 s); RFC 9293 MUST-23 asks for 3 minutes.
-const SYN_RETRIES: u32 = 6;
+pub(crate) const SYN_RETRIES: u32 = 6;
 /// SYN-ACK retransmissions (tcp_synack_retries).
 pub(crate) const SYN_ACK_RETRIES: u32 = 5;
 /// Retransmissions of data (tcp_retries2: about 15 minutes; R2 of RFC 9293 3.8.3).
@@ -17,8 +17,6 @@ const RETRIES: u32 = 15;
 const ORPHAN_RETRIES: u32 = 8;
 /// Delayed acknowledgement (RFC 9293 MUST-40: below 0.5 s; Linux: 40 ms).
 pub(crate) const DELAYED_ACK: Duration = Duration::from_millis(40);
-/// How long an orphan stays in FIN-WAIT-2 (tcp_fin_timeout).
-const FIN_WAIT_2: Duration = Duration::from_secs(60);
 /// Longest pause between zero-window probes.
 const PROBE_MAX: Duration = Duration::from_secs(120);
 
@@ -29,6 +27,8 @@ pub(crate) struct Timers {
     pub(crate) rto: Option<Instant>,
     /// Retransmissions of the same octets so far.
     pub(crate) retries: u32,
+    /// When what is not acknowledged was last sent before it was sent again; or when the window closed.
+    pub(crate) stalled_since: Option<Instant>,
     /// Zero-window probe, or the override of sender-side SWS avoidance.
     pub(crate) persist: Option<Instant>,
     /// Probes sent without any answer.
@@ -37,12 +37,14 @@ pub(crate) struct Timers {
     pub(crate) persist_backoff: u32,
     /// A probe is to go out with the next transmission.
     pub(crate) probe_now: bool,
-    /// What the window allows is to be sent however small (RFC 9293 3.8.6.2.1 (4)).
+    /// What is there is to be sent however small (RFC 9293 3.8.6.2.1 (4); the end of TCP_CORK's patience).
     pub(crate) override_sws: bool,
     /// RACK waits for what may only be reordered.
     pub(crate) reorder: Option<Instant>,
     /// Tail loss probe.
     pub(crate) tail_probe: Option<Instant>,
+    /// TCP_CORK holds a partial segment back until then.
+    pub(crate) cork: Option<Instant>,
     /// Delayed acknowledgement.
     pub(crate) delayed_ack: Option<Instant>,
     /// Keepalive.
@@ -51,6 +53,20 @@ pub(crate) struct Timers {
     pub(crate) keepalive_out: u32,
     /// FIN-WAIT-2 of an orphan.
     pub(crate) fin_wait_2: Option<Instant>,
+}
+
+/// Linux, secs_to_retrans(): SYN-ACKs that are sent again within this many seconds, for TCP_DEFER_ACCEPT.
+pub(crate) fn syn_ack_retries_for(seconds: i32) -> u8 {
+    if seconds <= 0 {
+        return 0;
+    }
+    let (mut retries, mut timeout, mut period) = (1u8, 1i64, 1i64);
+    while i64::from(seconds) > period && retries < u8::MAX {
+        retries += 1;
+        timeout = (timeout * 2).min(120);
+        period += timeout;
+    }
+    retries
 }
 
 fn due(at: Option<Instant>, now: Instant) -> bool {
@@ -70,6 +86,7 @@ impl Tcb {
             t.keepalive,
             t.fin_wait_2,
             self.snd.hold_until,
+            t.cork,
         ]
         .into_iter()
         .flatten()
@@ -89,6 +106,10 @@ impl Tcb {
         }
         if due(self.snd.hold_until, now) {
             self.snd.hold_until = None;
+        }
+        if due(self.timers.cork, now) {
+            self.timers.cork = None;
+            self.timers.override_sws = true;
         }
         if due(self.timers.reorder, now) {
             self.timers.reorder = None;
@@ -125,12 +146,13 @@ impl Tcb {
             return Fate::Keep;
         }
         let limit = match self.state {
-            State::SynSent => SYN_RETRIES,
+            State::SynSent => self.tuning.syn_retries,
             State::SynReceived => SYN_ACK_RETRIES,
             _ if self.orphan => ORPHAN_RETRIES,
             _ => RETRIES,
         };
-        if self.timers.retries >= limit {
+        let since = *self.timers.stalled_since.get_or_insert(self.snd.last_sent);
+        if self.timers.retries >= limit || self.user_timeout_over(since, now) {
             return Fate::Failed(self.soft_error.unwrap_or(Error::TimedOut));
         }
         if matches!(self.state, State::SynSent | State::SynReceived) {
@@ -153,6 +175,11 @@ impl Tcb {
         Fate::Keep
     }
 
+    /// TCP_USER_TIMEOUT has passed since `since` (RFC 9293 3.8.3, MUST-21; RFC 5482).
+    fn user_timeout_over(&self, since: Instant, now: Instant) -> bool {
+        !self.tuning.user_timeout.is_zero() && now.since(since) >= self.tuning.user_timeout
+    }
+
     /// The peer's window keeps us from sending: probe it, for as long as it answers (RFC 9293 3.8.6.1, MUST-36, MUST-37).
     fn on_persist(&mut self, now: Instant) -> Fate {
         self.timers.persist = None;
@@ -161,7 +188,9 @@ impl Tcb {
             return Fate::Keep;
         }
         let limit = if self.orphan { ORPHAN_RETRIES } else { RETRIES };
-        if self.timers.probes_out >= limit {
+        let since = *self.timers.stalled_since.get_or_insert(now);
+        let too_long = self.snd.wnd == 0 && self.user_timeout_over(since, now);
+        if self.timers.probes_out >= limit || too_long {
             return Fate::Failed(self.soft_error.unwrap_or(Error::TimedOut));
         }
         if self.snd.wnd > 0 {
@@ -199,7 +228,13 @@ impl Tcb {
             }
             return Fate::Keep;
         }
-        if self.timers.keepalive_out >= self.tuning.keep_cnt {
+        // tcp(7): with TCP_USER_TIMEOUT it decides, not the number of probes.
+        let over = if self.tuning.user_timeout.is_zero() {
+            self.timers.keepalive_out >= self.tuning.keep_cnt
+        } else {
+            self.timers.keepalive_out > 0 && self.user_timeout_over(self.rcv.last_rx, now)
+        };
+        if over {
             return Fate::Abort(Some(self.soft_error.unwrap_or(Error::TimedOut)));
         }
         self.timers.keepalive_out += 1;
@@ -225,7 +260,7 @@ impl Tcb {
     /// Starts an orphan's FIN-WAIT-2 limit.
     pub(crate) fn arm_fin_wait_2(&mut self, now: Instant) {
         if self.orphan && self.state == State::FinWait2 {
-            self.timers.fin_wait_2 = Some(now + FIN_WAIT_2);
+            self.timers.fin_wait_2 = Some(now + self.tuning.linger2.unwrap_or_default());
         }
     }
 

@@ -162,6 +162,11 @@ impl Congestion for Cubic {
         self.epoch = None;
     }
 
+    fn take_over(&mut self, cwnd: u32, ssthresh: u32) {
+        self.cwnd = cwnd.max(self.mss);
+        self.ssthresh = ssthresh;
+    }
+
     fn on_idle_restart(&mut self) {
         self.cwnd = self.cwnd.min(initial_window(self.mss));
         self.epoch = None;

@@ -47,6 +47,8 @@ pub(crate) trait Congestion: Send {
     fn on_timeout(&mut self, now: Instant, flight: u32, first: bool);
     /// The last reduction was needless: these were the values before it (RFC 4015).
     fn undo(&mut self, cwnd: u32, ssthresh: u32);
+    /// Begins with the window and the threshold of another algorithm.
+    fn take_over(&mut self, cwnd: u32, ssthresh: u32);
     /// Nothing was sent for longer than an RTO (RFC 5681 4.1).
     fn on_idle_restart(&mut self);
     /// The segment size changed to `mss`.

@@ -76,6 +76,11 @@ impl Congestion for NewReno {
         self.ssthresh = self.ssthresh.max(ssthresh);
     }
 
+    fn take_over(&mut self, cwnd: u32, ssthresh: u32) {
+        self.cwnd = cwnd.max(self.mss);
+        self.ssthresh = ssthresh;
+    }
+
     fn on_idle_restart(&mut self) {
         self.cwnd = self.cwnd.min(initial_window(self.mss));
     }
