@@ -172,3 +172,49 @@ pub(crate) fn run_logged(
     let output = String::from_utf8_lossy(&fs::read(log)?).into_owned();
     Ok(Outcome { status, output })
 }
+
+/// Puts the calling thread, and what it starts from now on, into a network namespace of its own with the
+/// loopback up. Needs root.
+pub(crate) fn enter_own_namespace() -> io::Result<()> {
+    // SAFETY: a system call that concerns this thread's namespace only.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    raise_loopback()
+}
+
+/// Ends a child and what it started: asks first, so that a device is tidied away, then insists.
+pub(crate) fn end_group(child: &mut Child) {
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
+    let pid = Pid::from_child(child);
+    let _ = kill_process_group(pid, Signal::TERM);
+    let _ = wait_bounded(child, Duration::from_secs(2));
+}
+
+/// The process of this name among the children of `parent`.
+pub(crate) fn child_named(parent: u32, name: &str) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    let is_it = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
+    };
+    children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .chain([parent])
+        .find(is_it)
+}
+
+/// How many descriptors a process has.
+pub(crate) fn descriptors_of(pid: u32) -> io::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// How much memory a process has resident, in KB (VmRSS of proc_pid_status(5)).
+pub(crate) fn resident_kb(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.ok_or_else(|| io::Error::other("no VmRSS"))
+}
