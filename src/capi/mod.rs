@@ -20,6 +20,7 @@ mod options;
 pub(crate) mod originals;
 pub(crate) mod owner;
 mod sockaddr;
+mod tcp_options;
 pub(crate) mod types;
 mod user;
 mod wait;

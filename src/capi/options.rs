@@ -7,7 +7,7 @@ use tunsock_stack::{Domain, Kind, SockOpt, SockOptName};
 
 use super::errno::{CResult, Errno, answer};
 use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
-use super::{checked_socket_of, originals, user};
+use super::{checked_socket_of, originals, tcp_options, user};
 use crate::fd::SocketFile;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
@@ -27,7 +27,14 @@ enum Value {
     Linger(Option<Duration>),
     /// struct timeval.
     Time(Option<Duration>),
+    /// A name with its NULs.
+    Name([u8; tcp_options::NAME_LEN]),
+    /// struct tcp_info.
+    Info(Box<[u8; tcp_options::INFO_LEN]>),
 }
+
+/// The longest value's bytes.
+type Room = [u8; tcp_options::INFO_LEN];
 
 /// Reads an option into value, cut to *len bytes, and stores how many were written at len. Levels and names are the system's:
 /// SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP and IPPROTO_IPV6 with the options that docs/options.md lists.
@@ -51,7 +58,7 @@ pub unsafe extern "C" fn tunsock_getsockopt(
         let room = unsafe { user::read(len)? } as c_int;
         let room = usize::try_from(room).map_err(|_| EINVAL)?;
         let answer = get(&socket, level, name)?;
-        let mut bytes = [0u8; 16];
+        let mut bytes: Room = [0; _];
         let full = encode(&answer, room, &mut bytes);
         let written = full.min(room);
         user::copy_out(value, &bytes[..written])?;
@@ -133,15 +140,6 @@ impl Given {
         };
         Ok(Some(Duration::new(secs, micros * 1000)).filter(|time| !time.is_zero()))
     }
-
-    /// An int in a range that begins at 0, else EINVAL.
-    fn up_to(number: c_int, most: c_int) -> CResult<u32> {
-        if number > most {
-            Err(EINVAL)
-        } else {
-            u32::try_from(number).map_err(|_| EINVAL)
-        }
-    }
 }
 
 /// Types of which every bit pattern is a value.
@@ -156,7 +154,7 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
             Some(option) => option,
             None => return Ok(()),
         },
-        (libc::IPPROTO_TCP, (_, Kind::Stream)) => set_tcp(name, given.int()?)?,
+        (libc::IPPROTO_TCP, (_, Kind::Stream)) => set_tcp(name, given)?,
         (libc::IPPROTO_IP, _) => set_ip(name, given)?,
         (libc::IPPROTO_IPV6, (Domain::V6, _)) => set_ipv6(name, given)?,
         _ => return Err(ENOPROTOOPT),
@@ -209,23 +207,19 @@ fn buffer_size(number: c_int) -> usize {
         .min(c_int::MAX as usize / 2)
 }
 
-/// IPPROTO_TCP (do_tcp_setsockopt) with its ranges.
-fn set_tcp(name: c_int, number: c_int) -> CResult<SockOpt> {
-    let at_least_one =
-        |most| Given::up_to(number, most).and_then(|n| if n == 0 { Err(EINVAL) } else { Ok(n) });
-    Ok(match name {
-        libc::TCP_NODELAY => SockOpt::NoDelay(number != 0),
-        // MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT of the kernel.
-        libc::TCP_KEEPIDLE => SockOpt::KeepIdle(at_least_one(32767)?),
-        libc::TCP_KEEPINTVL => SockOpt::KeepIntvl(at_least_one(32767)?),
-        libc::TCP_KEEPCNT => SockOpt::KeepCnt(at_least_one(127)?),
-        // tcp_sock_set_maxseg: 0 takes a wish back, else TCP_MIN_MSS to MAX_TCP_WINDOW.
-        libc::TCP_MAXSEG if number == 0 || (88..=32767).contains(&number) => {
-            SockOpt::MaxSeg(number as u32)
-        }
-        libc::TCP_MAXSEG => return Err(EINVAL),
-        _ => return Err(ENOPROTOOPT),
-    })
+/// IPPROTO_TCP.
+fn set_tcp(name: c_int, given: &Given) -> CResult<SockOpt> {
+    if name != libc::TCP_CONGESTION {
+        return tcp_options::set_number(name, given.int()?);
+    }
+    // do_tcp_setsockopt: at least one byte of a name, at most TCP_CA_NAME_MAX - 1 of it.
+    if given.len == 0 {
+        return Err(EINVAL);
+    }
+    let mut text = [0u8; tcp_options::NAME_LEN];
+    let len = given.len.min(tcp_options::NAME_LEN - 1);
+    user::copy_in(&mut text[..len], given.value)?;
+    tcp_options::set_congestion(&text)
 }
 
 /// IPPROTO_IP (do_ip_setsockopt).
@@ -281,17 +275,10 @@ fn get(socket: &SocketFile, level: c_int, name: c_int) -> CResult<Value> {
     let (domain, kind) = socket.kind();
     match (level, domain, kind) {
         (libc::SOL_SOCKET, ..) => get_socket(socket, name),
-        (libc::IPPROTO_TCP, _, Kind::Stream) => stack_value(
-            socket,
-            match name {
-                libc::TCP_NODELAY => SockOptName::NoDelay,
-                libc::TCP_KEEPIDLE => SockOptName::KeepIdle,
-                libc::TCP_KEEPINTVL => SockOptName::KeepIntvl,
-                libc::TCP_KEEPCNT => SockOptName::KeepCnt,
-                libc::TCP_MAXSEG => SockOptName::MaxSeg,
-                _ => return Err(ENOPROTOOPT),
-            },
-        ),
+        (libc::IPPROTO_TCP, _, Kind::Stream) if name == libc::TCP_INFO => {
+            Ok(Value::Info(tcp_options::info(socket)?))
+        }
+        (libc::IPPROTO_TCP, _, Kind::Stream) => stack_value(socket, tcp_options::stack_name(name)?),
         (libc::IPPROTO_IP, ..) => stack_value(
             socket,
             match name {
@@ -371,12 +358,22 @@ fn stack_value(socket: &SocketFile, name: SockOptName) -> CResult<Value> {
         | SockOpt::Broadcast(on)
         | SockOpt::OobInline(on)
         | SockOpt::NoDelay(on)
+        | SockOpt::Cork(on)
+        | SockOpt::QuickAck(on)
         | SockOpt::V6Only(on) => Value::Int(c_int::from(on)),
         SockOpt::Linger(linger) => Value::Linger(linger),
         SockOpt::SndBuf(bytes) | SockOpt::RcvBuf(bytes) | SockOpt::RcvLowat(bytes) => count(bytes),
-        SockOpt::KeepIdle(n) | SockOpt::KeepIntvl(n) | SockOpt::KeepCnt(n) | SockOpt::MaxSeg(n) => {
-            number(n)
-        }
+        SockOpt::KeepIdle(n)
+        | SockOpt::KeepIntvl(n)
+        | SockOpt::KeepCnt(n)
+        | SockOpt::SynCnt(n)
+        | SockOpt::UserTimeout(n)
+        | SockOpt::WindowClamp(n)
+        | SockOpt::MaxSeg(n) => number(n),
+        SockOpt::NotSentLowat(u32::MAX) => Value::Int(0),
+        SockOpt::NotSentLowat(n) => Value::Int(n as c_int),
+        SockOpt::Linger2(n) | SockOpt::DeferAccept(n) => Value::Int(n),
+        SockOpt::Congestion(which) => Value::Name(tcp_options::congestion_name(which)),
         SockOpt::Ttl(ttl) => Value::IpInt(ttl),
         SockOpt::Tos(tos) => Value::IpInt(c_int::from(tos)),
         SockOpt::UnicastHops(hops) => Value::Int(hops),
@@ -385,10 +382,10 @@ fn stack_value(socket: &SocketFile, name: SockOptName) -> CResult<Value> {
 }
 
 /// The value's bytes, and how many it has before it is cut to the caller's `room`.
-fn encode(value: &Value, room: usize, out: &mut [u8; 16]) -> usize {
-    let two_longs = |out: &mut [u8; 16], first: c_long, second: c_long| {
+fn encode(value: &Value, room: usize, out: &mut Room) -> usize {
+    let two_longs = |out: &mut Room, first: c_long, second: c_long| {
         out[..8].copy_from_slice(&first.to_ne_bytes());
-        out[8..].copy_from_slice(&second.to_ne_bytes());
+        out[8..16].copy_from_slice(&second.to_ne_bytes());
         16
     };
     match *value {
@@ -408,6 +405,14 @@ fn encode(value: &Value, room: usize, out: &mut [u8; 16]) -> usize {
             out[..4].copy_from_slice(&c_int::from(linger.is_some()).to_ne_bytes());
             out[4..8].copy_from_slice(&secs.to_ne_bytes());
             8
+        }
+        Value::Name(ref name) => {
+            out[..name.len()].copy_from_slice(name);
+            name.len()
+        }
+        Value::Info(ref info) => {
+            *out = **info;
+            info.len()
         }
         Value::Time(None) => two_longs(out, 0, 0),
         Value::Time(Some(time)) => two_longs(
@@ -443,14 +448,20 @@ mod tests {
 
     #[test]
     fn ranges_of_tcp_options() {
-        assert_eq!(set_tcp(libc::TCP_KEEPIDLE, 0), Err(EINVAL));
+        assert_eq!(tcp_options::set_number(libc::TCP_KEEPIDLE, 0), Err(EINVAL));
         assert_eq!(
-            set_tcp(libc::TCP_KEEPIDLE, 32767),
+            tcp_options::set_number(libc::TCP_KEEPIDLE, 32767),
             Ok(SockOpt::KeepIdle(32767))
         );
-        assert_eq!(set_tcp(libc::TCP_KEEPCNT, 128), Err(EINVAL));
-        assert_eq!(set_tcp(libc::TCP_KEEPINTVL, -1), Err(EINVAL));
-        assert_eq!(set_tcp(libc::TCP_CORK, 1), Err(ENOPROTOOPT));
+        assert_eq!(tcp_options::set_number(libc::TCP_KEEPCNT, 128), Err(EINVAL));
+        assert_eq!(
+            tcp_options::set_number(libc::TCP_KEEPINTVL, -1),
+            Err(EINVAL)
+        );
+        assert_eq!(
+            tcp_options::set_number(libc::TCP_FASTOPEN, 1),
+            Err(ENOPROTOOPT)
+        );
     }
 
     #[test]
@@ -477,7 +488,7 @@ mod tests {
 
     #[test]
     fn values_are_cut_as_linux_cuts_them() {
-        let mut out = [0; 16];
+        let mut out: Room = [0; _];
         assert_eq!(encode(&Value::Int(7), 1, &mut out), 4);
         assert_eq!(encode(&Value::IpInt(64), 1, &mut out), 1);
         assert_eq!(encode(&Value::IpInt(64), 0, &mut out), 4);

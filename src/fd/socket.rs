@@ -12,7 +12,7 @@ use libc::c_int;
 use smallvec::SmallVec;
 use tunsock_stack::{
     Closed, Domain, Error, Instant, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt,
-    SockOptName, SocketId, Stack, State,
+    SockOptName, SocketId, Stack, State, TcpInfo,
 };
 
 use super::dup::put;
@@ -332,6 +332,11 @@ impl SocketFile {
     /// getsockopt(2) of what the stack knows.
     pub(crate) fn get_option(&self, name: SockOptName) -> FdResult<SockOpt> {
         self.with(|stack, _, id| stack.get_option(id, name))
+    }
+
+    /// TCP_INFO. `Error::Invalid` without a connection.
+    pub(crate) fn tcp_info(&self) -> FdResult<TcpInfo> {
+        self.with(|stack, now, id| stack.tcp_info(now, id))
     }
 
     /// SO_RCVTIMEO; `None`: for ever. Bounds receive and accept.

@@ -67,7 +67,7 @@ impl Numbers {
             rcv_nxt: tcb.rcv.nxt,
             snd_nxt: tcb.snd.max,
             // Rounded up, as ever: the edge does not move left.
-            window: (tcb.rcv.wnd() + ((1 << tcb.rcv.wscale) - 1) >> tcb.rcv.wscale).min(65_535)
+            window: ((tcb.rcv.wnd() + ((1 << tcb.rcv.wscale) - 1)) >> tcb.rcv.wscale).min(65_535)
                 as u16,
             ts_recent: tcb.ts.ok.then_some(tcb.ts.recent),
         }
