@@ -9,12 +9,17 @@ mod dice;
 mod hostile;
 mod judge;
 mod log;
+mod mutate;
 mod net;
 mod packet;
 mod pattern;
 mod plan;
+mod table;
 mod watch;
 mod world;
+
+pub use mutate::mutate;
+pub use table::table;
 
 use log::Log;
 use world::World;

@@ -59,6 +59,19 @@ fn command() -> Command {
                 .action(clap::ArgAction::SetTrue)
                 .help("Go on after a violation"),
         )
+        .arg(
+            Arg::new("mutate")
+                .long("mutate")
+                .value_name("N")
+                .value_parser(value_parser!(u64))
+                .help("Send N changed frames into stacks that talk to each other, from the first of the seeds on"),
+        )
+        .arg(
+            Arg::new("table")
+                .long("table")
+                .action(clap::ArgAction::SetTrue)
+                .help("Print throughput against loss"),
+        )
         .arg_required_else_help(true)
 }
 
@@ -126,6 +139,21 @@ fn run(seeds: Range<u64>, audit: u64, jobs: u64, keep: bool) -> bool {
     violations == 0
 }
 
+/// Frames in one fuzzing world: what comes late in a long life is found by many short ones too.
+const WORLD_FRAMES: u64 = 20_000;
+
+fn mutate(from: u64, frames: u64) -> bool {
+    for seed in from..from + frames.div_ceil(WORLD_FRAMES) {
+        SEED.set(seed);
+        if let Err(words) = tunsock_sim::mutate(seed, frames.min(WORLD_FRAMES)) {
+            println!("{words}");
+            return false;
+        }
+    }
+    println!("{frames} frames, {:.1} s CPU", cpu_seconds());
+    true
+}
+
 fn main() -> ExitCode {
     let matches = command().get_matches();
     let hook = std::panic::take_hook();
@@ -141,7 +169,12 @@ fn main() -> ExitCode {
         println!("{report:?}");
         fine &= report.violation.is_none();
     }
-    if let Some(seeds) = matches.get_one::<Range<u64>>("seeds") {
+    if let Some(frames) = matches.get_one::<u64>("mutate") {
+        let from = matches
+            .get_one::<Range<u64>>("seeds")
+            .map_or(0, |s| s.start);
+        fine &= mutate(from, *frames);
+    } else if let Some(seeds) = matches.get_one::<Range<u64>>("seeds") {
         let number = |name: &str| matches.get_one::<u64>(name).copied().unwrap_or(1);
         fine &= run(
             seeds.clone(),
@@ -149,6 +182,9 @@ fn main() -> ExitCode {
             number("jobs"),
             matches.get_flag("keep"),
         );
+    }
+    if matches.get_flag("table") {
+        print!("{}", tunsock_sim::table());
     }
     if fine {
         ExitCode::SUCCESS

@@ -416,3 +416,39 @@ fn options(t: &Tcp<'_>, line: &mut String) {
         let _ = write!(line, " sack {}-{}", long(block, 0), long(block, 4));
     }
 }
+
+/// Makes the checksums of a packet that was tampered with right again, as far as there is a packet to be seen.
+pub(crate) fn mend(frame: &mut [u8]) {
+    let Some(packet) = frame.get_mut(VNET..) else {
+        return;
+    };
+    let v4 = packet.first().is_some_and(|b| b >> 4 == 4);
+    let header = if v4 {
+        usize::from(packet[0] & 15) * 4
+    } else {
+        40
+    };
+    if v4 && packet.len() >= header.max(20) {
+        packet[10..12].fill(0);
+        let check = !fold(sum(&packet[..header]));
+        packet[10..12].copy_from_slice(&check.to_be_bytes());
+    }
+    let Some(proto) = view(packet).map(|v| v.proto) else {
+        return;
+    };
+    let at = header
+        + match proto {
+            6 => 16,
+            17 => 6,
+            _ => 2,
+        };
+    if packet.len() < at + 2 {
+        return;
+    }
+    packet[at..at + 2].fill(0);
+    let check = view(packet).map_or(0, |v| match proto {
+        1 => !fold(sum(v.payload)),
+        _ => transport_sum(&v),
+    });
+    packet[at..at + 2].copy_from_slice(&check.to_be_bytes());
+}
