@@ -86,6 +86,7 @@ pub(crate) fn view(packet: &[u8]) -> Option<View<'_>> {
 /// Takes a TCP segment apart.
 pub(crate) fn tcp(segment: &[u8]) -> Option<Tcp<'_>> {
     let header = usize::from(segment.get(12)? >> 4) * 4;
+    segment.get(..20)?;
     Some(Tcp {
         src_port: word(segment, 0),
         dst_port: word(segment, 2),

@@ -499,6 +499,7 @@ impl World {
         }
         if matches!(view.proto, 1 | 58)
             && let Some(inner) = view.payload.get(8..).and_then(packet::view)
+            && inner.proto == 6
             && let Some(t) = packet::tcp(inner.payload)
         {
             let (src, dst) = (

@@ -139,3 +139,25 @@ fn rfc9293_3_8_6_2_2_time_wait_does_not_move_the_windows_edge_left() {
     let last = s.sent();
     assert!(last.ack + (u32::from(last.window) << shift) >= offered);
 }
+
+#[test]
+fn nothing_comes_behind_the_fin() {
+    let mut s = Script::new();
+    let id = s.plain();
+    s.inject(seg(ACK | FIN, 11, 1, b""));
+    s.inject(seg(ACK, 1, 1, &[7; 30]));
+    assert_eq!(s.state(id), State::CloseWait);
+    assert_eq!(s.recv(id), Ok(vec![7; 10]));
+    assert_eq!(s.recv(id), Ok(vec![]));
+    s.stack.audit().unwrap();
+    let mut s = Script::new();
+    let id = s.plain();
+    s.inject(seg(ACK, 21, 1, &[7; 10]));
+    s.inject(seg(ACK | FIN, 11, 1, b""));
+    s.inject(seg(ACK, 1, 1, &[7; 20]));
+    assert_eq!(s.state(id), State::Established);
+    assert_eq!(s.recv(id), Ok(vec![7; 30]));
+    s.inject(seg(ACK | FIN, 31, 1, b""));
+    assert_eq!(s.recv(id), Ok(vec![]));
+    s.stack.audit().unwrap();
+}

@@ -89,6 +89,11 @@ impl Assembler {
         out
     }
 
+    /// Behind the last octet of the last range.
+    pub(crate) fn reach(&self) -> Option<SeqNum> {
+        self.ranges.last().map(|(_, end)| *end)
+    }
+
     /// Checks that the ranges are what the type says, after `nxt` and not beyond `edge`.
     pub(crate) fn audit(&self, nxt: SeqNum, edge: SeqNum) -> Result<(), String> {
         let mut after = nxt;

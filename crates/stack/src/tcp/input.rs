@@ -303,7 +303,10 @@ impl Tcb {
         let skip = (self.rcv.nxt.since(seq) as usize).min(payload.len());
         let start = seq + skip as u32;
         let payload = payload.get(skip..).unwrap_or(&[]);
-        let room = (self.rcv.nxt + self.rcv.wnd()).since(start) as usize;
+        let edge = self.rcv.nxt + self.rcv.wnd();
+        // Nothing comes behind the FIN.
+        let edge = self.rcv.fin.map_or(edge, |fin| edge.earlier(fin));
+        let room = edge.since(start) as usize;
         (start, payload.get(..room.min(payload.len())).unwrap_or(&[]))
     }
 
@@ -392,8 +395,10 @@ impl Tcb {
     fn fin(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
         if seg.has(Flags::FIN) && self.rcv.fin.is_none() {
             let fin = seg.end() - 1;
-            // A FIN beyond the window is not taken: it will come again.
-            if fin.before_eq(self.rcv.nxt + self.rcv.wnd()) {
+            // A FIN beyond the window is not taken: it will come again. One before what has arrived is a lie.
+            let beyond = fin.after(self.rcv.nxt + self.rcv.wnd());
+            let reach = self.rcv.assembler.reach().unwrap_or(self.rcv.nxt);
+            if !beyond && fin.after_eq(reach.later(self.rcv.nxt)) {
                 self.rcv.fin = Some(fin);
             }
         }
