@@ -18,7 +18,7 @@ pub struct Census {
     pub chunks: usize,
     /// Holds on ports.
     pub ports: usize,
-    /// Armed deadlines of TCP.
+    /// Deadlines of TCP, those included that mean nothing any more.
     pub deadlines: usize,
 }
 
@@ -39,7 +39,7 @@ impl Stack {
             time_wait: self.tcp.time_wait.len(),
             chunks: self.tcp.pool.in_use(),
             ports: self.ports.holds_count(),
-            deadlines: self.tcp.deadlines_armed(),
+            deadlines: self.tcp.deadlines_armed() + self.tcp.time_wait_ends.len(),
         }
     }
 

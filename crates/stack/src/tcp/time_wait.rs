@@ -23,6 +23,9 @@ slotmap::new_key_type! {
 /// 2 MSL, as Linux has it (TCP_TIMEWAIT_LEN).
 pub(crate) const TIME_WAIT: Duration = Duration::from_secs(60);
 
+/// TIME-WAIT starts anew at most this often.
+const RESTART_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A connection that is over and whose late segments must not be taken for another's.
 #[derive(Debug)]
 pub(crate) struct TimeWait {
@@ -177,10 +180,12 @@ pub(crate) fn input(
         return;
     }
     if h.has(Flags::FIN) && h.seq.before(tw.rcv_nxt) {
-        // The peer's FIN again: our ACK was lost; 2 MSL start anew.
-        tw.ends = now + TIME_WAIT;
-        let ends = tw.ends;
-        stack.tcp.time_wait_ends.push_back((ends, id));
+        // The peer's FIN again: our ACK was lost; 2 MSL start anew. Once a second is enough, whoever sends it how often.
+        let ends = now + TIME_WAIT;
+        if ends.since(tw.ends) >= RESTART_INTERVAL {
+            tw.ends = ends;
+            stack.tcp.time_wait_ends.push_back((ends, id));
+        }
         acknowledge(stack, now, id);
     } else if seg.len() > 0 || h.seq != tw.rcv_nxt {
         acknowledge(stack, now, id);
