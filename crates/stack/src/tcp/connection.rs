@@ -387,8 +387,10 @@ pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, id: SocketId, error: &
         stack.ip.update_path_mtu(remote, mtu);
         if let Ok(path) = stack.ip.path(remote, Some(local)) {
             with_tcb(stack, now, id, |tcb, _| {
-                tcb.path_changed(path);
-                tcb.resend_all(now);
+                // What changes nothing, a forged error or the next one of the same flight, sends nothing again (RFC 5927 7).
+                if tcb.path_changed(path) {
+                    tcb.resend_all(now);
+                }
                 Verdict::default()
             });
         }

@@ -478,14 +478,16 @@ impl Tcb {
         self.cc.set_mss(self.snd.mss);
     }
 
-    /// The path's MTU has become known to be smaller (RFC 1191, RFC 8201).
-    pub(crate) fn path_changed(&mut self, path: Path) {
+    /// The path's MTU has become known to be smaller (RFC 1191, RFC 8201). Whether segments have to be shorter than they were.
+    pub(crate) fn path_changed(&mut self, path: Path) -> bool {
         self.path = path;
         let limit = path_mss(&self.tuple, &self.path);
-        if limit < self.snd.mss {
+        let shorter = limit < self.snd.mss;
+        if shorter {
             self.snd.mss = limit;
             self.cc.set_mss(limit);
         }
+        shorter
     }
 
     /// Another congestion control from now on, beginning with the window of the old one.
