@@ -161,3 +161,106 @@ fn nothing_comes_behind_the_fin() {
     assert_eq!(s.recv(id), Ok(vec![]));
     s.stack.audit().unwrap();
 }
+
+#[test]
+fn rfc9293_3_10_4_a_close_in_syn_received_waits_for_the_handshake() {
+    let mut s = Script::new();
+    let id = s.connecting();
+    s.expect(SYN, 0, 0, b"");
+    s.inject(seg(SYN, 0, 0, b""));
+    s.expect(SYN | ACK, 0, 1, b"");
+    s.stack.close(s.now, id);
+    s.wait(1500);
+    s.expect(SYN | ACK, 0, 1, b"");
+    s.expect_nothing();
+    s.inject(seg(ACK, 1, 1, b""));
+    s.expect(FIN | ACK, 1, 1, b"");
+    s.inject(seg(ACK | FIN, 1, 2, b""));
+    s.expect(ACK, 2, 2, b"");
+    s.wait(61_000);
+    assert!(s.stack.census().is_empty(), "{:?}", s.stack.census());
+}
+
+#[test]
+fn rfc5961_5_a_segment_with_a_wrong_ack_does_not_touch_the_timestamp() {
+    let mut s = Script::new();
+    let mut options = vec![2, 4, 3, 232];
+    options.extend(ts(1, 0));
+    let id = s.accepted(&options, 65_535);
+    s.inject(seg(ACK, 1, 5_000_000, b"").options(&ts(0x4000_0000, 0)));
+    s.expect(ACK, 1, 1, b"");
+    s.inject(seg(ACK, 1, 1, b"hi").options(&ts(3, 0)));
+    assert_eq!(s.recv(id), Ok(b"hi".to_vec()));
+}
+
+#[test]
+fn time_wait_remembers_no_more_for_being_told_often() {
+    let mut s = Script::new();
+    let id = s.plain();
+    s.stack.close(s.now, id);
+    s.expect(FIN | ACK, 1, 1, b"");
+    s.inject(seg(FIN | ACK, 1, 2, b""));
+    s.expect(ACK, 2, 2, b"");
+    for _ in 0..5000 {
+        s.inject(seg(FIN | ACK, 1, 2, b""));
+        s.wait(1);
+    }
+    let census = s.stack.census();
+    assert_eq!(census.time_wait, 1);
+    assert!(census.deadlines < 20, "{census:?}");
+    s.wait(60_500);
+    assert_eq!(s.stack.census().time_wait, 0);
+}
+
+/// An ICMP "fragmentation needed" about the segment at `seq`.
+fn too_big(s: &mut Script, seq: u32, mtu: u16) {
+    let mut inner = vec![0x45, 0, 5, 220, 0, 0, 0x40, 0, 64, 6, 0, 0];
+    inner.extend(US.octets());
+    inner.extend(PEER.octets());
+    inner.extend(s.us_port.to_be_bytes());
+    inner.extend(s.peer_port.to_be_bytes());
+    inner.extend(s.iss.wrapping_add(seq).to_be_bytes());
+    let mut icmp = vec![3, 4, 0, 0, 0, 0];
+    icmp.extend(mtu.to_be_bytes());
+    icmp.extend(inner);
+    let fold = |bytes: &[u8]| {
+        let mut sum: u32 = bytes
+            .chunks(2)
+            .map(|c| u32::from(c[0]) << 8 | u32::from(*c.get(1).unwrap_or(&0)))
+            .sum();
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        (!(sum as u16)).to_be_bytes()
+    };
+    let check = fold(&icmp);
+    icmp[2..4].copy_from_slice(&check);
+    let mut ip = vec![0x45, 0, 0, 20 + icmp.len() as u8, 0, 1, 0, 0, 64, 1, 0, 0];
+    ip.extend([10, 0, 0, 254]);
+    ip.extend(US.octets());
+    let check = fold(&ip);
+    ip[10..12].copy_from_slice(&check);
+    let frame = [vec![0; 10], ip, icmp].concat();
+    s.stack.handle_frame(s.now, &frame);
+}
+
+#[test]
+fn rfc5927_7_a_too_big_that_changes_nothing_sends_nothing_again() {
+    let mut s = Script::new();
+    let id = s.accepted(&[2, 4, 5, 180], 65_535);
+    s.send(id, &[7; 2920]);
+    s.expect(ACK, 1, 1, &[7; 1460]);
+    s.expect(ACK, 1461, 1, &[7; 1460]);
+    too_big(&mut s, 1, 1500);
+    s.expect_nothing();
+    too_big(&mut s, 1, 1240);
+    s.expect(ACK, 1, 1, &[7; 1200]);
+    // The next one of the same flight has nothing new to say.
+    too_big(&mut s, 1461, 1240);
+    s.wait(50);
+    let mut again = 0;
+    while let Some((_, got)) = s.try_sent_ago() {
+        again += usize::from(got.seq == 1);
+    }
+    assert_eq!(again, 0);
+}

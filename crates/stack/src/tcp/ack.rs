@@ -32,6 +32,8 @@ impl Tcb {
             self.challenge(cx.now, seg);
             return STOP;
         }
+        // Only now: who does not know what we have sent may not set TS.Recent either (Linux: tcp_ack).
+        self.take_timestamp(cx.now, seg);
         if h.ack.before(self.snd.una) {
             // An ACK that others have overtaken: its SACK blocks may still tell something new (Linux: tcp_ack, old_ack).
             if self.sack_ok && h.options.sack_len > 0 && !self.snd.sent.is_empty() {

@@ -249,10 +249,12 @@ pub(crate) fn shutdown(stack: &mut Stack, now: Instant, id: SocketId, how: Shutd
 fn queue_fin(tcb: &mut Tcb) -> Verdict {
     tcb.snd.hold_until = None;
     match tcb.state {
-        State::Established | State::SynReceived => {
+        State::Established => {
             tcb.snd.fin = true;
             tcb.state = State::FinWait1;
         }
+        // The FIN waits until our SYN is acknowledged; the state changes with that.
+        State::SynReceived => tcb.snd.fin = true,
         State::CloseWait => {
             tcb.snd.fin = true;
             tcb.state = State::LastAck;

@@ -109,7 +109,12 @@ impl Tcb {
 
     /// Both SYNs are through.
     pub(super) fn established(&mut self, cx: &mut Cx<'_>, verdict: &mut Verdict) {
-        self.state = State::Established;
+        self.state = if self.snd.fin {
+            // The program has closed in SYN-RECEIVED.
+            State::FinWait1
+        } else {
+            State::Established
+        };
         if self.timers.retries > 0 {
             self.rtt.after_lost_syn();
             // RFC 6928 2: a lost SYN means a path that is not for a large first window.
@@ -133,7 +138,6 @@ impl Tcb {
             return STOP;
         }
         self.heard(cx.now);
-        self.take_timestamp(cx.now, seg);
         self.acknowledgement(cx, seg, verdict)?;
         self.urgent(seg, verdict);
         self.text(cx, seg, verdict)?;
@@ -229,7 +233,7 @@ impl Tcb {
     }
 
     /// RFC 7323 4.3 (2).
-    fn take_timestamp(&mut self, now: Instant, seg: &Segment<'_>) {
+    pub(super) fn take_timestamp(&mut self, now: Instant, seg: &Segment<'_>) {
         if let Some((val, _)) = seg.header.options.ts.filter(|_| self.ts.ok)
             && (val.wrapping_sub(self.ts.recent) as i32) >= 0
             && seg.header.seq.before_eq(self.rcv.last_ack_sent)
