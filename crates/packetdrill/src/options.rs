@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use libc::c_int;
-use tunsock_stack::{Domain, Kind, SockOpt, SockOptName};
+use tunsock_stack::{CongestionControl, Domain, Kind, SockOpt, SockOptName};
 
 use crate::errno::{CResult, Errno};
 use crate::host::Host;
@@ -29,6 +29,14 @@ fn name_of(level: c_int, name: c_int) -> CResult<SockOptName> {
         (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL) => SockOptName::KeepIntvl,
         (libc::IPPROTO_TCP, libc::TCP_KEEPCNT) => SockOptName::KeepCnt,
         (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => SockOptName::MaxSeg,
+        (libc::IPPROTO_TCP, libc::TCP_CORK) => SockOptName::Cork,
+        (libc::IPPROTO_TCP, libc::TCP_QUICKACK) => SockOptName::QuickAck,
+        (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT) => SockOptName::UserTimeout,
+        (libc::IPPROTO_TCP, libc::TCP_SYNCNT) => SockOptName::SynCnt,
+        (libc::IPPROTO_TCP, libc::TCP_LINGER2) => SockOptName::Linger2,
+        (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP) => SockOptName::WindowClamp,
+        (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) => SockOptName::NotSentLowat,
+        (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT) => SockOptName::DeferAccept,
         (libc::IPPROTO_IP, libc::IP_TTL) => SockOptName::Ttl,
         (libc::IPPROTO_IP, libc::IP_TOS) => SockOptName::Tos,
         (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => SockOptName::UnicastHops,
@@ -62,6 +70,16 @@ fn option_of(name: SockOptName, value: c_int, seconds: c_int) -> CResult<SockOpt
         SockOptName::KeepIntvl => SockOpt::KeepIntvl(count?),
         SockOptName::KeepCnt => SockOpt::KeepCnt(count?),
         SockOptName::MaxSeg => SockOpt::MaxSeg(count?),
+        SockOptName::Cork => SockOpt::Cork(on),
+        SockOptName::QuickAck => SockOpt::QuickAck(on),
+        SockOptName::UserTimeout => SockOpt::UserTimeout(count?),
+        SockOptName::SynCnt => SockOpt::SynCnt(count?),
+        SockOptName::Linger2 => SockOpt::Linger2(value),
+        SockOptName::WindowClamp => SockOpt::WindowClamp(count?),
+        SockOptName::NotSentLowat => SockOpt::NotSentLowat(value as u32),
+        SockOptName::DeferAccept => SockOpt::DeferAccept(value),
+        // A name, not an int: no script sets it here.
+        SockOptName::Congestion => return Err(Errno(libc::ENOPROTOOPT)),
         SockOptName::Ttl => SockOpt::Ttl(value),
         SockOptName::Tos => SockOpt::Tos(octet),
         SockOptName::UnicastHops => SockOpt::UnicastHops(value),
@@ -79,6 +97,8 @@ fn value_of(option: SockOpt) -> Vec<u8> {
         | SockOpt::Broadcast(on)
         | SockOpt::OobInline(on)
         | SockOpt::NoDelay(on)
+        | SockOpt::Cork(on)
+        | SockOpt::QuickAck(on)
         | SockOpt::V6Only(on) => c_int::from(on),
         SockOpt::Linger(time) => {
             let seconds = time.map_or(0, |time| time.as_secs() as c_int);
@@ -87,10 +107,24 @@ fn value_of(option: SockOpt) -> Vec<u8> {
             return bytes;
         }
         SockOpt::SndBuf(n) | SockOpt::RcvBuf(n) | SockOpt::RcvLowat(n) => n as c_int,
-        SockOpt::KeepIdle(n) | SockOpt::KeepIntvl(n) | SockOpt::KeepCnt(n) | SockOpt::MaxSeg(n) => {
-            n as c_int
+        SockOpt::KeepIdle(n)
+        | SockOpt::KeepIntvl(n)
+        | SockOpt::KeepCnt(n)
+        | SockOpt::MaxSeg(n)
+        | SockOpt::UserTimeout(n)
+        | SockOpt::SynCnt(n)
+        | SockOpt::WindowClamp(n)
+        | SockOpt::NotSentLowat(n) => n as c_int,
+        SockOpt::Congestion(which) => {
+            return match which {
+                CongestionControl::Cubic => b"cubic".to_vec(),
+                CongestionControl::Reno => b"reno".to_vec(),
+            };
         }
-        SockOpt::Ttl(n) | SockOpt::UnicastHops(n) => n,
+        SockOpt::Ttl(n)
+        | SockOpt::UnicastHops(n)
+        | SockOpt::Linger2(n)
+        | SockOpt::DeferAccept(n) => n,
         SockOpt::Tos(n) | SockOpt::TClass(n) => c_int::from(n),
     };
     value.to_ne_bytes().to_vec()
