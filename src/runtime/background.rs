@@ -136,7 +136,8 @@ fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &A
             until,
         });
         waker.take_signal();
-        let mut fds = [waker.fd(), core.device_fd()].map(|fd| libc::pollfd {
+        let timer = core.timer_fd();
+        let mut fds = [waker.fd(), core.device_fd(), timer].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
@@ -152,5 +153,8 @@ fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &A
         waker.wake_up();
         now = sys::now();
         ready = fds[1].revents;
+        if fds[2].revents != 0 {
+            sys::timerfd_set(timer, None);
+        }
     }
 }

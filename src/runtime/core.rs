@@ -10,6 +10,7 @@ use tunsock_stack::{Closed, Instant, Ready, SocketId, Stack};
 
 use super::log::{Level, log};
 use super::states::States;
+use super::sys;
 use super::waker::Waker;
 
 /// Everything under the runtime's lock. Nobody blocks or calls out of the library while holding it; the locks of epoll
@@ -29,6 +30,8 @@ pub(crate) struct Core {
     pub(super) background_parked: bool,
     device: Box<dyn Device>,
     device_fd: i32,
+    /// Becomes readable at a deadline that came up while the driver slept already; -1 when there was none to be had.
+    timer_fd: i32,
     gone: bool,
     frame: Box<[u8]>,
     watched: HashMap<SocketId, Watched>,
@@ -100,6 +103,8 @@ impl Core {
             fd.as_raw_fd()
         });
         super::reserve(device_fd);
+        let timer_fd = sys::timerfd().unwrap_or(-1);
+        super::reserve(timer_fd);
         Core {
             stack,
             driver: None,
@@ -109,6 +114,7 @@ impl Core {
             background_parked: false,
             device,
             device_fd,
+            timer_fd,
             gone: false,
             frame: vec![0; FRAME_ROOM].into_boxed_slice(),
             watched: HashMap::new(),
@@ -122,6 +128,11 @@ impl Core {
     /// The device's descriptor, to wait for frames; -1 when it has none or is gone.
     pub(super) fn device_fd(&self) -> i32 {
         if self.gone { -1 } else { self.device_fd }
+    }
+
+    /// What a sleeping driver polls besides the device.
+    pub(super) fn timer_fd(&self) -> i32 {
+        self.timer_fd
     }
 
     /// Whether the device vanished: every call fails with `NetworkDown` from then on.
@@ -237,13 +248,20 @@ impl Core {
         }
         self.dispatch();
         self.states.tell(&self.stack);
-        let next = self.next_deadline();
-        if let Some(driver) = &self.driver
-            && let Some(next) = next
+        let Some(next) = self.next_deadline() else {
+            return;
+        };
+        if let Some(driver) = &mut self.driver
             && driver.waker.asleep()
             && driver.until.is_none_or(|until| next < until)
         {
-            driver.waker.wake();
+            // Mostly an answer comes long before a retransmission is due: no thread is woken just to sleep differently.
+            driver.until = Some(next);
+            if self.timer_fd < 0 {
+                driver.waker.wake();
+            } else {
+                sys::timerfd_set(self.timer_fd, Some(next));
+            }
         }
     }
 
@@ -420,9 +438,8 @@ impl Core {
             .chain(&self.followers)
             .chain(self.driver.as_ref().map(|d| &d.waker));
         let mut all: SmallVec<[i32; 8]> = wakers.map(|w| w.fd()).collect();
-        if self.device_fd >= 0 {
-            all.push(self.device_fd);
-        }
+        all.extend([self.device_fd, self.timer_fd]);
+        all.retain(|fd| *fd >= 0);
         all
     }
 }

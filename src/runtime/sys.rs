@@ -28,18 +28,8 @@ pub(crate) fn ppoll(
     timeout: Option<u64>,
     mask: Option<&SigSet>,
 ) -> SysResult<usize> {
-    let mut spec = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    let spec_ptr = match timeout {
-        Some(us) => {
-            spec.tv_sec = libc::time_t::try_from(us / 1_000_000).unwrap_or(libc::time_t::MAX);
-            spec.tv_nsec = c_long::try_from(us % 1_000_000 * 1000).unwrap_or(0);
-            &raw mut spec as usize
-        }
-        None => 0,
-    };
+    let mut spec = to_timespec(timeout.unwrap_or(0));
+    let spec_ptr = timeout.map_or(0, |_| &raw mut spec as usize);
     // SAFETY: the slice, the timespec and the mask outlive the call; the lengths are theirs.
     unsafe {
         syscall(
@@ -169,6 +159,54 @@ pub(crate) fn unix_socket() -> SysResult<c_int> {
         )
         .map(to_fd)
     })
+}
+
+/// A new timerfd on CLOCK_MONOTONIC, non-blocking and close-on-exec, at a high number.
+pub(crate) fn timerfd() -> SysResult<c_int> {
+    let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
+    // SAFETY: no memory is passed.
+    make_high(|| unsafe {
+        syscall(
+            libc::SYS_timerfd_create,
+            [libc::CLOCK_MONOTONIC as usize, flags as usize, 0, 0, 0, 0],
+        )
+        .map(to_fd)
+    })
+}
+
+/// Sets a timerfd to become readable once at `when`; `None`: never, and not now either.
+pub(crate) fn timerfd_set(fd: c_int, when: Option<Instant>) {
+    // A time of zero disarms; one in the past fires at once.
+    let micros = when.map_or(0, |t| t.as_micros().max(1));
+    let zero = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let spec = libc::itimerspec {
+        it_interval: zero,
+        it_value: to_timespec(micros),
+    };
+    // SAFETY: the struct outlives the call. With a valid descriptor and time it cannot fail.
+    let _ = unsafe {
+        syscall(
+            libc::SYS_timerfd_settime,
+            [
+                fd as usize,
+                libc::TFD_TIMER_ABSTIME as usize,
+                &raw const spec as usize,
+                0,
+                0,
+                0,
+            ],
+        )
+    };
+}
+
+fn to_timespec(micros: u64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(micros / 1_000_000).unwrap_or(libc::time_t::MAX),
+        tv_nsec: c_long::try_from(micros % 1_000_000 * 1000).unwrap_or(0),
+    }
 }
 
 /// Adds one to an eventfd, which wakes whoever polls it.

@@ -75,13 +75,13 @@ pub(crate) enum End {
 
 /// Descriptors of the kernel, with what is asked and what was found of each.
 pub(crate) struct KernelFds {
-    // Two places at the front are the wait's own: the thread's waker and the device.
+    // Three places at the front are the wait's own: the thread's waker, the device and the timer.
     fds: SmallVec<[libc::pollfd; 8]>,
     /// The answers are those of this moment.
     fresh: bool,
 }
 
-const OWN: usize = 2;
+const OWN: usize = 3;
 const NOTHING: libc::pollfd = libc::pollfd {
     fd: -1,
     events: 0,
@@ -313,8 +313,12 @@ impl Sleeper {
         } else {
             self.deadline
         };
-        let device = if drives { core.device_fd() } else { -1 };
-        let own = [self.waker.fd(), device];
+        let (device, timer) = if drives {
+            (core.device_fd(), core.timer_fd())
+        } else {
+            (-1, -1)
+        };
+        let own = [self.waker.fd(), device, timer];
         for (place, fd) in request.kernel.fds.iter_mut().zip(own) {
             *place = libc::pollfd {
                 fd,
@@ -331,6 +335,9 @@ impl Sleeper {
         frame.leave();
         let core = self.runtime.relock();
         self.waker.wake_up();
+        if request.kernel.fds.get(2).is_some_and(|fd| fd.revents != 0) {
+            sys::timerfd_set(timer, None);
+        }
         (core, woken)
     }
 }
