@@ -93,6 +93,13 @@ pub struct Script {
     pub iss: u32,
     /// The peer's.
     pub irs: u32,
+    /// What the peer's packets say about who sent them and to whom.
+    pub from: Ipv4Addr,
+    pub to: Ipv4Addr,
+    /// IPv4 options of the peer's packets, a multiple of four octets.
+    pub ip_options: Vec<u8>,
+    /// IPv4 header of the last packet that the stack sent.
+    pub last_ip: Vec<u8>,
     out: VecDeque<(Instant, Seg)>,
 }
 
@@ -129,6 +136,10 @@ impl Script {
             peer_port: 5000,
             iss: 0,
             irs: 0xffff_ff00, // so that every script crosses the wrap soon
+            from: PEER,
+            to: US,
+            ip_options: Vec::new(),
+            last_ip: Vec::new(),
             out: VecDeque::new(),
         }
     }
@@ -136,6 +147,18 @@ impl Script {
     /// The peer sends.
     #[track_caller]
     pub fn inject(&mut self, seg: Seg) {
+        self.take(seg);
+        self.collect();
+    }
+
+    /// The peer sends, and the stack is not yet asked what it has to say.
+    pub fn take(&mut self, seg: Seg) {
+        let tcp = self.segment(seg);
+        self.packet(6, &tcp);
+    }
+
+    /// The octets of a segment of the peer's.
+    pub fn segment(&self, seg: Seg) -> Vec<u8> {
         let mut tcp = Vec::new();
         tcp.extend(self.peer_port.to_be_bytes());
         tcp.extend(self.us_port.to_be_bytes());
@@ -157,19 +180,42 @@ impl Script {
         tcp.extend(seg.urgent.to_be_bytes());
         tcp.extend(options);
         tcp.extend(&seg.data);
-        let pseudo = sum(&PEER.octets()) + sum(&US.octets()) + 6 + tcp.len() as u32;
+        let pseudo = sum(&self.from.octets()) + sum(&self.to.octets()) + 6 + tcp.len() as u32;
         let checksum = fold(pseudo + sum(&tcp));
         tcp[16..18].copy_from_slice(&checksum.to_be_bytes());
-        let mut ip = vec![0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 6, 0, 0];
-        ip[2..4].copy_from_slice(&((20 + tcp.len()) as u16).to_be_bytes());
-        ip.extend(PEER.octets());
-        ip.extend(US.octets());
+        tcp
+    }
+
+    /// A packet of the peer's with this protocol and payload.
+    pub fn packet(&mut self, proto: u8, payload: &[u8]) {
+        let header_len = 20 + self.ip_options.len();
+        let mut ip = vec![0x40, 0, 0, 0, 0, 1, 0x40, 0, 64, proto, 0, 0];
+        ip[0] |= header_len as u8 / 4;
+        ip[2..4].copy_from_slice(&((header_len + payload.len()) as u16).to_be_bytes());
+        ip.extend(self.from.octets());
+        ip.extend(self.to.octets());
+        ip.extend(&self.ip_options);
         let header = fold(sum(&ip));
         ip[10..12].copy_from_slice(&header.to_be_bytes());
-        ip.extend(tcp);
+        ip.extend(payload);
         let mut frame = vec![0; 10];
         frame.extend(ip);
         self.stack.handle_frame(self.now, &frame);
+    }
+
+    /// An ICMP message about the segment that the stack sent from SND.UNA's `seq` on.
+    pub fn icmp(&mut self, kind: u8, code: u8, seq: u32) {
+        let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
+        let mut quote = vec![0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0];
+        quote.extend(US.octets());
+        quote.extend(PEER.octets());
+        message.extend(quote);
+        message.extend(self.us_port.to_be_bytes());
+        message.extend(self.peer_port.to_be_bytes());
+        message.extend(self.iss.wrapping_add(seq).to_be_bytes());
+        let checksum = fold(sum(&message));
+        message[2..4].copy_from_slice(&checksum.to_be_bytes());
+        self.packet(1, &message);
         self.collect();
     }
 
@@ -178,10 +224,12 @@ impl Script {
         let (iss, irs) = (&mut self.iss, self.irs);
         let out = &mut self.out;
         let us_port = &mut self.us_port;
+        let last_ip = &mut self.last_ip;
         self.stack.transmit(now, &mut |parts| {
             let frame: Vec<u8> = parts.iter().flat_map(|p| p.iter().copied()).collect();
             let ip = &frame[10..];
             let tcp = &ip[20..];
+            *last_ip = ip[..20].to_vec();
             assert_eq!(ip[9], 6, "only TCP is expected");
             if *us_port == 0 {
                 *us_port = u16::from_be_bytes([tcp[0], tcp[1]]);

@@ -1,0 +1,248 @@
+//! When what is sent, how much, and in what pieces.
+
+mod script;
+
+use std::io::IoSlice;
+use std::time::Duration;
+
+use script::*;
+use tunsock_stack::*;
+
+/// SYN options of a peer with MSS 1000 that permits SACK.
+const SACK: [u8; 8] = [2, 4, 3, 232, 4, 2, 1, 1];
+
+fn sack(left: u32, right: u32, iss: u32) -> Vec<u8> {
+    let mut out = vec![1, 1, 5, 10];
+    out.extend(iss.wrapping_add(left).to_be_bytes());
+    out.extend(iss.wrapping_add(right).to_be_bytes());
+    out
+}
+
+impl Local for Script {
+    fn selective(&mut self, ack: u32, left: u32, right: u32) {
+        let block = sack(left, right, self.iss);
+        self.inject(seg(ACK, 1, ack, b"").options(&block));
+    }
+
+    fn info(&self, id: SocketId) -> TcpInfo {
+        self.stack.tcp_info(self.now, id).expect("a connection")
+    }
+
+    fn drain(&mut self) -> Vec<(u32, usize)> {
+        let mut got = Vec::new();
+        while let Some((_, segment)) = self.try_sent_ago() {
+            got.push((segment.seq, segment.data.len()));
+        }
+        got
+    }
+
+    fn send_more(&mut self, id: SocketId, data: &[u8]) {
+        let taken = self
+            .stack
+            .send(self.now, id, &[IoSlice::new(data)], SendFlags::MORE, None);
+        assert_eq!(taken, Ok(data.len()));
+    }
+}
+
+trait Local {
+    fn selective(&mut self, ack: u32, left: u32, right: u32);
+    fn info(&self, id: SocketId) -> TcpInfo;
+    fn drain(&mut self) -> Vec<(u32, usize)>;
+    fn send_more(&mut self, id: SocketId, data: &[u8]);
+}
+
+/// A device that cuts super-segments.
+fn with_offload() -> Script {
+    Script::with(Config {
+        offload: Offload {
+            csum: true,
+            tso4: true,
+            tso6: true,
+        },
+        ..Config::default()
+    })
+}
+
+/// A connection whose round trip takes 100 ms.
+fn slow(mut s: Script, options: &[u8]) -> (Script, SocketId) {
+    let listener = s.listen();
+    s.inject(seg(SYN, 0, 0, b"").options(options));
+    s.expect(SYN | ACK, 0, 1, b"");
+    s.wait(100);
+    s.inject(seg(ACK, 1, 1, b""));
+    let id = s.stack.accept(s.now, listener).expect("accepted").0;
+    (s, id)
+}
+
+#[test]
+fn a_reset_carries_the_timestamp() {
+    let mut s = Script::new();
+    let mut options = vec![2, 4, 3, 232];
+    options.extend(ts(1, 0));
+    let id = s.accepted(&options, 65_535);
+    s.inject(seg(ACK, 1, 1, b"data").options(&ts(3, 0)));
+    s.drain();
+    s.stack.close(s.now, id);
+    let reset = s.sent();
+    assert_eq!((reset.flags, reset.seq, reset.ack), (RST | ACK, 1, 5));
+    assert_eq!(
+        reset.option(8).map(|body| &body[4..]),
+        Some(&[0, 0, 0, 3][..])
+    );
+}
+
+#[test]
+fn a_window_that_goes_unused_does_not_grow() {
+    // Five of ten segments: not more than half.
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 5000]);
+    s.wait(100);
+    s.inject(seg(ACK, 1, 5001, b""));
+    assert_eq!(s.info(id).snd_cwnd, 10);
+    // Six are.
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 6000]);
+    s.wait(100);
+    s.inject(seg(ACK, 1, 2001, b""));
+    assert_eq!(s.info(id).snd_cwnd, 12);
+    s.inject(seg(ACK, 1, 6001, b""));
+    assert_eq!(s.info(id).snd_cwnd, 12, "twice what was out");
+}
+
+#[test]
+fn the_window_comes_down_to_seven_tenths_of_the_whole_flight() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 10_000]);
+    s.drain();
+    s.wait(100);
+    s.selective(1, 1001, 2001);
+    s.selective(1, 1001, 3001);
+    s.selective(1, 1001, 4001);
+    assert_eq!(s.drain(), [(1, 1000)]);
+    let info = s.info(id);
+    assert_eq!(info.ca_state, CaState::Recovery);
+    assert_eq!((info.snd_ssthresh, info.lost, info.sacked), (Some(7), 1, 3));
+}
+
+#[test]
+fn the_first_two_duplicates_let_new_segments_go() {
+    let (mut s, id) = slow(with_offload(), &SACK);
+    s.send(id, &[1; 15_000]);
+    s.drain();
+    s.wait(100);
+    s.selective(1, 1001, 2001);
+    assert_eq!(s.drain(), [(10_001, 1000)]);
+    s.wait(10);
+    s.selective(1, 1001, 3001);
+    assert_eq!(s.drain(), [(11_001, 1000)]);
+    // Only reordered after all; what SACK told of before does not count again.
+    s.inject(seg(ACK, 1, 3001, b""));
+    assert_eq!(s.info(id).snd_cwnd, 11);
+}
+
+#[test]
+fn an_idle_window_is_brought_back_to_the_first() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 30_000]);
+    for n in 1..=15 {
+        s.wait(100);
+        s.inject(seg(ACK, 1, (1 + 2000 * n).min(30_001), b""));
+    }
+    assert!(s.info(id).snd_cwnd > 10);
+    s.drain();
+    s.wait(10_000);
+    s.send(id, &[1; 30_000]);
+    assert_eq!(s.drain().len(), 10);
+}
+
+#[test]
+fn the_tail_is_probed_before_the_timer_runs_out() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 3000]);
+    s.drain();
+    s.wait(195);
+    s.expect_nothing();
+    s.wait(15);
+    assert_eq!(s.drain(), [(2001, 1000)], "after two round trips");
+    // A single segment's acknowledgement may be delayed: its probe would come after the RTO, and goes in its place.
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 1000]);
+    s.drain();
+    s.wait(299);
+    s.expect_nothing();
+    s.wait(2);
+    assert_eq!(s.drain(), [(1, 1000)]);
+    assert_eq!(s.info(id).retransmits, 0);
+    s.wait(301);
+    assert_eq!(s.drain(), [(1, 1000)]);
+    assert_eq!(
+        s.info(id).retransmits,
+        1,
+        "the timer, not backed off by the probe"
+    );
+}
+
+#[test]
+fn super_segments_are_sized_by_the_rate() {
+    // 10 segments in 100 ms: a millisecond's worth is less than the least.
+    let (mut s, id) = slow(with_offload(), &SACK);
+    s.send(id, &[1; 10_000]);
+    assert_eq!(s.drain(), [0, 1, 2, 3, 4].map(|n| (1 + 2000 * n, 2000)));
+    // On a short path as much as half the window.
+    let mut s = with_offload();
+    let id = s.accepted(&SACK, 65_535);
+    s.send(id, &[1; 10_000]);
+    assert_eq!(s.drain(), [(1, 5000), (5001, 5000)]);
+}
+
+#[test]
+fn more_window_is_waited_for_only_while_it_is_near() {
+    let (mut s, id) = slow(with_offload(), &SACK);
+    s.send(id, &[1; 30_000]);
+    s.drain();
+    s.wait(100);
+    // The first acknowledgement after a pause: nothing says that another is close.
+    s.inject(seg(ACK, 1, 1001, b""));
+    assert_eq!(s.drain(), [(10_001, 2000)]);
+}
+
+#[test]
+fn the_small_end_of_a_large_write_is_held_like_any_small_segment() {
+    let mut s = with_offload();
+    let id = s.plain();
+    s.send_more(id, &[1; 3100]);
+    assert_eq!(s.drain(), [(1, 3000)]);
+    // The first acknowledgement lets it go: MSG_MORE is no cork.
+    s.inject(seg(ACK, 1, 2001, b""));
+    assert_eq!(s.drain(), [(3001, 100)]);
+}
+
+#[test]
+fn an_overtaken_acknowledgement_still_tells_what_it_sacks() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 10_000]);
+    s.drain();
+    s.wait(100);
+    s.inject(seg(ACK, 1, 4001, b""));
+    s.selective(3001, 5001, 7001);
+    assert_eq!(s.info(id).sacked, 2);
+}
+
+#[test]
+fn tcp_info_counts_what_happened() {
+    let mut s = Script::new();
+    let id = s.plain();
+    s.inject(seg(ACK, 1, 1, &[1; 1500]));
+    s.send(id, &[1; 2500]);
+    s.inject(seg(ACK, 1501, 1001, b""));
+    s.now = s.now + Duration::from_millis(250);
+    let info = s.info(id);
+    assert_eq!(
+        (info.bytes_received, info.bytes_acked, info.bytes_sent),
+        (1500, 1000, 2500)
+    );
+    assert_eq!((info.data_segs_in, info.data_segs_out), (1, 3));
+    assert_eq!((info.unacked, info.delivered, info.snd_mss), (2, 2, 1000));
+    assert_eq!(info.last_data_recv, Duration::from_millis(250));
+    assert!(!info.sack && !info.timestamps && info.wscale.is_none());
+}
