@@ -30,6 +30,12 @@ impl Host {
         };
         self.with(|world| {
             let id = world.stack().socket(domain, kind)?;
+            if kind == Kind::Stream {
+                let now = world.instant();
+                for option in world.settings.socket_options() {
+                    world.stack().set_option(now, id, option)?;
+                }
+            }
             world.install(File::Socket { id, nonblock })
         })
     }

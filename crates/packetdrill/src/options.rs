@@ -9,6 +9,13 @@ use crate::errno::{CResult, Errno};
 use crate::host::Host;
 use crate::info;
 
+/// TCP_NOTSENT_LOWAT (linux/tcp.h).
+const TCP_NOTSENT_LOWAT: c_int = 25;
+/// Names of congestion control.
+const CONGESTION: [(&str, CongestionControl); 2] = [
+    ("cubic", CongestionControl::Cubic),
+    ("reno", CongestionControl::Reno),
+];
 /// A kernel's `struct linger`: on, seconds.
 const LINGER_LEN: usize = 8;
 
@@ -35,8 +42,9 @@ fn name_of(level: c_int, name: c_int) -> CResult<SockOptName> {
         (libc::IPPROTO_TCP, libc::TCP_SYNCNT) => SockOptName::SynCnt,
         (libc::IPPROTO_TCP, libc::TCP_LINGER2) => SockOptName::Linger2,
         (libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP) => SockOptName::WindowClamp,
-        (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT) => SockOptName::NotSentLowat,
+        (libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT) => SockOptName::NotSentLowat,
         (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT) => SockOptName::DeferAccept,
+        (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => SockOptName::Congestion,
         (libc::IPPROTO_IP, libc::IP_TTL) => SockOptName::Ttl,
         (libc::IPPROTO_IP, libc::IP_TOS) => SockOptName::Tos,
         (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => SockOptName::UnicastHops,
@@ -78,8 +86,8 @@ fn option_of(name: SockOptName, value: c_int, seconds: c_int) -> CResult<SockOpt
         SockOptName::WindowClamp => SockOpt::WindowClamp(count?),
         SockOptName::NotSentLowat => SockOpt::NotSentLowat(value as u32),
         SockOptName::DeferAccept => SockOpt::DeferAccept(value),
-        // A name, not an int: no script sets it here.
-        SockOptName::Congestion => return Err(Errno(libc::ENOPROTOOPT)),
+        // Named, not numbered.
+        SockOptName::Congestion => return Err(Errno(libc::EINVAL)),
         SockOptName::Ttl => SockOpt::Ttl(value),
         SockOptName::Tos => SockOpt::Tos(octet),
         SockOptName::UnicastHops => SockOpt::UnicastHops(value),
@@ -116,18 +124,24 @@ fn value_of(option: SockOpt) -> Vec<u8> {
         | SockOpt::WindowClamp(n)
         | SockOpt::NotSentLowat(n) => n as c_int,
         SockOpt::Congestion(which) => {
-            return match which {
-                CongestionControl::Cubic => b"cubic".to_vec(),
-                CongestionControl::Reno => b"reno".to_vec(),
-            };
+            let name = CONGESTION.iter().find(|(_, known)| *known == which);
+            return name.map_or(Vec::new(), |(name, _)| name.as_bytes().to_vec());
         }
-        SockOpt::Ttl(n)
-        | SockOpt::UnicastHops(n)
-        | SockOpt::Linger2(n)
-        | SockOpt::DeferAccept(n) => n,
+        SockOpt::Ttl(n) | SockOpt::UnicastHops(n) | SockOpt::Linger2(n) => n,
+        SockOpt::DeferAccept(n) => n,
         SockOpt::Tos(n) | SockOpt::TClass(n) => c_int::from(n),
     };
     value.to_ne_bytes().to_vec()
+}
+
+/// TCP_CONGESTION's name.
+fn congestion(name: &[u8]) -> CResult<SockOpt> {
+    let name = name.split(|octet| *octet == 0).next().unwrap_or_default();
+    CONGESTION
+        .iter()
+        .find(|(known, _)| known.as_bytes() == name)
+        .map(|(_, which)| SockOpt::Congestion(*which))
+        .ok_or(Errno(libc::ENOENT))
 }
 
 fn int_at(bytes: &[u8], at: usize) -> Option<c_int> {
@@ -146,6 +160,13 @@ impl Host {
     ) -> CResult<()> {
         let (id, _) = self.with(|world| world.socket(fd))?;
         let name = name_of(level, name)?;
+        if name == SockOptName::Congestion {
+            let option = congestion(value)?;
+            return self.with(|world| {
+                let now = world.instant();
+                Ok(world.stack().set_option(now, id, option)?)
+            });
+        }
         let first = match (int_at(value, 0), value.first()) {
             (Some(value), _) => value,
             // The options of IP may be octets.

@@ -7,7 +7,7 @@ use std::fs;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use tunsock_stack::{Config, Offload, Route};
+use tunsock_stack::{Config, Offload, Route, SockOpt};
 
 /// The flags.
 #[derive(Clone, Debug)]
@@ -48,6 +48,21 @@ impl Settings {
                 .extend("192.168.0.1/16".parse::<IpNet>().ok());
         }
         Ok(settings)
+    }
+
+    /// Options that sysctls give every new socket.
+    pub(crate) fn socket_options(&self) -> Vec<SockOpt> {
+        let mut options = Vec::new();
+        if !self.sysctl {
+            return options;
+        }
+        if let Some([n]) = numbers("tcp_syn_retries") {
+            options.push(SockOpt::SynCnt(n as u32));
+        }
+        if let Some([n]) = numbers("tcp_notsent_lowat") {
+            options.push(SockOpt::NotSentLowat(n as u32));
+        }
+        options
     }
 
     /// The stack's configuration, with what the namespace's sysctls say at this moment.
