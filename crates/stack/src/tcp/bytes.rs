@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 /// Octets in a chunk.
 pub(crate) const CHUNK: usize = 4096;
-/// Chunks that the pool keeps for reuse; more are given back to the allocator.
+/// Chunks that the pool keeps for reuse at least, and as many as are in use otherwise: what breathes in and out with every window is
+/// not the allocator's affair. More are given back to it.
 const POOL_KEEPS: usize = 2048;
 /// An empty queue gives up an index longer than this.
 const INDEX_KEEPS: usize = 8;
@@ -33,7 +34,7 @@ impl Pool {
 
     fn give(&mut self, chunk: Chunk) {
         self.in_use = self.in_use.saturating_sub(1);
-        if self.free.len() < POOL_KEEPS {
+        if self.free.len() < POOL_KEEPS.max(self.in_use) {
             self.free.push(chunk);
         }
     }
