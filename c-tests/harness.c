@@ -266,7 +266,8 @@ size_t fill(int fd)
     static char block[64 * 1024];
     size_t total = 0;
     set_nonblocking(fd);
-    for (int refused = 0; refused < 3;) { /* what still travels may make room: full is when it stays full */
+    /* What travels still makes room, and the last of it waits for the persist timer: full is when it stays full. */
+    for (int refused = 0; refused < 10;) {
         ssize_t n = send(fd, block, sizeof(block), MSG_NOSIGNAL);
         if (n >= 0) {
             total += (size_t)n;
