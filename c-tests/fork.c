@@ -128,6 +128,15 @@ BOTH(child_has_its_own_sockets_when_the_parent_has_none)
     EQ(status_of(child), 0);
 }
 
+BOTH(child_opens_a_socket_while_the_parent_has_some)
+{
+    tcp_pair(family);
+    pid_t child = (pid_t)OK(fork());
+    if (child == 0)
+        _exit(socket(family, SOCK_STREAM, 0) >= 0 ? 0 : 1);
+    EQ(status_of(child), 0);
+}
+
 BOTH(child_uses_pipes_and_files)
 {
     int p[2];

@@ -68,6 +68,7 @@ const TRIALS: &[Row] = &[
         &["cc"],
         two_hundred_at_once,
     ),
+    ("gone::calls_say_so", &["ip", "cc"], device_vanishes),
     ("epoll_echo::connections_in_sequence", &["cc"], in_sequence),
 ];
 
@@ -522,6 +523,19 @@ fn sleeper_is_alive(lab: &Lab) -> Outcome {
         return Err("the trial took longer than the program slept".into());
     }
     sleeper.succeeds(left + SOON)
+}
+
+fn device_vanishes(lab: &Lab) -> Outcome {
+    let program = lab.compile("gone")?;
+    let listener = TcpListener::bind(("0.0.0.0", TALK_PORT))?;
+    let mut command = lab.on_the_stack(&["--device", "tunv"], &program);
+    let gone = lab.start(command.args([HOST4, &TALK_PORT.to_string()]), "gone", false)?;
+    let (mut peer, _) = listener.accept()?;
+    peer.set_read_timeout(Some(SOON))?;
+    hear(&mut peer, "up")?;
+    thread::sleep(Duration::from_millis(100));
+    lab.run(Command::new("ip").args(["link", "del", "tunv"]), "ip", SOON)?;
+    gone.succeeds(SOON)
 }
 
 fn epoll_echo(lab: &Lab) -> Result<Running, Failed> {
