@@ -41,6 +41,7 @@ BOTH(connection_ends_at_the_last_close)
     pid_t child = (pid_t)OK(fork());
     if (child == 0) {
         close(p.server);
+        close(go[1]); /* else it would wait for itself when the parent fails */
         if (read(go[0], &c, 1) != 1)
             _exit(1);
         _exit(0); /* which closes the child's copy */
