@@ -49,6 +49,7 @@ pub(crate) struct Runtime {
     /// Sockets closed while their thread held the lock, to be closed when it is let go.
     deferred: Mutex<Vec<SocketId>>,
     deferred_any: AtomicBool,
+    exiting: exit::Exiting,
 }
 
 static RUNTIME: OnceCell<Runtime> = OnceCell::new();
@@ -94,6 +95,7 @@ impl Runtime {
             dead: AtomicBool::new(false),
             deferred: Mutex::new(Vec::new()),
             deferred_any: AtomicBool::new(false),
+            exiting: exit::Exiting::new(),
         }
     }
 
@@ -125,10 +127,7 @@ impl Runtime {
         if HOLDS_LOCK.replace(true) {
             return Err(Busy::Nested);
         }
-        let mut guard = Guard {
-            core: ManuallyDrop::new(self.core.lock()),
-            runtime: self,
-        };
+        let mut guard = self.relock();
         wait::disown_interrupted_sleep(&mut guard, self);
         Ok(guard)
     }
@@ -150,10 +149,17 @@ impl Runtime {
 
     /// The lock again after a sleep, when the thread is known not to hold it.
     fn relock(&'static self) -> Guard {
-        HOLDS_LOCK.set(true);
-        Guard {
-            core: ManuallyDrop::new(self.core.lock()),
-            runtime: self,
+        loop {
+            HOLDS_LOCK.set(true);
+            let guard = Guard {
+                core: ManuallyDrop::new(self.core.lock()),
+                runtime: self,
+            };
+            if !self.exiting.concerns_this_thread() {
+                return guard;
+            }
+            drop(guard);
+            self.exiting.stand_still();
         }
     }
 

@@ -398,6 +398,14 @@ impl Core {
         }
     }
 
+    /// No other thread comes back from its sleep any more: the role is free.
+    pub(super) fn drive_alone(&mut self) {
+        self.driver = None;
+        for waker in std::mem::take(&mut self.followers) {
+            waker.place.store(usize::MAX, Relaxed);
+        }
+    }
+
     /// What a driver does after its sleep: `ready` is what ppoll said of the device.
     pub(super) fn pump_after_sleep(&mut self, now: Instant, ready: i16, waker: &Waker) {
         if ready & libc::POLLNVAL != 0 {
