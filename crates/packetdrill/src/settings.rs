@@ -103,6 +103,9 @@ fn apply_sysctls(config: &mut Config) {
         config.rcvbuf = default / 2;
         config.buf_max = most;
     }
+    if let Some([mode]) = numbers("tcp_timestamps") {
+        config.timestamps = mode != 0;
+    }
     if let Some([segments]) = numbers("tcp_min_tso_segs") {
         config.tso_segments_min = u16::try_from(segments).unwrap_or(u16::MAX);
     }

@@ -45,6 +45,8 @@ pub struct Config {
     pub mtu: u32,
     /// What the device does for us.
     pub offload: Offload,
+    /// Timestamps are offered and agreed to (Linux: tcp_timestamps).
+    pub timestamps: bool,
     /// Segments that a super-segment may have however low the rate (Linux: tcp_min_tso_segs).
     pub tso_segments_min: u16,
     /// Everything random comes from here: same seed, same input, same output.
@@ -68,6 +70,7 @@ impl Default for Config {
             routes: Vec::new(),
             mtu: 1500,
             offload: Offload::default(),
+            timestamps: true,
             tso_segments_min: 2,
             seed: [0; 32],
             sndbuf: 4 << 20,

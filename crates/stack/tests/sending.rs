@@ -246,3 +246,74 @@ fn tcp_info_counts_what_happened() {
     assert_eq!(info.last_data_recv, Duration::from_millis(250));
     assert!(!info.sack && !info.timestamps && info.wscale.is_none());
 }
+
+#[test]
+fn what_more_held_back_goes_by_the_timer_and_is_pushed() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send_more(id, b"head");
+    // The retransmission timeout: 100 ms and 200 ms for its variance.
+    s.wait(299);
+    s.expect_nothing();
+    s.wait(2);
+    let held = s.sent();
+    assert_eq!((held.flags, &held.data[..]), (ACK | PSH, &b"head"[..]));
+}
+
+#[test]
+fn no_delay_draws_the_cork_once() {
+    let mut s = Script::new();
+    let id = s.plain();
+    let set = |s: &mut Script, option| {
+        s.stack.set_option(s.now, id, option).expect("option");
+    };
+    set(&mut s, SockOpt::Cork(true));
+    s.send(id, b"head");
+    s.expect_nothing();
+    set(&mut s, SockOpt::NoDelay(true));
+    s.expect(ACK, 1, 1, b"head");
+    s.inject(seg(ACK, 1, 5, b""));
+    s.send(id, b"tail");
+    s.expect_nothing();
+}
+
+#[test]
+fn a_closed_window_is_no_idleness() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 10_000]);
+    s.wait(100);
+    s.inject(seg(ACK, 1, 10_001, b"").window(0));
+    assert_eq!(s.info(id).snd_cwnd, 20);
+    s.drain();
+    s.send(id, &[1; 1000]);
+    s.wait(3000);
+    assert_eq!(s.info(id).snd_cwnd, 20);
+}
+
+#[test]
+fn timestamps_can_be_left_out() {
+    let config = || Config {
+        timestamps: false,
+        ..Config::default()
+    };
+    let mut s = Script::with(config());
+    s.connecting();
+    assert_eq!(s.sent().option(8), None);
+    let mut s = Script::with(config());
+    s.listen();
+    let mut options = SACK.to_vec();
+    options.extend(ts(1, 0));
+    s.inject(seg(SYN, 0, 0, b"").options(&options));
+    assert_eq!(s.sent().option(8), None);
+}
+
+#[test]
+fn data_for_a_program_that_is_gone_is_answered_with_a_reset_that_fits() {
+    let mut s = Script::new();
+    let id = s.plain();
+    s.stack.close(s.now, id);
+    s.expect(ACK | FIN, 1, 1, b"");
+    // The peer has not seen the FIN: its next expected octet is 1.
+    s.inject(seg(ACK, 1, 1, b"data"));
+    let reset = s.sent();
+    assert_eq!((reset.flags, reset.seq), (RST, 1));
+}

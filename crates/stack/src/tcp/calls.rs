@@ -119,6 +119,7 @@ fn start(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Resul
         tuple,
         path,
         iss: stack.tcp.isn(&tuple, now),
+        timestamps: stack.config.timestamps,
         ts_offset: stack.tcp.ts_offset(&tuple),
         sndbuf: connection::send_capacity(&opts),
         rcvbuf: connection::recv_capacity(&opts),

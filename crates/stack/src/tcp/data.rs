@@ -6,7 +6,6 @@ use super::bytes::Pool;
 use super::calls::socket;
 use super::connection::schedule;
 use super::layer::TcpSocket;
-use super::output::HOLD;
 use super::tcb::{AckDue, Tcb};
 use crate::error::{Error, Result};
 use crate::socket::table::{Proto, Socket};
@@ -55,7 +54,7 @@ pub(crate) fn send(
         tcb.snd.up = Some(tcb.snd.data_end());
     }
     let more = flags.contains(SendFlags::MORE);
-    tcb.snd.hold_until = more.then(|| now + HOLD);
+    tcb.snd.hold_until = more.then(|| now + tcb.hold());
     if !more {
         tcb.snd.pushed = tcb.snd.data_end();
     }

@@ -161,6 +161,6 @@ impl Tcb {
 
     /// The peer's SYN had the window scale option.
     fn wscale_ok(&self) -> bool {
-        self.snd.wscale > 0 || self.rcv.wscale > 0
+        self.syn.scaling
     }
 }

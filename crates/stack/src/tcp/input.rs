@@ -279,7 +279,9 @@ impl Tcb {
         }
         if self.orphan && (seg.header.seq + seg.payload.len() as u32).after(self.rcv.nxt) {
             // RFC 9293 3.6.1 (MUST-13's neighbour): data for a program that has gone is answered with a reset.
-            verdict.fate = Fate::Abort(None);
+            // Named as the peer acknowledges it: there it is exact, whether our FIN has arrived or not (Linux: TCP_ABORT_ON_DATA).
+            verdict.reset_reply = Some(seg.header.ack);
+            verdict.fate = Fate::Closed;
             return STOP;
         }
         let text_seq = seg.header.seq + u32::from(seg.has(Flags::SYN));

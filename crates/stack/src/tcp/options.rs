@@ -171,6 +171,8 @@ pub(crate) fn option_changed(stack: &mut Stack, now: Instant, id: SocketId) {
         tcb.rcv.capacity = connection::recv_capacity(&opts);
         if pushed {
             tcb.snd.hold_until = None;
+            // TCP_NODELAY draws even the cork, this once.
+            tcb.timers.override_sws |= tuning.cork && !tcb.snd.all_sent();
         }
         if keepalive_changed {
             tcb.arm_keepalive(cx.now);

@@ -9,8 +9,8 @@ use crate::socket::State;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, Header, Options};
 
-/// MSG_MORE holds a partial segment back for at most this long (tcp(7), TCP_CORK).
-pub(crate) const HOLD: Duration = Duration::from_millis(200);
+/// MSG_MORE and TCP_CORK hold a partial segment back for at most this long on a short path (tcp(7), TCP_CORK).
+const HOLD: Duration = Duration::from_millis(200);
 
 /// Sending is put off for more window only while the last transmission is not longer ago than this.
 const DEFER_MAX: Duration = Duration::from_millis(1);
@@ -88,6 +88,7 @@ impl Tcb {
         if self.snd.sent.is_empty()
             && !self.snd.all_sent()
             && now.since(self.snd.last_sent) > self.rtt.rto()
+            && self.snd.wnd > 0
             && self.recovery_open()
         {
             self.cc.on_idle_restart();
@@ -278,12 +279,18 @@ impl Tcb {
         }
         if self.tuning.cork {
             // tcp(7): for 200 ms at most; the time begins when there is something to hold.
-            self.timers.cork.get_or_insert(now + HOLD);
+            let hold = self.hold();
+            self.timers.cork.get_or_insert(now + hold);
             return false;
         }
         let urgent = self.snd.up.is_some_and(|up| up.after(self.snd.nxt));
         let small_in_flight = self.snd.small_end.after(self.snd.una);
         self.tuning.nodelay || urgent || flight == 0 || !small_in_flight
+    }
+
+    /// For how long MSG_MORE and TCP_CORK hold a partial segment back: as on Linux the retransmission timeout.
+    pub(crate) fn hold(&self) -> Duration {
+        self.rtt.rto().max(HOLD)
     }
 
     /// The header for `plan`.
@@ -336,8 +343,12 @@ impl Tcb {
         Options {
             mss: Some(self.syn.mss),
             wscale: (!answer || self.syn.scaling).then_some(self.syn.wscale),
-            ts: (!answer || self.ts.ok)
-                .then(|| (self.ts.val(now), if answer { self.ts.recent } else { 0 })),
+            ts: (if answer {
+                self.ts.ok
+            } else {
+                self.syn.timestamps
+            })
+            .then(|| (self.ts.val(now), if answer { self.ts.recent } else { 0 })),
             sack_permitted: !answer || self.sack_ok,
             ..Options::default()
         }

@@ -307,6 +307,8 @@ pub(crate) struct SynOptions {
     pub(crate) mss: u16,
     /// Window scale.
     pub(crate) wscale: u8,
+    /// Timestamps.
+    pub(crate) timestamps: bool,
     /// The peer's SYN had the option too.
     pub(crate) scaling: bool,
 }
@@ -319,6 +321,8 @@ pub(crate) struct Birth {
     pub(crate) path: Path,
     /// SND.ISS.
     pub(crate) iss: SeqNum,
+    /// Timestamps are offered.
+    pub(crate) timestamps: bool,
     /// Timestamp offset.
     pub(crate) ts_offset: u32,
     /// Send buffer, octets.
@@ -428,6 +432,7 @@ impl Tcb {
             syn: SynOptions {
                 mss: mss_option,
                 wscale: birth.wscale,
+                timestamps: birth.timestamps,
                 scaling: false,
             },
             counts: Counters {
@@ -451,7 +456,7 @@ impl Tcb {
             Some(shift) => self.snd.wscale = shift,
             None => (self.snd.wscale, self.rcv.wscale) = (0, 0),
         }
-        if let Some((val, _)) = options.ts {
+        if let Some((val, _)) = options.ts.filter(|_| self.syn.timestamps) {
             self.ts = Timestamps {
                 ok: true,
                 recent: val,

@@ -106,6 +106,7 @@ impl Tcb {
         }
         if due(self.snd.hold_until, now) {
             self.snd.hold_until = None;
+            self.snd.pushed = self.snd.data_end();
         }
         if due(self.timers.cork, now) {
             self.timers.cork = None;
