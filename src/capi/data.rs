@@ -35,7 +35,7 @@ pub unsafe extern "C" fn tunsock_send(
     };
     answer(|| {
         // SAFETY: the caller vouches for `data`.
-        let data = unsafe { user::bytes(data, clamp(len))? };
+        let data = unsafe { to_send(&socket, data, len, flags, true)? };
         send_bytes(&socket, data, flags, None)
     })
 }
@@ -64,9 +64,10 @@ pub unsafe extern "C" fn tunsock_sendto(
             // SAFETY: the caller vouches for `addr`.
             Some(unsafe { RawAddr::read_fast(addr, addr_len)? })
         };
+        let to = destination(&socket, to, clamp(len))?;
         // SAFETY: the caller vouches for `data`.
-        let data = unsafe { user::bytes(data, clamp(len))? };
-        send_bytes(&socket, data, flags, destination(&socket, to)?)
+        let data = unsafe { to_send(&socket, data, len, flags, to.is_none())? };
+        send_bytes(&socket, data, flags, to)
     })
 }
 
@@ -77,8 +78,11 @@ pub unsafe extern "C" fn tunsock_write(fd: c_int, data: *const c_void, len: size
         // SAFETY: the caller's own arguments.
         return unsafe { originals::write(fd, data, len) };
     };
-    // SAFETY: the caller vouches for `data`.
-    answer(|| send_bytes(&socket, unsafe { user::bytes(data, clamp(len))? }, 0, None))
+    answer(|| {
+        // SAFETY: the caller vouches for `data`.
+        let data = unsafe { to_send(&socket, data, len, 0, true)? };
+        send_bytes(&socket, data, 0, None)
+    })
 }
 
 /// As tunsock_write from several pieces of memory. EINVAL for a negative count or one above 1024.
@@ -96,6 +100,10 @@ pub unsafe extern "C" fn tunsock_writev(
         let count = usize::try_from(count).map_err(|_| Errno(libc::EINVAL))?;
         // SAFETY: the caller vouches for the pieces.
         let pieces = unsafe { gather(pieces, count, libc::EINVAL)? };
+        // do_iter_readv_writev: nothing to write asks nothing, even of a datagram socket.
+        if pieces.iter().all(|piece| piece.is_empty()) {
+            return Ok(0);
+        }
         send_pieces(&socket, &pieces, 0, None)
     })
 }
@@ -274,11 +282,44 @@ fn clamp(len: size_t) -> usize {
     len.min(MAX_RW_COUNT)
 }
 
-/// The address that a send call goes to: checked on datagram sockets, ignored on streams.
-pub(super) fn destination(socket: &SocketFile, to: Option<RawAddr>) -> CResult<Option<SocketAddr>> {
+/// The address that a send call goes to: checked on datagram sockets, ignored on streams. Before the address udp_sendmsg looks at
+/// the length: above 65535 bytes it is EMSGSIZE.
+pub(super) fn destination(
+    socket: &SocketFile,
+    to: Option<RawAddr>,
+    len: usize,
+) -> CResult<Option<SocketAddr>> {
     match (to, socket.kind()) {
+        (Some(_), (_, Kind::Datagram)) if len > 0xffff => Err(Errno(libc::EMSGSIZE)),
         (Some(to), (domain, Kind::Datagram)) => to.for_send(domain),
         (_, (_, Kind::Stream)) | (None, _) => Ok(None),
+    }
+}
+
+/// The bytes to send. Linux looks at them last, so of a bad pointer on a socket that could not send anyway the state is what it says
+/// (`unaddressed`: the call names no destination).
+///
+/// # Safety
+/// As for `user::bytes`.
+unsafe fn to_send<'a>(
+    socket: &SocketFile,
+    data: *const c_void,
+    len: usize,
+    flags: c_int,
+    unaddressed: bool,
+) -> CResult<&'a [u8]> {
+    // SAFETY: the caller vouches.
+    let fault = match unsafe { user::bytes(data, clamp(len)) } {
+        Ok(data) => return Ok(data),
+        Err(fault) => fault,
+    };
+    match socket.kind().1 {
+        // A stream takes nothing of nothing, or says what is wrong with it.
+        Kind::Stream => send_bytes(socket, &[], flags, None).and(Err(fault)),
+        Kind::Datagram if unaddressed && socket.peer_addr().is_err() => {
+            Err(Errno(libc::EDESTADDRREQ))
+        }
+        Kind::Datagram => Err(fault),
     }
 }
 

@@ -171,7 +171,10 @@ unsafe fn send_message(
     unsafe { check_control(socket, message.msg_control, message.msg_controllen)? };
     // An empty name (msg_namelen 0) is no name.
     let to = to.filter(|_| message.msg_namelen != 0);
-    send_pieces(socket, &pieces, flags, destination(socket, to)?)
+    let len = pieces
+        .iter()
+        .fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
+    send_pieces(socket, &pieces, flags, destination(socket, to, len)?)
 }
 
 /// Goes through the control messages of a send. None is supported so far, so any that Linux would act on is refused: EINVAL,
