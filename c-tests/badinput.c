@@ -304,3 +304,14 @@ BOTH(sockets_after_all_that)
     recv_all(p.server, &c, 1);
     EQ(c, 'x');
 }
+
+BOTH(the_state_comes_before_the_bytes)
+{
+    struct addr nowhere = loopback(family, 0);
+    char big[70000] = {0};
+    int u = udp(family);
+    ERR(send(tcp(family), null_pointer, 5, MSG_NOSIGNAL), EPIPE);
+    ERR(write(u, null_pointer, 5), EDESTADDRREQ);
+    ERR(sendto(u, big, sizeof big, 0, &nowhere.sa, nowhere.len), family == AF_INET ? EMSGSIZE : EINVAL);
+    EQ(writev(u, null_pointer, 0), 0);
+}

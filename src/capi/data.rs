@@ -283,14 +283,14 @@ fn clamp(len: size_t) -> usize {
 }
 
 /// The address that a send call goes to: checked on datagram sockets, ignored on streams. Before the address udp_sendmsg looks at
-/// the length: above 65535 bytes it is EMSGSIZE.
+/// the length, above 65535 bytes it is EMSGSIZE; udpv6_sendmsg does not.
 pub(super) fn destination(
     socket: &SocketFile,
     to: Option<RawAddr>,
     len: usize,
 ) -> CResult<Option<SocketAddr>> {
     match (to, socket.kind()) {
-        (Some(_), (_, Kind::Datagram)) if len > 0xffff => Err(Errno(libc::EMSGSIZE)),
+        (Some(_), (Domain::V4, Kind::Datagram)) if len > 0xffff => Err(Errno(libc::EMSGSIZE)),
         (Some(to), (domain, Kind::Datagram)) => to.for_send(domain),
         (_, (_, Kind::Stream)) | (None, _) => Ok(None),
     }
