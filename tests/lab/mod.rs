@@ -123,7 +123,7 @@ pub(crate) fn no_tunsock() -> Option<String> {
     no_namespaces()
 }
 
-/// Runs a child to its end, at most for `bound`; then its whole process group is killed.
+/// Waits for the end of a child that leads a process group, at most for `bound`; then the rest of the group is killed.
 /// None: the bound was over.
 pub(crate) fn wait_bounded(child: &mut Child, bound: Duration) -> io::Result<Option<ExitStatus>> {
     let pid = Pid::from_child(child);
@@ -140,7 +140,11 @@ pub(crate) fn wait_bounded(child: &mut Child, bound: Duration) -> io::Result<Opt
                 child.wait()?;
                 return Ok(None);
             }
-            Ok(_) => return child.wait().map(Some),
+            Ok(_) => {
+                // What it left behind goes too; its number is still its own until it is waited for.
+                let _ = kill_process_group(pid, Signal::KILL);
+                return child.wait().map(Some);
+            }
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
