@@ -34,6 +34,18 @@ pub enum CongestionControl {
     Reno,
 }
 
+/// Explicit congestion notification (RFC 3168), as Linux's tcp_ecn has it.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ecn {
+    /// Never (0).
+    Off,
+    /// On connections whose peer asks for it (2).
+    #[default]
+    Accept,
+    /// Asked for on every connection that is opened (1).
+    Request,
+}
+
 /// What a stack is told at its making. `Config::default()` has loopback only.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -61,6 +73,8 @@ pub struct Config {
     pub ports: (u16, u16),
     /// Congestion control of new connections.
     pub congestion: CongestionControl,
+    /// Explicit congestion notification.
+    pub ecn: Ecn,
 }
 
 impl Default for Config {
@@ -78,6 +92,7 @@ impl Default for Config {
             buf_max: 16 << 20,
             ports: (32768, 60999),
             congestion: CongestionControl::default(),
+            ecn: Ecn::default(),
         }
     }
 }

@@ -24,7 +24,7 @@ mod udp;
 mod wire;
 
 pub use audit::Census;
-pub use config::{Config, CongestionControl, Offload, Route};
+pub use config::{Config, CongestionControl, Ecn, Offload, Route};
 pub use error::{Error, Result};
 pub use socket::{
     CaState, Closed, Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt,

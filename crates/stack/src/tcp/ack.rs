@@ -63,6 +63,7 @@ impl Tcb {
                 self.new_ack(cx, h, verdict);
             }
             self.recover(cx.now, news, acked, dup, h);
+            self.ecn_acknowledged(cx.now, h);
             self.arm_tail_probe(cx.now);
         }
         self.after_ack(cx, verdict)

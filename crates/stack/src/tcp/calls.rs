@@ -8,6 +8,7 @@ use super::layer::{Flow, Link, TcpSocket};
 use super::tcb::{Birth, Tcb, Verdict};
 use super::tuple::Tuple;
 use super::{gso_for, listener};
+use crate::config::Ecn;
 use crate::error::{Error, Result};
 use crate::ip::DstKind;
 use crate::ports::Shape;
@@ -126,6 +127,7 @@ fn start(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Resul
         wscale: connection::window_shift(&stack.config, &opts),
         tuning,
         gso: gso_for(stack, &tuple, &path),
+        ecn: stack.config.ecn == Ecn::Request,
         congestion: tuning.congestion.unwrap_or(stack.config.congestion),
     };
     begin(stack, id, Tcb::new(birth, now), to)?;

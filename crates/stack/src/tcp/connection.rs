@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::net::IpAddr;
 
 use super::bytes::Slices;
+use super::ecn;
 use super::emit::{self, Dress, Head};
 use super::input::Segment;
 use super::layer::{TcpSocket, TimerKey};
@@ -235,8 +236,8 @@ pub(crate) fn output(
         return;
     };
     while let Some(plan) = tcb.next_segment(now) {
-        let header = tcb.header_for(&plan, now);
         let dress = dress(tcb, opts, &plan);
+        let header = tcb.header_for(&plan, now);
         let mut text = Slices::new();
         let offset = plan.seq.since(tcb.snd.base) as usize;
         if plan.len > 0 {
@@ -264,7 +265,8 @@ fn dress(tcb: &Tcb, opts: &CommonOpts, plan: &Plan) -> Dress {
         src: tcb.tuple.local,
         dst,
         ttl,
-        tos,
+        // Linux keeps the program's IP_TOS out of the ECN bits of TCP.
+        tos: tos & !ecn::MASK | tcb.ecn_bits(plan.seq, plan.len),
         local: tcb.path.local,
         gso_size: (plan.len > mss).then_some(mss),
     }

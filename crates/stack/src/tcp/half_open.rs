@@ -10,7 +10,7 @@ use super::seq::SeqNum;
 use super::tcb::{Birth, Tcb};
 use super::timers::SYN_ACK_RETRIES;
 use super::tuple::Tuple;
-use super::{connection, gso_for};
+use super::{connection, ecn, gso_for};
 use crate::ip::RxMeta;
 use crate::socket::table::Socket;
 use crate::socket::{SocketId, State};
@@ -47,6 +47,8 @@ pub(crate) struct HalfOpen {
     ts: Option<u32>,
     /// The SYN had SACK-permitted.
     sack_ok: bool,
+    /// The SYN asked for ECN and we agree.
+    ecn: bool,
     /// Window shift that we offer.
     our_wscale: u8,
     /// MSS that we offer.
@@ -67,6 +69,12 @@ impl HalfOpen {
         self.wscale = None;
         self.ts = None;
         self.sack_ok = false;
+        self.ecn = false;
+    }
+
+    /// ECN is not agreed on.
+    pub(crate) fn forgo_ecn(&mut self) {
+        self.ecn = false;
     }
 
     /// What a cookie says of a SYN that was not kept. The round-trip time is not known: the SYN-ACK counts as sent again.
@@ -94,6 +102,7 @@ pub(crate) fn describe(
     listener: SocketId,
     tuple: Tuple,
     seg: &Segment<'_>,
+    tos: u8,
 ) -> Option<HalfOpen> {
     let birth = birth(stack, now, listener, tuple)?;
     let options = &seg.header.options;
@@ -107,6 +116,7 @@ pub(crate) fn describe(
         wscale: options.wscale,
         ts: (options.ts.filter(|_| stack.config.timestamps)).map(|(val, _)| val),
         sack_ok: options.sack_permitted,
+        ecn: ecn::agrees(stack.config.ecn, seg.header, tos),
         our_wscale: birth.wscale,
         our_mss: birth.mss_option(),
         our_window: birth.rcvbuf.min(65_535) as u16,
@@ -123,8 +133,9 @@ pub(crate) fn open(
     listener: SocketId,
     tuple: Tuple,
     seg: &Segment<'_>,
+    tos: u8,
 ) {
-    let Some(entry) = describe(stack, now, listener, tuple, seg) else {
+    let Some(entry) = describe(stack, now, listener, tuple, seg, tos) else {
         return;
     };
     let id = stack.tcp.half_open.insert(entry);
@@ -150,6 +161,7 @@ fn birth(stack: &Stack, now: Instant, listener: SocketId, tuple: Tuple) -> Optio
         wscale: connection::window_shift(&stack.config, &socket.opts),
         tuning,
         gso: gso_for(stack, &tuple, &path),
+        ecn: false,
         congestion: tuning.congestion.unwrap_or(stack.config.congestion),
     })
 }
@@ -175,7 +187,11 @@ pub(crate) fn emit_syn_ack(stack: &mut Stack, entry: &HalfOpen, ts_val: u32) {
     let header = Header {
         seq: entry.iss,
         ack: entry.irs + 1,
-        flags: Flags::SYN | Flags::ACK,
+        flags: if entry.ecn {
+            Flags::SYN | Flags::ACK | Flags::ECE
+        } else {
+            Flags::SYN | Flags::ACK
+        },
         window: entry.our_window,
         options,
         ..Header::default()
@@ -301,6 +317,7 @@ pub(crate) fn promote(
     };
     tcb.take_syn(now, entry.irs, entry.window, &options);
     tcb.state = State::SynReceived;
+    tcb.ecn.ok = entry.ecn;
     tcb.snd.nxt = entry.iss + 1;
     tcb.snd.max = entry.iss + 1;
     tcb.snd.sent.push(entry.iss, 1, entry.sent);

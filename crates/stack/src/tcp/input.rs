@@ -27,6 +27,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) payload: &'a [u8],
     /// Payload of the segments that a super-segment stands for, or 0.
     pub(crate) gso_size: u16,
+    /// A router has marked it (RFC 3168).
+    pub(crate) marked: bool,
 }
 
 impl Segment<'_> {
@@ -99,6 +101,7 @@ impl Tcb {
             return self.text(cx, seg, verdict);
         }
         self.snd.wl2 = h.ack;
+        self.ecn_answered(h);
         self.syn_acknowledged(cx.now, h);
         self.established(cx, verdict);
         self.rcv.ack = AckDue::Now;
@@ -284,6 +287,7 @@ impl Tcb {
             verdict.fate = Fate::Closed;
             return STOP;
         }
+        self.ecn_received(seg.header, seg.marked);
         let text_seq = seg.header.seq + u32::from(seg.has(Flags::SYN));
         let (start, data) = self.trim(text_seq, seg.payload);
         self.note_duplicate(text_seq, text_seq + seg.payload.len() as u32);

@@ -203,7 +203,7 @@ pub(crate) fn input(
         listener.cookies_until = Some(now + COOKIES_LINGER);
         syn_cookie::answer(stack, now, id, tuple, seg);
     } else {
-        half_open::open(stack, now, id, tuple, seg);
+        half_open::open(stack, now, id, tuple, seg, meta.tos);
     }
 }
 

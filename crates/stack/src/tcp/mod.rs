@@ -14,6 +14,7 @@ pub(crate) mod calls;
 mod congestion;
 mod connection;
 mod data;
+mod ecn;
 mod emit;
 mod half_open;
 mod info;
@@ -76,6 +77,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         header: &header,
         payload,
         gso_size: meta.gso_size,
+        marked: ecn::is_marked(meta.tos),
     };
     match stack.tcp.flows.get(&tuple).copied() {
         Some(Flow::Conn(id)) => connection::input(stack, now, meta, id, seg),

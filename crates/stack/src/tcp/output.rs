@@ -305,6 +305,11 @@ impl Tcb {
         let urgent = self.urgent_pointer(plan);
         let mut flags = plan.flags;
         flags.set(Flags::URG, urgent.is_some());
+        match plan.flags & (Flags::SYN | Flags::ACK) {
+            syn if syn == Flags::SYN => flags |= self.ecn_syn_flags(),
+            ack if ack == Flags::ACK => flags |= self.ecn_flags(plan.seq, plan.len),
+            _ => {}
+        }
         Header {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,

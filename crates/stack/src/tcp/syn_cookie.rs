@@ -40,7 +40,7 @@ pub(crate) fn answer(
     let options = &seg.header.options;
     let peer_mss = options.mss.unwrap_or(536);
     let mss = MSS.iter().rposition(|mss| *mss <= peer_mss).unwrap_or(0) as u32;
-    let Some(mut entry) = half_open::describe(stack, now, listener, tuple, seg) else {
+    let Some(mut entry) = half_open::describe(stack, now, listener, tuple, seg, 0) else {
         return;
     };
     entry.iss = cookie(&stack.tcp, &tuple, seg.header.seq, period(now), mss);
@@ -51,6 +51,8 @@ pub(crate) fn answer(
     if val.wrapping_sub(base) as i32 > 0 {
         val = val.wrapping_sub(TS_BITS + 1);
     }
+    // There is no bit for ECN.
+    entry.forgo_ecn();
     if options.ts.is_none() {
         // There is no place to keep them: they are not agreed on.
         entry.forgo_options();
@@ -79,7 +81,7 @@ pub(crate) fn redeem(
     if !genuine {
         return None;
     }
-    let mut entry = half_open::describe(stack, now, listener, tuple, seg)?;
+    let mut entry = half_open::describe(stack, now, listener, tuple, seg, 0)?;
     let bits = h.options.ts.map(|(_, ecr)| ecr & TS_BITS);
     let wscale = bits
         .map(|bits| bits & 0xf)

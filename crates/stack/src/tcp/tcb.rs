@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::assembler::Assembler;
 use super::bytes::{ByteQueue, Pool};
 use super::congestion::{self, Congestion};
+use super::ecn::EcnState;
 use super::info::Counters;
 use super::options::Tuning;
 use super::recovery::Recovery;
@@ -294,6 +295,8 @@ pub(crate) struct Tcb {
     pub(crate) gso: u32,
     /// Next challenge ACK not before (RFC 5961 7, kept per connection so that nothing is learnt from another's).
     pub(crate) challenge_after: Instant,
+    /// Explicit congestion notification.
+    pub(crate) ecn: EcnState,
     /// SYN options of ours.
     pub(crate) syn: SynOptions,
     /// What is counted for TCP_INFO alone.
@@ -337,6 +340,8 @@ pub(crate) struct Birth {
     pub(crate) gso: u32,
     /// Congestion control.
     pub(crate) congestion: CongestionControl,
+    /// An active open asks for ECN.
+    pub(crate) ecn: bool,
 }
 
 impl Birth {
@@ -429,6 +434,7 @@ impl Tcb {
             orphan: false,
             gso: birth.gso,
             challenge_after: Instant::ZERO,
+            ecn: EcnState::new(birth.ecn),
             syn: SynOptions {
                 mss: mss_option,
                 wscale: birth.wscale,
@@ -511,8 +517,8 @@ impl Tcb {
     /// Largest payload handed down in one frame.
     pub(crate) fn segment_limit(&self) -> u32 {
         let mss = self.eff_mss();
-        // Who cuts a super-segment repeats its urgent pointer in every piece, where it would name another octet.
-        if self.gso == 0 || mss >= GSO_MAX || self.snd.up.is_some() {
+        // Who cuts a super-segment repeats its urgent pointer in every piece, where it would name another octet, and CWR.
+        if self.gso == 0 || mss >= GSO_MAX || self.snd.up.is_some() || self.ecn.cwr_due {
             return mss;
         }
         let least = self.gso.saturating_mul(mss);

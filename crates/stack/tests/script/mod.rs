@@ -14,6 +14,8 @@ pub const RST: u8 = 4;
 pub const PSH: u8 = 8;
 pub const ACK: u8 = 16;
 pub const URG: u8 = 32;
+pub const ECE: u8 = 64;
+pub const CWR: u8 = 128;
 
 /// The stack's address and the peer's.
 pub const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -29,6 +31,8 @@ pub struct Seg {
     pub urgent: u16,
     pub options: Vec<u8>,
     pub data: Vec<u8>,
+    /// TOS of the packet.
+    pub tos: u8,
 }
 
 pub fn seg(flags: u8, seq: u32, ack: u32, data: &[u8]) -> Seg {
@@ -54,6 +58,9 @@ impl Seg {
             options: options.to_vec(),
             ..self
         }
+    }
+    pub fn tos(self, tos: u8) -> Seg {
+        Seg { tos, ..self }
     }
     /// The body of the option `kind`.
     pub fn option(&self, kind: u8) -> Option<&[u8]> {
@@ -86,6 +93,8 @@ pub fn ts(val: u32, ecr: u32) -> Vec<u8> {
 /// The stack, and the peer's notion of one connection.
 pub struct Script {
     pub stack: Stack,
+    /// TOS of the peer's packets.
+    pub tos: u8,
     pub now: Instant,
     pub us_port: u16,
     pub peer_port: u16,
@@ -131,6 +140,7 @@ impl Script {
         let now = Instant::from_micros(10_000_000);
         Script {
             stack: Stack::new(config, now),
+            tos: 0,
             now,
             us_port: 0,
             peer_port: 5000,
@@ -147,6 +157,7 @@ impl Script {
     /// The peer sends.
     #[track_caller]
     pub fn inject(&mut self, seg: Seg) {
+        self.tos = seg.tos;
         self.take(seg);
         self.collect();
     }
@@ -189,7 +200,7 @@ impl Script {
     /// A packet of the peer's with this protocol and payload.
     pub fn packet(&mut self, proto: u8, payload: &[u8]) {
         let header_len = 20 + self.ip_options.len();
-        let mut ip = vec![0x40, 0, 0, 0, 0, 1, 0x40, 0, 64, proto, 0, 0];
+        let mut ip = vec![0x40, self.tos, 0, 0, 0, 1, 0x40, 0, 64, proto, 0, 0];
         ip[0] |= header_len as u8 / 4;
         ip[2..4].copy_from_slice(&((header_len + payload.len()) as u16).to_be_bytes());
         ip.extend(self.from.octets());
@@ -258,6 +269,7 @@ impl Script {
                     urgent: u16::from_be_bytes([tcp[18], tcp[19]]),
                     options: tcp[20..header].to_vec(),
                     data: tcp[header..].to_vec(),
+                    tos: ip[1],
                 },
             ));
         });
