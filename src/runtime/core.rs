@@ -24,6 +24,8 @@ pub(crate) struct Core {
     pub(super) followers: Vec<Arc<Waker>>,
     /// Frames arrive faster than they are waited for: taking all that are there is cheaper than one at a time.
     pub(super) crowded: bool,
+    /// The thread woken last for a socket's event.
+    pub(super) woken: Option<Arc<Waker>>,
     /// When frames were last asked for.
     pub(super) pumped: Instant,
     /// The background thread sleeps without a timeout because a driver waits.
@@ -109,6 +111,7 @@ impl Core {
             stack,
             driver: None,
             followers: Vec::new(),
+            woken: None,
             crowded: false,
             pumped: now,
             background_parked: false,
@@ -285,6 +288,7 @@ impl Core {
                     exclusive_done = true;
                 }
                 watcher.waker.wake();
+                self.woken = Some(watcher.waker.clone());
             }
             let mut exclusive_done = false;
             for hooked in &watched.hooks {

@@ -193,6 +193,7 @@ impl Runtime {
             return last_try(core, now, request, attempt);
         }
         let deadline = request.timeout.map(|t| deadline(now, t));
+        let quick = now.since(LEFT.get()) < QUICK;
         // Whatever the try set going (a connect to ourselves is over in no time) is flushed once we are there to hear of it.
         let waker = match core.take_waker() {
             Ok(waker) => waker,
@@ -226,7 +227,8 @@ impl Runtime {
                 Watch::Movement => core.unwatch_movement(&sleeper.waker),
             }
         }
-        core.release_role(&sleeper.waker, self);
+        core.leave(&sleeper.waker, self, quick && result.is_ok());
+        LEFT.set(core.pumped);
         core.give_waker(sleeper.waker);
         drop(core);
         // Only now: a handler that was held back runs here, and may call us.
@@ -291,7 +293,12 @@ impl Sleeper {
             }
             if core.drives(&self.waker) {
                 let ready = request.kernel.fds.get(1).map_or(0, |fd| fd.revents);
+                core.woken = None;
                 core.pump_after_sleep(now, ready, &self.waker);
+                core.flush(now);
+                if !self.waker.signaled() {
+                    core.pass_role_on(now);
+                }
             }
             look = interrupted
                 || request.kernel.any()
@@ -398,6 +405,36 @@ impl Core {
         }
     }
 
+    /// As [`Core::release_role`]; a `quick` thread, whose last answer was followed by the next wait at once, leaves the role to whoever
+    /// waits next, which is mostly itself: nobody is woken for that short while. The background thread sees to the case that it errs.
+    fn leave(&mut self, waker: &Arc<Waker>, runtime: &Runtime, quick: bool) {
+        if !quick || !self.drives(waker) {
+            return self.release_role(waker, runtime);
+        }
+        self.driver = None;
+        if self.background_parked {
+            self.background_parked = false;
+            runtime.background.unpark();
+        }
+    }
+
+    /// A driver that has woken another thread, and has nothing for itself, gives it the role: that one is running now, and will be
+    /// here again before the next frame if it is a busy one.
+    fn pass_role_on(&mut self, now: Instant) {
+        if let Some(next) = self.woken.take()
+            && next.place.load(Relaxed) != usize::MAX
+            && !next.abandoned()
+        {
+            self.leave_followers(&next);
+            self.driver = Some(Driver {
+                waker: next,
+                background: false,
+                since: now,
+                until: Some(Instant::ZERO),
+            });
+        }
+    }
+
     /// No other thread comes back from its sleep any more: the role is free.
     pub(super) fn drive_alone(&mut self) {
         self.driver = None;
@@ -459,6 +496,9 @@ fn last_try<T>(
     }
 }
 
+/// A thread that waits again this soon is busy with the network and nothing else.
+const QUICK: Duration = Duration::from_micros(200);
+
 /// `timeout` from now on, never early: both ends are rounded up.
 fn deadline(now: Instant, timeout: Duration) -> Instant {
     now + timeout + Duration::from_nanos(1999)
@@ -472,6 +512,9 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 thread_local! {
+    /// When this thread's last wait ended.
+    static LEFT: Cell<Instant> = const { Cell::new(Instant::ZERO) };
+
     /// The innermost sleep of this thread, if there is one. When a call finds it set, a signal handler runs inside the sleep
     /// (or left it by siglongjmp): nobody reads the device on its behalf.
     static SLEEPS: Cell<Sleep> = const { Cell::new(Sleep::NONE) };
