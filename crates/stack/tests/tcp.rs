@@ -402,3 +402,43 @@ fn deadlines_of_connections_that_are_over_do_not_pile_up() {
     }
     assert!(wakes < 1100, "{wakes} deadlines for nothing");
 }
+
+#[test]
+fn a_path_that_swallows_long_packets_is_found_out() {
+    // No ICMP comes back (RFC 2923 2.1, RFC 4821 7.7): packets above the hop's MTU are just gone.
+    let long = |limit: usize| -> Filter {
+        Box::new(move |_, _, packet| {
+            if packet.len() > limit {
+                Fate::Lose
+            } else {
+                Fate::Arrive
+            }
+        })
+    };
+    for (v6, limit) in [(false, 1300), (false, 620), (true, 1280)] {
+        let mut p = Pair::new();
+        let listener = if v6 {
+            let id = p.hosts[1].socket(Domain::V6, Kind::Stream).unwrap();
+            p.hosts[1].bind(id, addr6(1, 80)).unwrap();
+            p.hosts[1].listen(p.now, id, 1).unwrap();
+            id
+        } else {
+            p.listener(1, 80)
+        };
+        let domain = if v6 { Domain::V6 } else { Domain::V4 };
+        let to = if v6 { addr6(1, 80) } else { addr(1, 80) };
+        let client = p.hosts[0].socket(domain, Kind::Stream).unwrap();
+        let _ = p.hosts[0].connect(p.now, client, to);
+        p.pass(Duration::from_millis(50));
+        let (server, _) = p.hosts[1].accept(p.now, listener).unwrap();
+        p.filter = long(limit);
+        let data = pattern(100_000);
+        let got = p.transfer(0, client, server, &data, MINUTE);
+        assert!(
+            got == data,
+            "{} of {} octets through {limit}",
+            got.len(),
+            data.len()
+        );
+    }
+}

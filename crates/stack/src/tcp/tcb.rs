@@ -23,6 +23,10 @@ use crate::wire::tcp::{HEADER_LEN, Header, MAX_SACK_BLOCKS, Options, SackBlock};
 
 /// Send MSS when the peer names none (RFC 9293 MUST-15), IPv4 and IPv6.
 const DEFAULT_MSS: [u32; 2] = [536, 1220];
+/// Where probing for a path that carries less begins (tcp_base_mss; RFC 4821 7.2).
+const BASE_MSS: u32 = 1024;
+/// How long a suspicion lasts (as a learnt path MTU does, RFC 1191 6.3).
+const SHORTENED_FOR: std::time::Duration = std::time::Duration::from_secs(600);
 /// No segment smaller than this is formed however small the peer's MSS (Linux: tcp_min_snd_mss).
 const MIN_MSS: u32 = 48;
 /// Largest payload of one super-segment: an IP packet has at most 65535 octets, with headers and options in it.
@@ -107,6 +111,8 @@ pub(crate) struct Send {
     pub(crate) wscale: u8,
     /// Segment size without options: the smaller of the peer's MSS and what the path carries.
     pub(crate) mss: u32,
+    /// What `mss` was before a black hole was suspected, and since when.
+    pub(crate) shortened: Option<(u32, Instant)>,
     /// SND.UP: the octet after the last urgent one, while it is not acknowledged.
     pub(crate) up: Option<SeqNum>,
     /// Octets from `base` on that are not acknowledged or not sent.
@@ -387,6 +393,7 @@ impl Tcb {
                 max_wnd: 0,
                 wscale: 0,
                 mss,
+                shortened: None,
                 up: None,
                 queue: ByteQueue::default(),
                 base: iss + 1,
@@ -499,6 +506,31 @@ impl Tcb {
             self.cc.set_mss(limit);
         }
         shorter
+    }
+
+    /// A black hole for packets of this size is suspected (RFC 4821 7.7): smaller segments, down to what every path carries (RFC 8200 5
+    /// for IPv6, RFC 1122's 576 octets for IPv4).
+    pub(crate) fn shorten_segments(&mut self, now: Instant) {
+        let floor = if self.tuple.is_v4() { 536 } else { 1220 };
+        let shorter = (self.snd.mss / 2).min(BASE_MSS).max(floor);
+        if shorter < self.snd.mss {
+            let whole = self.snd.shortened.map_or(self.snd.mss, |(whole, _)| whole);
+            self.snd.shortened = Some((whole, now));
+            self.snd.mss = shorter;
+            self.cc.set_mss(shorter);
+        }
+    }
+
+    /// Segments that were made shorter on suspicion alone are tried whole again some time later (RFC 4821 7.7: a mere outage looks
+    /// the same).
+    pub(crate) fn try_whole_segments(&mut self, now: Instant) {
+        if let Some((whole, since)) = self.snd.shortened
+            && now.since(since) > SHORTENED_FOR
+        {
+            self.snd.shortened = None;
+            self.snd.mss = whole.min(path_mss(&self.tuple, &self.path));
+            self.cc.set_mss(self.snd.mss);
+        }
     }
 
     /// Another congestion control from now on, beginning with the window of the old one.

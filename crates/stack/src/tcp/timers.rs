@@ -11,6 +11,8 @@ use crate::time::Instant;
 pub(crate) const SYN_RETRIES: u32 = 6;
 /// SYN-ACK retransmissions (tcp_synack_retries).
 pub(crate) const SYN_ACK_RETRIES: u32 = 5;
+/// Time-outs of the same octets after which the path may swallow packets of this size without a word (tcp_retries1; RFC 4821 7.7).
+const BLACK_HOLE_RETRIES: u32 = 3;
 /// Retransmissions of data (tcp_retries2: about 15 minutes; R2 of RFC 9293 3.8.3).
 const RETRIES: u32 = 15;
 /// The same when the program has closed the socket (tcp_orphan_retries).
@@ -168,6 +170,9 @@ impl Tcb {
             self.arm_persist(now);
             return Fate::Keep;
         } else {
+            if self.timers.retries >= BLACK_HOLE_RETRIES {
+                self.shorten_segments(now);
+            }
             self.on_retransmission_timeout(now);
         }
         self.timers.retries += 1;
