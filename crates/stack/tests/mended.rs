@@ -114,6 +114,7 @@ fn rfc9293_3_8_6_a_window_is_counted_from_the_octet_that_came_with_it() {
     // The peer had sent up to 101, and what it sends again has a sequence number from before that.
     s.inject(seg(ACK, 101, 1, b"").window(2000));
     s.inject(seg(ACK, 1, 2001, &[8; 100]).window(500));
+    s.expect(ACK, 2001, 101, b"");
     s.expect_nothing();
     s.wait(2000);
     let mut seen = 0;

@@ -317,3 +317,25 @@ fn data_for_a_program_that_is_gone_is_answered_with_a_reset_that_fits() {
     let reset = s.sent();
     assert_eq!((reset.flags, reset.seq), (RST, 1));
 }
+
+#[test]
+fn a_tail_probe_sends_something_new_past_the_congestion_window() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 20_000]);
+    assert_eq!(s.drain().len(), 10);
+    s.wait(210);
+    assert_eq!(s.drain(), [(10_001, 1000)]);
+}
+
+#[test]
+fn what_a_client_says_first_is_no_answer() {
+    let mut s = Script::new();
+    let id = s.connecting();
+    s.sent();
+    s.inject(seg(SYN | ACK, 0, 1, b"").options(&SACK));
+    s.sent();
+    s.send(id, b"request");
+    s.sent();
+    s.inject(seg(ACK, 1, 8, b"answer"));
+    s.expect(ACK, 8, 7, b"");
+}

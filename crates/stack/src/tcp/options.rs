@@ -127,6 +127,14 @@ pub(crate) fn set_option(
         _ => return Err(Error::NoSuchOption),
     }
     option_changed(stack, now, id);
+    if opt == SockOpt::NoDelay(true) {
+        // Set again it pushes again, through MSG_MORE and the cork.
+        with_tcb(stack, now, id, |tcb, _| {
+            tcb.snd.hold_until = None;
+            tcb.timers.override_sws |= tcb.tuning.cork && !tcb.snd.all_sent();
+            Verdict::default()
+        });
+    }
     Ok(())
 }
 
@@ -162,7 +170,7 @@ pub(crate) fn option_changed(stack: &mut Stack, now: Instant, id: SocketId) {
     with_tcb(stack, now, id, |tcb, cx| {
         let keepalive = |t: &Tuning| (t.keepalive, t.keep_idle, t.keep_intvl);
         let keepalive_changed = keepalive(&tuning) != keepalive(&tcb.tuning);
-        let pushed = tcb.tuning.cork && !tuning.cork || !tcb.tuning.nodelay && tuning.nodelay;
+        let pushed = tcb.tuning.cork && !tuning.cork;
         if tuning.congestion != tcb.tuning.congestion {
             tcb.switch_congestion(tuning.congestion.unwrap_or(default));
         }
@@ -171,8 +179,6 @@ pub(crate) fn option_changed(stack: &mut Stack, now: Instant, id: SocketId) {
         tcb.rcv.capacity = connection::recv_capacity(&opts);
         if pushed {
             tcb.snd.hold_until = None;
-            // TCP_NODELAY draws even the cork, this once.
-            tcb.timers.override_sws |= tuning.cork && !tcb.snd.all_sent();
         }
         if keepalive_changed {
             tcb.arm_keepalive(cx.now);

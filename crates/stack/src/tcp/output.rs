@@ -135,7 +135,8 @@ impl Tcb {
 
     /// RFC 8985 7.3: a new segment if there is one, else the last one again.
     fn plan_tail_probe(&mut self, now: Instant) -> Option<Plan> {
-        if let Some(plan) = self.plan_new(now) {
+        let fresh = self.plan_beyond_cwnd().or_else(|| self.plan_new(now));
+        if let Some(plan) = fresh {
             self.recovery.tail_probe.end = Some(plan.end());
             self.recovery.tail_probe.is_resend = false;
             return Some(plan);
@@ -145,6 +146,22 @@ impl Tcb {
         self.recovery.tail_probe.end = Some(self.snd.nxt);
         self.recovery.tail_probe.is_resend = true;
         Some(self.plan_again(last.end() - len, len))
+    }
+
+    /// One new segment, if the peer's window has room for it; a tail probe does not ask the congestion window (RFC 8985 7.3).
+    fn plan_beyond_cwnd(&self) -> Option<Plan> {
+        let snd = &self.snd;
+        let unsent = snd.data_end().since(snd.nxt).min(snd.queue.len() as u32);
+        let room = snd.wnd.saturating_sub(snd.flight());
+        let len = unsent.min(self.eff_mss());
+        (len > 0 && len <= room && !self.snd.all_sent()).then(|| Plan {
+            seq: snd.nxt,
+            len,
+            flags: match snd.fin && len == unsent {
+                true => Flags::ACK | Flags::FIN,
+                false => Flags::ACK,
+            } | self.push_for(snd.nxt, len),
+        })
     }
 
     /// New text, and the FIN behind it, as far as the windows allow.
@@ -434,7 +451,9 @@ impl Tcb {
             self.note_resend(len, now);
         }
         self.recovery.prr.out = self.recovery.prr.out.saturating_add(len);
-        if now.since(self.counts.last_data) < DELAYED_ACK && plan.len > 0 {
+        // Soon after something was received: an answer. What a client says first is none.
+        let answers = self.rcv.nxt.since(self.rcv.irs) > 1;
+        if now.since(self.counts.last_data) < DELAYED_ACK && plan.len > 0 && answers {
             self.rcv.interactive = true;
         }
         if plan.len > 0 && plan.len < self.eff_mss() {
