@@ -63,6 +63,10 @@ pub(crate) fn send(
 }
 
 fn enqueue(tcb: &mut Tcb, pool: &mut Pool, data: &[IoSlice<'_>]) -> usize {
+    // A full queue takes nothing before a segment's worth is free: Linux frees by whole segments.
+    if !tcb.snd.queue.is_empty() && tcb.snd.room() < tcb.snd.unit() {
+        return 0;
+    }
     let mut taken = 0;
     for piece in data {
         let n = piece.len().min(tcb.snd.room());

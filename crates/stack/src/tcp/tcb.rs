@@ -165,6 +165,11 @@ impl Send {
         self.capacity.saturating_sub(self.queue.len())
     }
 
+    /// The least room that a queue with something in it takes more into, octets.
+    pub(crate) fn unit(&self) -> usize {
+        (self.mss as usize).min(self.capacity / 4)
+    }
+
     /// Linux's sk_stream_is_writeable: a third of the buffer is free, and less than TCP_NOTSENT_LOWAT waits to be sent.
     pub(crate) fn writable(&self, notsent_lowat: u32) -> bool {
         self.room() >= (self.queue.len() / 2).max(1)
