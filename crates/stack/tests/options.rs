@@ -180,3 +180,33 @@ fn congestion_control_can_be_chosen() {
     assert_eq!(get(&s), Ok(SockOpt::Congestion(CongestionControl::Reno)));
     assert_eq!(s.stack.tcp_info(s.now, id).expect("info").snd_cwnd, 10);
 }
+
+#[test]
+fn reading_all_that_was_pushed_acknowledges_it_unless_an_answer_is_to_be_expected() {
+    let mut s = Script::new();
+    let id = s.plain();
+    set(&mut s, id, SockOpt::QuickAck(false));
+    s.wait(100);
+    // A dialogue: the answer takes it along.
+    s.inject(seg(ACK | PSH, 1, 1, b"question"));
+    assert_eq!(s.recv(id), Ok(b"question".to_vec()));
+    s.expect_nothing();
+    s.send(id, b"answer");
+    s.expect(ACK, 1, 9, b"answer");
+    s.inject(seg(ACK, 9, 7, b""));
+    // One way: after an unanswered one the next is acknowledged as it is read.
+    s.inject(seg(ACK | PSH, 9, 7, b"first"));
+    s.wait(50);
+    s.expect(ACK, 7, 14, b"");
+    assert_eq!(s.recv(id), Ok(b"first".to_vec()));
+    s.stack
+        .set_option(s.now, id, SockOpt::QuickAck(true))
+        .expect("option");
+    for _ in 0..20 {
+        s.inject(seg(ACK, 14, 7, b""));
+    }
+    while s.try_sent_ago().is_some() {}
+    s.inject(seg(ACK | PSH, 14, 7, b"second"));
+    let _ = s.recv(id);
+    assert_eq!(s.expect(ACK, 7, 20, b"").window, 65_535);
+}

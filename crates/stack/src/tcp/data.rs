@@ -122,9 +122,14 @@ pub(crate) fn recv(
     nothing_to_read(sock, bufs)
 }
 
-/// Whether reading has made room that the peer should hear of; if so the ACK is due.
+/// Whether what was read is to be acknowledged now: it made room that the peer should hear of, or emptied the queue of what the peer
+/// had pushed and no answer will take the acknowledgement along (Linux: __tcp_cleanup_rbuf).
 fn note_room(tcb: &mut Tcb) -> bool {
-    let due = tcb.state != State::Closed && tcb.window_update_due();
+    let drained = tcb.rcv.ack == AckDue::Delayed
+        && tcb.rcv.pushed
+        && !tcb.rcv.interactive
+        && tcb.rcv.queue.is_empty();
+    let due = tcb.state != State::Closed && (drained || tcb.window_update_due());
     if due {
         tcb.rcv.ack = AckDue::Now;
     }

@@ -374,6 +374,7 @@ impl Tcb {
     /// RFC 9293 3.8.6.3: every second full-sized segment at least, and within 40 ms (MUST-40). A super-segment counts as
     /// the segments that it stands for (MUST-58's aggregation: one ACK for all of them).
     fn delay_ack(&mut self, now: Instant, pause: Duration, seg: &Segment<'_>) {
+        self.rcv.pushed |= seg.has(Flags::PSH);
         let len = seg.payload.len() as u32;
         let unit = if seg.gso_size == 0 {
             len

@@ -431,6 +431,7 @@ impl Tcb {
         if plan.flags.contains(Flags::ACK) {
             self.rcv.ack = AckDue::No;
             self.rcv.unacked = 0;
+            self.rcv.pushed = false;
             self.rcv.quick = self.rcv.quick.saturating_sub(1);
             self.rcv.dsack = None;
             self.rcv.last_ack_sent = self.rcv.nxt;

@@ -232,6 +232,8 @@ pub(crate) struct Recv {
     pub(crate) ack: AckDue,
     /// Acknowledgements that are still to go at once, for the peer's slow start (RFC 5681 4.2 lets us; Linux: quick ACK mode).
     pub(crate) quick: u8,
+    /// What is to be acknowledged ends in a push of the peer's.
+    pub(crate) pushed: bool,
     /// The program answers what it receives: its answers carry the acknowledgements.
     pub(crate) interactive: bool,
     /// Last.ACK.sent (RFC 7323 4.3).
@@ -428,6 +430,7 @@ impl Tcb {
                 seen_mss: 0,
                 ack: AckDue::No,
                 quick: 0,
+                pushed: false,
                 interactive: false,
                 last_ack_sent: SeqNum::default(),
                 last_rx: now,
