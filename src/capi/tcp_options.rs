@@ -143,7 +143,7 @@ fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Field by field in the header's order; what has no meaning here (ECN, pacing, busy times, receiver's RTT) is 0, an unlimited
+/// Field by field in the header's order; what has no meaning here (ECN, pacing, a full send buffer, receiver's RTT) is 0, an unlimited
 /// rate is the largest number, as the kernel has it.
 fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
     let mut out = Box::new([0; INFO_LEN]);
@@ -211,7 +211,10 @@ fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
     ] {
         put(&word.to_ne_bytes());
     }
-    put(&[0; 4 * 8]); // delivery_rate, busy_time, rwnd_limited, sndbuf_limited
+    put(&[0; 8]); // delivery_rate
+    put(&(i.busy_time.as_micros() as u64).to_ne_bytes());
+    put(&(i.rwnd_limited.as_micros() as u64).to_ne_bytes());
+    put(&[0; 8]); // sndbuf_limited
     for word in [i.delivered, 0] {
         put(&word.to_ne_bytes());
     }

@@ -36,7 +36,11 @@ impl Host {
                     world.stack().set_option(now, id, option)?;
                 }
             }
-            world.install(File::Socket { id, nonblock })
+            world.install(File::Socket {
+                id,
+                nonblock,
+                inq: false,
+            })
         })
     }
 
@@ -79,6 +83,7 @@ impl Host {
             let file = File::Socket {
                 id: child,
                 nonblock: false,
+                inq: false,
             };
             Ok((world.install(file)?, peer))
         })
@@ -208,6 +213,19 @@ impl Host {
         })
     }
 
+    /// TCP_INQ: what a receive call is to tell of what is left, if it is asked to. 1 stands for the end of the stream.
+    pub(crate) fn hint(&self, fd: c_int) -> Option<c_int> {
+        self.with(|world| {
+            let Some(File::Socket { id, inq: true, .. }) = world.file(fd) else {
+                return None;
+            };
+            let id = *id;
+            let left = world.stack().readable_bytes(id).unwrap_or(0) as c_int;
+            let over = world.readiness(id).contains(Ready::RDHUP);
+            Some(left.max(c_int::from(over)))
+        })
+    }
+
     /// SIOCOUTQ.
     pub(crate) fn unsent_bytes(&self, fd: c_int) -> CResult<usize> {
         self.with(|world| {
@@ -226,7 +244,7 @@ impl Host {
 
     /// close(2); the number itself is the caller's to close.
     pub(crate) fn close(&self, fd: c_int) -> CResult<()> {
-        let Some(File::Socket { id, nonblock }) = self.with(|world| world.remove(fd)) else {
+        let Some(File::Socket { id, nonblock, .. }) = self.with(|world| world.remove(fd)) else {
             return Ok(());
         };
         let lingers = self.with(|world| {

@@ -13,6 +13,7 @@ use crate::abi::{Interface, User};
 use crate::address::{self, Address};
 use crate::errno::{self, CResult, Errno};
 use crate::host::{self, Host, host};
+use crate::options::TCP_INQ;
 use crate::settings::Settings;
 
 /// Most buffers of one call (UIO_MAXIOV).
@@ -309,7 +310,12 @@ unsafe extern "C" fn recvmsg(_: User, fd: c_int, msg: *mut msghdr, flags: c_int)
         // SAFETY: as above.
         let mut bufs = unsafe { scatter(vectors(msg.msg_iov, msg.msg_iovlen)?) }?;
         let received = host.recv(fd, &mut bufs, flags)?;
+        let room = msg.msg_controllen;
         msg.msg_controllen = 0;
+        if let Some(left) = host.hint(fd) {
+            // SAFETY: as above; `room` octets of control data.
+            unsafe { put_hint(msg, room, left) };
+        }
         msg.msg_flags = if received.oob { libc::MSG_OOB } else { 0 };
         if let Some(from) = received.from {
             // SAFETY: as above.
@@ -317,6 +323,29 @@ unsafe extern "C" fn recvmsg(_: User, fd: c_int, msg: *mut msghdr, flags: c_int)
         }
         Ok(received.len)
     }))
+}
+
+/// Tells TCP_CM_INQ where there is room for it.
+///
+/// # Safety
+/// `msg.msg_control` has `room` octets or is null.
+unsafe fn put_hint(msg: &mut msghdr, room: usize, left: c_int) {
+    // SAFETY: mere arithmetic.
+    let space = unsafe { libc::CMSG_SPACE(size_of::<c_int>() as c_uint) } as usize;
+    if msg.msg_control.is_null() || room < space {
+        return;
+    }
+    msg.msg_controllen = space;
+    // SAFETY: there is room for one header with an integer, which CMSG_FIRSTHDR then points to.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(msg);
+        (*header).cmsg_level = libc::IPPROTO_TCP;
+        (*header).cmsg_type = TCP_INQ;
+        (*header).cmsg_len = libc::CMSG_LEN(size_of::<c_int>() as c_uint) as _;
+        libc::CMSG_DATA(header)
+            .cast::<c_int>()
+            .write_unaligned(left);
+    }
 }
 
 unsafe extern "C" fn write(user: User, fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {

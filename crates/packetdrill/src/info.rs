@@ -135,8 +135,14 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
         info.data_segs_out,
     ];
     out.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
-    // Delivery rate, and the times that the connection was busy or held up by either side.
-    out.extend([0u64; 4].iter().flat_map(|long| long.to_ne_bytes()));
+    // Delivery rate, busy, held up by the peer's window, by our buffer.
+    let spans = [
+        0,
+        info.busy_time.as_micros(),
+        info.rwnd_limited.as_micros(),
+        0,
+    ];
+    out.extend(spans.iter().flat_map(|span| (*span as u64).to_ne_bytes()));
     out.extend(info.delivered.to_ne_bytes());
     out.extend(0u32.to_ne_bytes());
     out.extend(info.bytes_sent.to_ne_bytes());

@@ -8,7 +8,10 @@ use tunsock_stack::{CongestionControl, Domain, Kind, SockOpt, SockOptName};
 use crate::errno::{CResult, Errno};
 use crate::host::Host;
 use crate::info;
+use crate::world::File;
 
+/// TCP_INQ, which is also TCP_CM_INQ (linux/tcp.h).
+pub(crate) const TCP_INQ: c_int = 36;
 /// TCP_NOTSENT_LOWAT (linux/tcp.h).
 const TCP_NOTSENT_LOWAT: c_int = 25;
 /// Names of congestion control.
@@ -159,6 +162,16 @@ impl Host {
         value: &[u8],
     ) -> CResult<()> {
         let (id, _) = self.with(|world| world.socket(fd))?;
+        if (level, name) == (libc::IPPROTO_TCP, TCP_INQ) {
+            let on = int_at(value, 0).ok_or(Errno(libc::EINVAL))? != 0;
+            return self.with(|world| match world.file(fd) {
+                Some(File::Socket { inq, .. }) => {
+                    *inq = on;
+                    Ok(())
+                }
+                _ => Err(Errno(libc::EBADF)),
+            });
+        }
         let name = name_of(level, name)?;
         if name == SockOptName::Congestion {
             let option = congestion(value)?;

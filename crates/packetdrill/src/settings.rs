@@ -7,7 +7,7 @@ use std::fs;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use tunsock_stack::{Config, Offload, Route, SockOpt};
+use tunsock_stack::{Config, Ecn, Offload, Route, SockOpt};
 
 /// The flags.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl Settings {
         if let Some([n]) = numbers("tcp_syn_retries") {
             options.push(SockOpt::SynCnt(n as u32));
         }
-        if let Some([n]) = numbers("tcp_notsent_lowat") {
+        if let Some([n @ 1..0xffff_ffff]) = numbers("tcp_notsent_lowat") {
             options.push(SockOpt::NotSentLowat(n as u32));
         }
         options
@@ -102,6 +102,13 @@ fn apply_sysctls(config: &mut Config) {
         // Half of it is window (Linux: tcp_adv_win_scale 1).
         config.rcvbuf = default / 2;
         config.buf_max = most;
+    }
+    if let Some([mode]) = numbers("tcp_ecn") {
+        config.ecn = match mode {
+            0 => Ecn::Off,
+            1 => Ecn::Request,
+            _ => Ecn::Accept,
+        };
     }
     if let Some([mode]) = numbers("tcp_timestamps") {
         config.timestamps = mode != 0;

@@ -23,6 +23,8 @@ pub(crate) enum File {
         id: SocketId,
         /// O_NONBLOCK.
         nonblock: bool,
+        /// TCP_INQ.
+        inq: bool,
     },
     /// An epoll set.
     Epoll(EpollSet),
@@ -137,7 +139,7 @@ impl World {
     /// The socket behind `fd`, and whether it is non-blocking.
     pub(crate) fn socket(&mut self, fd: c_int) -> CResult<(SocketId, bool)> {
         match self.file(fd) {
-            Some(File::Socket { id, nonblock }) => Ok((*id, *nonblock)),
+            Some(File::Socket { id, nonblock, .. }) => Ok((*id, *nonblock)),
             Some(File::Epoll(_)) => Err(Errno(libc::ENOTSOCK)),
             None => Err(Errno(libc::EBADF)),
         }

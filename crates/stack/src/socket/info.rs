@@ -76,7 +76,7 @@ pub struct TcpInfo {
     pub snd_ssthresh: Option<u32>,
     /// Congestion window, segments.
     pub snd_cwnd: u32,
-    /// Duplicates that would mean a loss.
+    /// How far segments have been seen to overtake others, segments; 3 when they have not.
     pub reordering: u32,
     /// The peer's window, octets.
     pub snd_wnd: u32,
@@ -106,6 +106,10 @@ pub struct TcpInfo {
     pub data_segs_out: u32,
     /// Received with data.
     pub data_segs_in: u32,
+    /// For how long there was something to send or to be acknowledged, ever.
+    pub busy_time: Duration,
+    /// For how long of that the peer's window alone held it up.
+    pub rwnd_limited: Duration,
     /// Duplicates that the peer reported (RFC 2883).
     pub dsack_dups: u32,
 }

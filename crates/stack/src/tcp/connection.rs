@@ -254,6 +254,7 @@ pub(crate) fn output(
         drop(text);
         tcb.sent(&plan, now);
     }
+    tcb.note_waits(now);
     arm(stack, id);
 }
 

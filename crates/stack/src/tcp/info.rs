@@ -5,13 +5,15 @@ use std::time::Duration;
 use super::recovery::Phase;
 use super::tcb::Tcb;
 use super::timers::DELAYED_ACK;
-use crate::socket::{CaState, TcpInfo};
+use crate::socket::{CaState, State, TcpInfo};
 use crate::time::Instant;
 
 /// Congestion window before the handshake is through, segments (Linux reports the initial window).
 const INITIAL_CWND: u32 = 10;
 /// Duplicates that mean a loss while no reordering was seen (tcp_reordering).
 const REORDERING: u32 = 3;
+/// No more are believed (tcp_max_reordering).
+const REORDERING_MAX: u32 = 300;
 
 /// What is counted for TCP_INFO alone; it wraps.
 #[derive(Copy, Clone, Debug, Default)]
@@ -42,6 +44,21 @@ pub(crate) struct Counters {
     pub(crate) last_data: Instant,
     /// When an acknowledgement last arrived.
     pub(crate) last_ack: Instant,
+    /// What sending waits for, and since when.
+    pub(crate) waits: Option<(Waits, Instant)>,
+    /// How long it did, before that.
+    pub(crate) busy: Duration,
+    /// How long the peer's window held it up, before that.
+    pub(crate) rwnd: Duration,
+}
+
+/// What sending waits for.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Waits {
+    /// The network.
+    Busy,
+    /// The peer's window.
+    Window,
 }
 
 impl Counters {
@@ -72,6 +89,39 @@ impl Counters {
 }
 
 impl Tcb {
+    /// Something has changed: notes what sending waits for from now on (Linux: tcp_chrono_start).
+    pub(crate) fn note_waits(&mut self, now: Instant) {
+        let snd = &self.snd;
+        let unsent = snd.data_end().since(snd.nxt).min(snd.queue.len() as u32);
+        let opening = matches!(self.state, State::SynSent | State::SynReceived);
+        let waits = if opening || (unsent == 0 && snd.sent.is_empty()) {
+            None
+        } else if unsent > 0
+            && snd.wnd.saturating_sub(snd.flight()) < unsent.min(self.eff_mss())
+            && self.pipe().saturating_add(self.eff_mss()) <= self.cc.cwnd()
+        {
+            Some(Waits::Window)
+        } else {
+            Some(Waits::Busy)
+        };
+        if waits != self.counts.waits.map(|(what, _)| what) {
+            (self.counts.busy, self.counts.rwnd) = self.waited(now);
+            self.counts.waits = waits.map(|what| (what, now));
+        }
+    }
+
+    /// How long sending waited, in all and for the peer's window, as of `now`.
+    fn waited(&self, now: Instant) -> (Duration, Duration) {
+        let Counters {
+            waits, busy, rwnd, ..
+        } = self.counts;
+        match waits {
+            None => (busy, rwnd),
+            Some((Waits::Busy, since)) => (busy + now.since(since), rwnd),
+            Some((Waits::Window, since)) => (busy + now.since(since), rwnd + now.since(since)),
+        }
+    }
+
     /// The figures as of `now`.
     pub(crate) fn info(&self, now: Instant) -> TcpInfo {
         let mss = self.eff_mss();
@@ -92,6 +142,7 @@ impl Tcb {
         }
         let ssthresh = self.cc.ssthresh();
         let counts = &self.counts;
+        let (busy_time, rwnd_limited) = self.waited(now);
         TcpInfo {
             state: self.state,
             ca_state: self.ca_state(),
@@ -125,7 +176,7 @@ impl Tcb {
             } else {
                 (self.cc.cwnd() / mss).max(1)
             },
-            reordering: REORDERING,
+            reordering: segments(self.recovery.rack.extent()).clamp(REORDERING, REORDERING_MAX),
             snd_wnd: self.snd.wnd,
             rcv_wnd: self.rcv.wnd(),
             rcv_space: self.rcv.capacity.min(u32::MAX as usize) as u32,
@@ -144,6 +195,8 @@ impl Tcb {
             segs_in: counts.segs_in,
             data_segs_out: counts.data_segs_out,
             data_segs_in: counts.data_segs_in,
+            busy_time,
+            rwnd_limited,
             dsack_dups: counts.dsack_dups,
         }
     }

@@ -51,7 +51,7 @@ pub(crate) struct Tuning {
     pub(crate) linger2: Option<Duration>,
     /// TCP_WINDOW_CLAMP, octets; 0 when unset.
     pub(crate) window_clamp: u32,
-    /// TCP_NOTSENT_LOWAT, octets.
+    /// TCP_NOTSENT_LOWAT, octets; 0 when unset.
     pub(crate) notsent_lowat: u32,
     /// TCP_DEFER_ACCEPT, in SYN-ACKs sent again; 0: off.
     pub(crate) defer_accept: u8,
@@ -78,7 +78,7 @@ impl Default for Tuning {
             syn_retries: SYN_RETRIES,
             linger2: Some(FIN_TIMEOUT),
             window_clamp: 0,
-            notsent_lowat: u32::MAX,
+            notsent_lowat: 0,
             defer_accept: 0,
             congestion: None,
         }

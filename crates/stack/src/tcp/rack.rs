@@ -31,6 +31,8 @@ pub(crate) struct Rack {
     fack: Option<SeqNum>,
     /// Something was delivered out of order.
     reordering_seen: bool,
+    /// The farthest that it was behind, octets.
+    extent: u32,
     /// Quarters of the smallest round-trip time that reordering is waited for.
     reo_wnd_mult: u8,
     /// Recoveries left before it shrinks again.
@@ -56,6 +58,11 @@ impl Rack {
         self.min_rtt.map(|(rtt, _)| rtt)
     }
 
+    /// How far behind something was delivered, octets.
+    pub(crate) fn extent(&self) -> u32 {
+        self.extent
+    }
+
     /// A round-trip time was measured on octets sent once.
     pub(crate) fn note_rtt(&mut self, rtt: Duration, now: Instant) {
         match self.min_rtt {
@@ -73,8 +80,9 @@ impl Rack {
             if ts_earlier || self.min_rtt().is_some_and(|min| rtt < min) {
                 return;
             }
-        } else if self.fack.is_some_and(|fack| record.end().before(fack)) {
+        } else if let Some(fack) = self.fack.filter(|fack| record.end().before(*fack)) {
             self.reordering_seen = true;
+            self.extent = self.extent.max(fack.since(record.start));
         }
         self.fack = Some(
             self.fack

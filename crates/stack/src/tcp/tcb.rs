@@ -173,7 +173,7 @@ impl Send {
     /// Linux's sk_stream_is_writeable: a third of the buffer is free, and less than TCP_NOTSENT_LOWAT waits to be sent.
     pub(crate) fn writable(&self, notsent_lowat: u32) -> bool {
         self.room() >= (self.queue.len() / 2).max(1)
-            && self.data_end().since(self.nxt) < notsent_lowat
+            && (notsent_lowat == 0 || self.data_end().since(self.nxt) < notsent_lowat)
     }
 }
 
