@@ -1,7 +1,8 @@
 //! The thread that drives while no thread of the program does.
 //!
 //! It is never woken for a call. It looks every millisecond whether the stack was left alone for that long, and then drives
-//! until a thread of the program wants to wait; it sleeps without a timeout while such a thread waits for long.
+//! until a thread of the program wants to wait; it sleeps without a timeout while such a thread waits for long. While it finds the
+//! program busy with the stack it looks less and less often: each look takes the processor from somebody.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -19,6 +20,9 @@ use super::{Guard, Runtime};
 
 /// How long the stack may be left alone, and how often the thread looks.
 const TICK: Duration = Duration::from_millis(1);
+
+/// How often it looks at a stack that it always finds busy.
+const BUSY_TICK: Duration = Duration::from_millis(4);
 
 /// The stack's deepest call needs a fraction of this; thread-local storage of the program counts against it too.
 const STACK_SIZE: usize = 512 * 1024;
@@ -82,11 +86,13 @@ pub(super) fn start(runtime: &'static Runtime) {
 fn run(runtime: &'static Runtime, waker: &Arc<Waker>) {
     let background = &runtime.background;
     let mut timeout = Some(TICK);
+    let mut tick = TICK;
     let mut seen = background.unparked.load(SeqCst);
     loop {
         background.sleep(seen, timeout);
         seen = background.unparked.load(SeqCst);
-        timeout = Some(TICK);
+        tick = (tick * 2).min(BUSY_TICK);
+        timeout = Some(tick);
         let Some(mut core) = runtime.try_lock() else {
             continue;
         };
@@ -94,6 +100,7 @@ fn run(runtime: &'static Runtime, waker: &Arc<Waker>) {
         match &core.driver {
             Some(driver) if driver.waker.asleep() && now.since(driver.since) >= TICK => {
                 core.background_parked = true;
+                tick = TICK;
                 timeout = None;
             }
             Some(_) => {}
@@ -101,7 +108,11 @@ fn run(runtime: &'static Runtime, waker: &Arc<Waker>) {
                 core.background_parked = true;
                 timeout = None;
             }
-            None if now.since(core.pumped) >= TICK => drive(runtime, core, now, waker),
+            None if now.since(core.pumped) >= TICK => {
+                drive(runtime, core, now, waker);
+                tick = TICK;
+                timeout = Some(tick);
+            }
             None if core.next_deadline().is_some_and(|d| d <= now) => {
                 core.pump(now, None);
                 core.flush(now);
