@@ -1,0 +1,70 @@
+//! A few hundred worlds, the same world twice, changed frames, and throughput that does not get worse.
+
+use std::collections::BTreeMap;
+
+/// Worlds whose every step is looked at. Each stands for one seed.
+const WORLDS: u64 = 120;
+
+#[test]
+fn some_hundred_connections_keep_every_promise() {
+    let mut connections = 0;
+    for seed in 0..WORLDS {
+        let report = tunsock_sim::run(seed, 4);
+        assert_eq!(
+            report.violation, None,
+            "seed {seed}: tunsock-sim --replay {seed} shows it"
+        );
+        connections += report.connections;
+    }
+    assert!(connections > 2000, "{connections}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_world_to_the_octet() {
+    for seed in [1, 4, 17, 203] {
+        let (first, again) = (tunsock_sim::replay(seed), tunsock_sim::replay(seed));
+        assert!(first == again, "seed {seed}");
+        assert!(first.1.lines().count() > 10, "seed {seed}: a log");
+        // Looking does not change what is looked at.
+        assert_eq!(tunsock_sim::run(seed, 1000), first.0);
+    }
+    assert!(tunsock_sim::replay(1).1 != tunsock_sim::replay(2).1);
+}
+
+#[test]
+fn changed_frames_break_nothing() {
+    for seed in 0..8 {
+        assert_eq!(tunsock_sim::mutate(seed, 3000), Ok(()));
+    }
+}
+
+/// (loss, column) to kilobits per second.
+fn parse(text: &str) -> BTreeMap<(String, usize), u64> {
+    let mut out = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with(['#', 'l'])) {
+        let mut words = line.split_whitespace();
+        let loss = words.next().unwrap_or_default().to_string();
+        for (column, word) in words.enumerate() {
+            out.insert((loss.clone(), column), word.parse().expect("a number"));
+        }
+    }
+    out
+}
+
+#[test]
+fn throughput_against_loss_is_no_worse_than_written_down() {
+    let written = parse(include_str!("throughput.txt"));
+    let table = tunsock_sim::table();
+    let now = parse(&table);
+    assert_eq!(
+        written.keys().collect::<Vec<_>>(),
+        now.keys().collect::<Vec<_>>()
+    );
+    for (place, before) in &written {
+        let here = now[place];
+        assert!(
+            here * 100 >= before * 85,
+            "{place:?}: {here} after {before} kbit/s\n{table}"
+        );
+    }
+}
