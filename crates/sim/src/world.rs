@@ -474,7 +474,8 @@ impl World {
         };
         let host = match view.dst {
             IpAddr::V4(a) => {
-                usize::from(a.octets()[2]) * 250 + usize::from(a.octets()[3]).wrapping_sub(1)
+                let [.., high, low] = a.octets();
+                (usize::from(high) * 250 + usize::from(low)).wrapping_sub(1)
             }
             IpAddr::V6(a) => usize::from(a.segments()[7]).wrapping_sub(1),
         };
