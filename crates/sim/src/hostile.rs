@@ -44,7 +44,7 @@ impl World {
     /// Beyond everything that the peer has sent, and within the victim's window.
     fn in_window(&mut self, mark: &Mark) -> Option<u32> {
         let room = mark.victim.edge?.wrapping_sub(mark.peer.end);
-        if room < 2 || room > 1 << 30 {
+        if !(2..=1 << 30).contains(&room) {
             return None;
         }
         Some(

@@ -72,12 +72,12 @@ impl Link {
             return Fate::Lost("loss");
         }
         let mut out = now;
-        if p.rate > 0 {
+        if let Some(takes) = (frame.len() as u64 * 1_000_000).checked_div(p.rate) {
             let start = self.busy_until.max(now);
             if start - now > p.queue {
                 return Fate::Lost("queue");
             }
-            self.busy_until = start + frame.len() as u64 * 1_000_000 / p.rate;
+            self.busy_until = start + takes;
             out = self.busy_until;
         }
         let mut at = out + p.delay;
