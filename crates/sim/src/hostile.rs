@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::packet::{ACK, FIN, Forged, PSH, RST, SYN, URG, VNET, frame};
 use crate::plan::Hostile;
-use crate::watch::{Direction, after};
+use crate::watch::Direction;
 use crate::world::{Event, PORT, World, address};
 
 /// A direction in which a forged segment goes, and what the victim has said in the other.
@@ -75,68 +75,33 @@ impl World {
         let good = mark.peer.ack?;
         let window = self.dice.any() as u16;
         let kind = self.dice.below(9);
-        let seg = match kind {
-            0 => Forged {
-                seq: self.in_window(mark)?,
-                flags: RST,
-                ..Forged::default()
-            },
-            1 => Forged {
-                seq: self.in_window(mark)?,
-                ack: good,
-                flags: RST | ACK,
-                ..Forged::default()
-            },
-            2 => Forged {
-                seq: self.in_window(mark)?,
-                flags: SYN,
-                window,
-                ..Forged::default()
-            },
-            3 => Forged {
-                seq: next,
-                ack: unsent,
-                flags: ACK,
-                window,
-                ..Forged::default()
-            },
-            4 => Forged {
-                seq: next,
-                ack: unsent,
-                flags: ACK | PSH,
-                window,
-                data: self.noise(1000),
-                ..Forged::default()
-            },
-            5 => Forged {
-                seq: next,
-                ack: stale,
-                flags: ACK | FIN,
-                window,
-                data: self.noise(100),
-                ..Forged::default()
-            },
-            6 => {
-                // A timestamp of long ago (RFC 7323 5).
-                let val = mark
-                    .peer
-                    .ts?
-                    .wrapping_sub(1 + self.dice.below(1 << 30) as u32);
-                mark.victim.ts?;
-                let data = self.noise(1000);
-                Forged {
-                    seq: next,
-                    ack: good,
-                    flags: ACK,
-                    window,
-                    options: stamp(val, 0),
-                    data,
-                    ..Forged::default()
-                }
-            }
+        let bare = |seq, ack, flags| Forged {
+            seq,
+            ack,
+            flags,
+            window,
+            ..Forged::default()
+        };
+        let mut seg = match kind {
+            0 => bare(self.in_window(mark)?, 0, RST),
+            1 => bare(self.in_window(mark)?, good, RST | ACK),
+            2 => bare(self.in_window(mark)?, 0, SYN),
+            3 => bare(next, unsent, ACK),
+            4 => bare(next, unsent, ACK | PSH),
+            5 => bare(next, stale, ACK | FIN),
+            6 => bare(next, good, ACK),
             7 => return self.stray(),
             _ => return self.icmp(mark),
         };
+        if kind == 6 {
+            // A timestamp of long ago (RFC 7323 5).
+            let ago = 1 + self.dice.below(1 << 30) as u32;
+            mark.victim.ts?;
+            seg.options = stamp(mark.peer.ts?.wrapping_sub(ago), 0);
+        }
+        if kind >= 4 {
+            seg.data = self.noise(1000);
+        }
         Some(seg.frame(src, dst))
     }
 
@@ -279,19 +244,7 @@ impl World {
             1 => mark.victim.end,
             _ => good.wrapping_add(self.dice.below(u64::from(ahead.min(1 << 20)) + 1) as u32),
         };
-        let mut options = Vec::new();
-        if let Some(val) = mark.peer.ts {
-            let lie = if self.dice.percent(20) {
-                self.dice.any() as u32
-            } else {
-                0
-            };
-            options = stamp(val.wrapping_add(lie), self.dice.any() as u32);
-        }
-        if self.dice.percent(20) {
-            options.truncate(self.dice.below(options.len() as u64 + 1) as usize);
-            options.extend(self.noise(12));
-        }
+        let options = self.odd_options(mark);
         let data = if self.dice.percent(60) {
             self.noise(3_000)
         } else {
@@ -310,8 +263,25 @@ impl World {
         if self.dice.percent(10) {
             self.shower(mark, &seg);
         }
-        debug_assert!(!after(seg.seq, seg.seq));
         Some(seg.frame(mark.peer.src, mark.peer.dst))
+    }
+
+    /// A timestamp, sometimes of the far future, sometimes cut short and followed by anything.
+    fn odd_options(&mut self, mark: &Mark) -> Vec<u8> {
+        let mut options = Vec::new();
+        if let Some(val) = mark.peer.ts {
+            let lie = if self.dice.percent(20) {
+                self.dice.any() as u32
+            } else {
+                0
+            };
+            options = stamp(val.wrapping_add(lie), self.dice.any() as u32);
+        }
+        if self.dice.percent(20) {
+            options.truncate(self.dice.below(options.len() as u64 + 1) as usize);
+            options.extend(self.noise(12));
+        }
+        options
     }
 
     /// Many single octets with gaps between them: reassembly has to bear it.

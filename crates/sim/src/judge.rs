@@ -3,7 +3,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 
-use tunsock_stack::{Error, RecvFlags, SendFlags, State};
+use tunsock_stack::{Error, Ready, RecvFlags, SendFlags, SocketId, State};
 
 use crate::app::Phase;
 use crate::pattern;
@@ -85,6 +85,17 @@ impl World {
                 }
             }
         }
+        for (app, program) in self.apps.iter().enumerate() {
+            let peer = self.plan.conns[app / 2].hosts[1 - app % 2];
+            let lone = self.hosts[peer].vanished && !self.hosts[program.host].vanished;
+            if lone && program.plan.keepalive && program.phase == Phase::Running {
+                return Err(format!(
+                    "c{} side {}: keepalive does not notice that h{peer} is gone",
+                    app / 2,
+                    app % 2
+                ));
+            }
+        }
         for (n, host) in self.hosts.iter().enumerate() {
             for row in host.stack.sockets() {
                 let dying = matches!(
@@ -99,6 +110,19 @@ impl World {
                     return Err(format!("h{n} still sends at the end of time: {row:?}"));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What waiters are told is what the socket says of itself, and nothing of the kind happens by itself.
+    pub(crate) fn judge_event(&self, host: usize, id: SocketId, told: Ready) -> Result<(), String> {
+        let lasting = Ready::ERR | Ready::HUP | Ready::RDHUP;
+        let is = self.hosts[host].stack.readiness(id);
+        if !is.contains(told & lasting) {
+            return Err(format!("h{host}: {id:?} is told {told:?} and is {is:?}"));
+        }
+        if told.is_empty() {
+            return Err(format!("h{host}: {id:?} is woken for nothing"));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! and a referee who looks at every packet and, after every step, at the stacks themselves. A failure is a seed.
 //!
 //! `plan` draws what happens, `net` is the way between hosts, `app` are the programs, `hostile` forges, `watch` judges packets,
-//! `judge` judges connections, `world` puts them together.
+//! `judge` judges connections, `world` and `programs` put them together; `mutate` fuzzes, `table` measures.
 
 mod app;
 mod dice;
@@ -14,6 +14,7 @@ mod net;
 mod packet;
 mod pattern;
 mod plan;
+mod programs;
 mod table;
 mod watch;
 mod world;

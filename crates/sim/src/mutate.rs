@@ -21,6 +21,21 @@ const BUFFER: usize = 65_536;
 /// Sockets that a listener's queue may hold beside.
 const BACKLOG: usize = 16;
 
+/// Numbers at which arithmetic goes wrong.
+const INTERESTING: [u32; 11] = [
+    0,
+    1,
+    0x7f,
+    0x80,
+    0xff,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x7fff_ffff,
+    0x8000_0000,
+    u32::MAX,
+];
+
 /// Two stacks, and somebody between them.
 struct Fuzz {
     dice: Dice,
@@ -228,20 +243,6 @@ impl Fuzz {
         let d = &mut self.dice;
         let len = frame.len() as u64;
         let v6 = frame.get(VNET).is_some_and(|b| b >> 4 == 6);
-        let transport = VNET + if v6 { 40 } else { 20 };
-        let interesting = [
-            0u32,
-            1,
-            0x7f,
-            0x80,
-            0xff,
-            0x7fff,
-            0x8000,
-            0xffff,
-            0x7fff_ffff,
-            0x8000_0000,
-            u32::MAX,
-        ];
         match d.below(16) {
             0..=2 => {
                 let at = VNET as u64 + d.below(len.saturating_sub(VNET as u64));
@@ -251,44 +252,14 @@ impl Fuzz {
             4 => frame.resize((len + d.spread(1, 3000)) as usize, d.any() as u8),
             5 => {
                 let at = VNET as u64 + d.below(60);
-                put(frame, at as usize, &d.pick(&interesting).to_be_bytes());
+                put(frame, at as usize, &d.pick(&INTERESTING).to_be_bytes());
             }
-            // TCP: control bits, sequence and acknowledgement number, data offset, window, urgent pointer, options.
-            6 | 7 => put(frame, transport + 13, &[d.any() as u8]),
-            8 | 9 => {
-                let at = transport + d.pick(&[4, 8]);
-                let old = get32(frame, at);
-                let by = d.spread(1, 100_000) as u32;
-                let new = if d.percent(50) {
-                    old.wrapping_add(by)
-                } else {
-                    old.wrapping_sub(by)
-                };
-                put(frame, at, &new.to_be_bytes());
-            }
-            10 => put(frame, transport + 12, &[d.any() as u8]),
-            11 => put(
-                frame,
-                transport + d.pick(&[14, 18]),
-                &(d.any() as u16).to_be_bytes(),
-            ),
-            12 => {
-                let at = transport + 20 + d.below(40) as usize;
-                put(
-                    frame,
-                    at,
-                    &[
-                        d.pick(&[0, 1, 2, 3, 4, 5, 8, 19, 34, 254]),
-                        d.below(42) as u8,
-                    ],
-                );
-            }
+            6..=12 => change_tcp(d, frame, VNET + if v6 { 40 } else { 20 }),
             // IP: protocol, lengths, fragment fields.
-            13 => put(
-                frame,
-                VNET + if v6 { 6 } else { 9 },
-                &[d.pick(&[0, 1, 6, 17, 43, 44, 58, 59, 60, 255])],
-            ),
+            13 => {
+                let proto = d.pick(&[0, 1, 6, 17, 43, 44, 58, 59, 60, 255]);
+                put(frame, VNET + if v6 { 6 } else { 9 }, &[proto]);
+            }
             14 => put(
                 frame,
                 VNET + d.pick(&[0, 2, 4, 6]),
@@ -358,6 +329,35 @@ impl Fuzz {
             }
         }
         Ok(())
+    }
+}
+
+/// Changes a TCP header at `at`: control bits, sequence and acknowledgement number, data offset, window, urgent pointer, options.
+fn change_tcp(d: &mut Dice, frame: &mut [u8], at: usize) {
+    match d.below(7) {
+        0 | 1 => put(frame, at + 13, &[d.any() as u8]),
+        2 | 3 => {
+            let at = at + d.pick(&[4, 8]);
+            let old = get32(frame, at);
+            let by = d.spread(1, 100_000) as u32;
+            let new = if d.percent(50) {
+                old.wrapping_add(by)
+            } else {
+                old.wrapping_sub(by)
+            };
+            put(frame, at, &new.to_be_bytes());
+        }
+        4 => put(frame, at + 12, &[d.any() as u8]),
+        5 => put(
+            frame,
+            at + d.pick(&[14, 18]),
+            &(d.any() as u16).to_be_bytes(),
+        ),
+        _ => {
+            let at = at + 20 + d.below(40) as usize;
+            let kind = d.pick(&[0, 1, 2, 3, 4, 5, 8, 19, 34, 254]);
+            put(frame, at, &[kind, d.below(42) as u8]);
+        }
     }
 }
 

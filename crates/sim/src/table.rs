@@ -1,5 +1,6 @@
 //! Throughput against loss, in virtual time: what one stream gets through one bottleneck.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -8,7 +9,6 @@ use tunsock_stack::{Config, Domain, Error, Instant, Kind, RecvFlags, SendFlags, 
 
 use crate::dice::Dice;
 use crate::net::{Fate, Link};
-use crate::packet;
 use crate::plan::LinkPlan;
 use crate::world::{PORT, address};
 
@@ -48,25 +48,45 @@ pub fn table() -> String {
     out
 }
 
-struct Host {
-    stack: Stack,
-    link: Link,
-}
-
 /// One transfer; kilobits per second, 0 when it does not end.
 fn goodput(seed: u64, loss: u32, delay: u64) -> u64 {
-    transfer(seed, loss, delay).unwrap_or(0)
+    let Ok(mut run) = Run::new(seed, loss, delay) else {
+        return 0;
+    };
+    while run.got < BYTES && run.now < 3_600_000_000 {
+        run.programs();
+        run.send_frames();
+        if !run.advance() {
+            break;
+        }
+    }
+    if run.got < BYTES {
+        return 0;
+    }
+    BYTES as u64 * 8_000 / (run.now - BEGIN).max(1)
 }
 
-fn host(seed: u64, index: usize, loss: u32, delay: u64) -> Host {
-    let plan = LinkPlan {
-        loss: if index == 0 { loss } else { 0 },
-        delay,
-        rate: RATE,
-        queue: (2 * delay).max(20_000),
-        in_order: true,
-        ..LinkPlan::default()
-    };
+/// Where virtual time begins.
+const BEGIN: u64 = 1_000_000;
+
+/// One stream from the first host to the second.
+struct Run {
+    now: u64,
+    dice: Dice,
+    stacks: [Stack; 2],
+    links: [Link; 2],
+    /// Frames by arrival: for whom.
+    wire: BTreeMap<(u64, u64), (usize, Vec<u8>)>,
+    serial: u64,
+    client: SocketId,
+    listener: SocketId,
+    server: Option<SocketId>,
+    sent: usize,
+    got: usize,
+    buf: Vec<u8>,
+}
+
+fn stack(seed: u64, index: usize) -> Stack {
     let config = Config {
         addrs: format!("{}/16", address(index, false))
             .parse()
@@ -75,99 +95,110 @@ fn host(seed: u64, index: usize, loss: u32, delay: u64) -> Host {
         seed: [seed as u8 + 1; 32],
         ..Config::default()
     };
-    Host {
-        stack: Stack::new(config, Instant::from_micros(1_000_000)),
-        link: Link::new(plan, 1500),
-    }
+    Stack::new(config, Instant::from_micros(BEGIN))
 }
 
-fn transfer(seed: u64, loss: u32, delay: u64) -> Result<u64, Error> {
-    let mut dice = Dice::new(seed, 4);
-    let mut now = 1_000_000;
-    let mut hosts = [host(seed, 0, loss, delay), host(seed, 1, loss, delay)];
-    let clock = Instant::from_micros(now);
-    let to = SocketAddr::new(address(1, false), PORT);
-    let listener = hosts[1].stack.socket(Domain::V4, Kind::Stream)?;
-    hosts[1].stack.bind(listener, to)?;
-    hosts[1].stack.listen(clock, listener, 5)?;
-    let client = hosts[0].stack.socket(Domain::V4, Kind::Stream)?;
-    match hosts[0].stack.connect(clock, client, to) {
-        Err(Error::InProgress) => {}
-        other => other?,
+fn link(loss: u32, delay: u64) -> Link {
+    let plan = LinkPlan {
+        loss,
+        delay,
+        rate: RATE,
+        queue: (2 * delay).max(20_000),
+        in_order: true,
+        ..LinkPlan::default()
+    };
+    Link::new(plan, 1500)
+}
+
+impl Run {
+    fn new(seed: u64, loss: u32, delay: u64) -> Result<Run, Error> {
+        let clock = Instant::from_micros(BEGIN);
+        let [mut a, mut b] = [stack(seed, 0), stack(seed, 1)];
+        let to = SocketAddr::new(address(1, false), PORT);
+        let listener = b.socket(Domain::V4, Kind::Stream)?;
+        b.bind(listener, to)?;
+        b.listen(clock, listener, 5)?;
+        let client = a.socket(Domain::V4, Kind::Stream)?;
+        match a.connect(clock, client, to) {
+            Err(Error::InProgress) => {}
+            other => other?,
+        }
+        Ok(Run {
+            now: BEGIN,
+            dice: Dice::new(seed, 4),
+            stacks: [a, b],
+            links: [link(loss, delay), link(0, delay)],
+            wire: BTreeMap::new(),
+            serial: 0,
+            client,
+            listener,
+            server: None,
+            sent: 0,
+            got: 0,
+            buf: vec![0x5a; 65_536],
+        })
     }
-    let mut wire = std::collections::BTreeMap::new();
-    let (mut serial, mut sent, mut got) = (0u64, 0usize, 0usize);
-    let mut server: Option<SocketId> = None;
-    let data = vec![0x5a; 65_536];
-    let mut buf = vec![0; 65_536];
-    while got < BYTES && now < 3_600_000_000 {
-        let clock = Instant::from_micros(now);
-        while sent < BYTES {
-            let part = &data[..data.len().min(BYTES - sent)];
-            match hosts[0].stack.send(
+
+    /// One writes what fits, the other reads what is there.
+    fn programs(&mut self) {
+        let clock = Instant::from_micros(self.now);
+        let [a, b] = &mut self.stacks;
+        while self.sent < BYTES {
+            let part = &self.buf[..self.buf.len().min(BYTES - self.sent)];
+            match a.send(
                 clock,
-                client,
+                self.client,
                 &[IoSlice::new(part)],
                 SendFlags::empty(),
                 None,
             ) {
-                Ok(n) => sent += n,
+                Ok(n) => self.sent += n,
                 Err(_) => break,
             }
         }
-        server = server.or_else(|| {
-            hosts[1]
-                .stack
-                .accept(clock, listener)
-                .ok()
-                .map(|(id, _)| id)
-        });
-        if let Some(id) = server {
-            while let Ok(r) = hosts[1].stack.recv(
-                clock,
-                id,
-                &mut [IoSliceMut::new(&mut buf)],
-                RecvFlags::empty(),
-            ) {
-                got += r.len;
-                if r.len == 0 {
-                    break;
-                }
+        if self.server.is_none() {
+            self.server = b.accept(clock, self.listener).ok().map(|(id, _)| id);
+        }
+        let Some(id) = self.server else { return };
+        let mut bufs = [IoSliceMut::new(&mut self.buf)];
+        while let Ok(r) = b.recv(clock, id, &mut bufs, RecvFlags::empty()) {
+            self.got += r.len;
+            if r.len == 0 {
+                break;
             }
         }
-        for (from, host) in hosts.iter_mut().enumerate() {
-            let Host { stack, link } = host;
-            stack.transmit(clock, &mut |parts| {
+    }
+
+    fn send_frames(&mut self) {
+        let clock = Instant::from_micros(self.now);
+        for from in 0..2 {
+            let (dice, link, wire) = (&mut self.dice, &mut self.links[from], &mut self.wire);
+            let (now, serial) = (self.now, &mut self.serial);
+            self.stacks[from].transmit(clock, &mut |parts| {
                 let frame: Vec<u8> = parts.iter().flat_map(|p| p.iter().copied()).collect();
-                debug_assert!(packet::view(&frame[packet::VNET..]).is_some());
-                if let Fate::Arrive(at, _) = link.carry(&mut dice, now, &frame) {
-                    serial += 1;
-                    wire.insert((at, serial), (1 - from, frame));
+                if let Fate::Arrive(at, _) = link.carry(dice, now, &frame) {
+                    *serial += 1;
+                    wire.insert((at, *serial), (1 - from, frame));
                 }
             });
-            while stack.poll_event().is_some() {}
-        }
-        let timer = hosts
-            .iter()
-            .filter_map(|h| h.stack.next_deadline())
-            .map(Instant::as_micros)
-            .min();
-        let arrival = wire.first_key_value().map(|((at, _), _)| *at);
-        let Some(next) = timer.into_iter().chain(arrival).min() else {
-            break;
-        };
-        now = now.max(next);
-        let clock = Instant::from_micros(now);
-        hosts.iter_mut().for_each(|h| h.stack.handle_timers(clock));
-        while let Some(entry) = wire.first_entry().filter(|e| e.key().0 <= now) {
-            let (host, frame) = entry.remove();
-            hosts[host].stack.handle_frame(clock, &frame);
+            while self.stacks[from].poll_event().is_some() {}
         }
     }
-    let took = now - 1_000_000;
-    Ok(if got < BYTES {
-        0
-    } else {
-        BYTES as u64 * 8_000 / took.max(1)
-    })
+
+    /// To the next arrival or deadline; false when there is none.
+    fn advance(&mut self) -> bool {
+        let timers = self.stacks.iter().filter_map(Stack::next_deadline);
+        let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
+        let Some(next) = timers.map(Instant::as_micros).chain(arrival).min() else {
+            return false;
+        };
+        self.now = self.now.max(next);
+        let clock = Instant::from_micros(self.now);
+        self.stacks.iter_mut().for_each(|s| s.handle_timers(clock));
+        while let Some(entry) = self.wire.first_entry().filter(|e| e.key().0 <= self.now) {
+            let (host, frame) = entry.remove();
+            self.stacks[host].handle_frame(clock, &frame);
+        }
+        true
+    }
 }
