@@ -533,3 +533,20 @@ fn window_is_never_taken_back() {
         }
     }
 }
+
+#[test]
+fn a_half_open_connection_to_nowhere_is_forgotten() {
+    let mut s = Script::new();
+    s.listen();
+    s.inject(seg(SYN, 0, 0, b""));
+    s.expect(SYN | ACK, 0, 1, b"");
+    // About some other segment, or of another kind: nothing.
+    s.icmp(3, 1, 77);
+    s.icmp(3, 3, 0);
+    assert_eq!(s.stack.sockets().len(), 2);
+    s.icmp(3, 1, 0);
+    assert_eq!(s.stack.sockets().len(), 1);
+    s.inject(seg(ACK, 1, 1, b""));
+    let reset = s.sent();
+    assert_eq!((reset.flags, reset.seq), (RST, 1));
+}

@@ -11,7 +11,8 @@ use super::tcb::{Birth, Tcb};
 use super::timers::SYN_ACK_RETRIES;
 use super::tuple::Tuple;
 use super::{connection, ecn, gso_for};
-use crate::ip::RxMeta;
+use crate::error::Error;
+use crate::ip::{IcmpError, RxMeta};
 use crate::socket::table::Socket;
 use crate::socket::{SocketId, State};
 use crate::stack::Stack;
@@ -223,6 +224,23 @@ pub(crate) fn remove(stack: &mut Stack, id: HalfOpenId) {
     if let Some(entry) = stack.tcp.half_open.remove(id) {
         stack.tcp.flows.remove(&entry.tuple);
         listener::count_half_open(stack, entry.listener, -1);
+    }
+}
+
+/// An ICMP error about a SYN-ACK: who can't be reached is not waited for (Linux: tcp_req_err). There is no connection yet that
+/// MUST-56 would shield.
+pub(crate) fn icmp_error(stack: &mut Stack, id: HalfOpenId, error: &IcmpError) {
+    let unreachable = matches!(
+        error.error,
+        Error::HostUnreachable | Error::NetworkUnreachable
+    );
+    let ours = stack
+        .tcp
+        .half_open
+        .get(id)
+        .is_some_and(|entry| error.seq == Some(entry.iss.raw()));
+    if unreachable && ours && error.mtu.is_none() {
+        remove(stack, id);
     }
 }
 

@@ -106,8 +106,10 @@ fn closed(stack: &mut Stack, tuple: &Tuple, seg: &Segment<'_>) {
 /// An ICMP error about a segment of ours (RFC 9293 3.9.2.2, RFC 5927 4).
 pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, error: &IcmpError) {
     let tuple = Tuple::new(error.local, error.remote);
-    if let Some(Flow::Conn(id)) = stack.tcp.flows.get(&tuple).copied() {
-        connection::icmp_error(stack, now, id, error);
+    match stack.tcp.flows.get(&tuple).copied() {
+        Some(Flow::Conn(id)) => connection::icmp_error(stack, now, id, error),
+        Some(Flow::HalfOpen(id)) => half_open::icmp_error(stack, id, error),
+        _ => {}
     }
 }
 
