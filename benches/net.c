@@ -10,7 +10,9 @@
 //     connect    connect, shutdown, read the end, close, one at a time
 //     udp        an echo of -n bytes with -k datagrams on the way
 //
-// -w MS warm-up, -t MS window, -n BYTES message size, -b BYTES bulk buffer, -k COUNT datagrams on the way.
+// -w MS warm-up, -t MS window, -n BYTES message size, -b BYTES bulk buffer, -k COUNT datagrams on the way,
+// -c NAME congestion control of a stream's ends, -e: the receiving end of sink or source closes after its window, however
+// much is still on the way, and the window begins with the connection.
 // Figures are of the window, which begins after the warm-up. An end that waits longer than all of it and 10 s is
 // killed by its alarm.
 #define _GNU_SOURCE
@@ -37,7 +39,8 @@ struct config {
 	struct sockaddr_in addr;
 	uint64_t warm_ns, window_ns;
 	size_t message, bulk;
-	int in_flight;
+	int in_flight, ends;
+	const char *congestion; // NULL: as it is
 };
 
 // Seconds that this thread was ready to run and did not get a CPU: with much of it a figure is the machine's, not the stack's.
@@ -232,8 +235,46 @@ static int accepted(int listener)
 	return fd;
 }
 
+static void set_congestion(const struct config *c, int fd)
+{
+	if (c->congestion == NULL)
+		return;
+	char name[16] = "";
+	socklen_t len = sizeof name;
+	if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, c->congestion, (socklen_t)strlen(c->congestion)) != 0 ||
+	    getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len) != 0)
+		die(c->congestion);
+	if (strncmp(name, c->congestion, sizeof name) != 0)
+		errno = EINVAL, die(name);
+}
+
+// Sends until the other end has had enough: that is a reset, as most is still on the way.
+static void stream_send_until_reset(const struct config *c, int fd)
+{
+	char *data = buffer(c->bulk);
+	uint64_t total = 0, start = now_ns();
+	for (ssize_t n; (n = send(fd, data, c->bulk, MSG_NOSIGNAL)) >= 0;)
+		total += (uint64_t)n;
+	if (errno != ECONNRESET && errno != EPIPE)
+		die("send");
+	struct tcp_info info;
+	socklen_t len = sizeof info;
+	memset(&info, 0, sizeof info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+		die("TCP_INFO");
+	close(fd);
+	printf("test=%s role=%s sent=%llu after=%.4f retrans=%u reordering=%u cwnd=%u ssthresh=%u rtt_us=%u cpu=%.4f\n", c->test,
+	       c->server ? "server" : "client", (unsigned long long)total, (double)(now_ns() - start) / 1e9, info.tcpi_total_retrans,
+	       info.tcpi_reordering, info.tcpi_snd_cwnd, info.tcpi_snd_ssthresh, info.tcpi_rtt, cpu_seconds());
+}
+
 static void stream_send(const struct config *c, int fd)
 {
+	set_congestion(c, fd);
+	if (c->ends) {
+		stream_send_until_reset(c, fd);
+		return;
+	}
 	char *data = buffer(c->bulk);
 	struct meter m = {0};
 	uint64_t total = 0, start = now_ns(), now = start;
@@ -259,7 +300,12 @@ static void stream_receive(const struct config *c, int fd)
 	char *data = buffer(c->bulk);
 	struct meter m = {0};
 	uint64_t total = 0, start = 0;
-	for (;;) {
+	if (c->ends) {
+		start = m.from_ns = now_ns();
+		m.cpu_from = cpu_seconds();
+		m.queued_from = queued_seconds();
+	}
+	while (!c->ends || m.to_ns == 0) {
 		ssize_t n = recv(fd, data, c->bulk, 0);
 		if (n < 0)
 			die("recv");
@@ -484,14 +530,23 @@ static int usage(void)
 	      "       net client ADDRESS PORT TEST [options]\n"
 	      "       net offload DEVICE\n"
 	      "TEST: sink source pingpong connect udp\n"
-	      "options: -w WARM_MS -t WINDOW_MS -n MESSAGE -b BULK -k IN_FLIGHT\n",
+	      "options: -w WARM_MS -t WINDOW_MS -n MESSAGE -b BULK -k IN_FLIGHT -c CONGESTION -e\n",
 	      stderr);
 	return 2;
 }
 
 static int read_options(struct config *c, int argc, char **argv)
 {
-	for (int option; (option = getopt(argc, argv, "w:t:n:b:k:")) != -1;) {
+	for (int option; (option = getopt(argc, argv, "w:t:n:b:k:c:e")) != -1;) {
+		if (option == 'c') {
+			c->congestion = optarg;
+			continue;
+		}
+		if (option == 'e') {
+			c->ends = 1;
+			c->warm_ns = 0;
+			continue;
+		}
 		long value = strtol(optarg ? optarg : "", NULL, 10);
 		if (value < 1 || value > 100000000)
 			return 0;

@@ -149,6 +149,7 @@ fn wrap(tun: Tun, options: &Options, seed: &[u8; 32]) -> Result<Box<dyn Device>,
         jitter_us: asked.jitter_us,
         rate_bps: asked.rate_bps,
         seed: u64::from_le_bytes(number),
+        ..FaultConfig::default()
     };
     let device: Box<dyn Device> = if faults.is_off() {
         Box::new(tun)

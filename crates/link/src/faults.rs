@@ -21,8 +21,14 @@ use crate::device::{
 pub struct FaultConfig {
     /// Probability, 0 to 1, that a frame is lost.
     pub loss: f64,
+    /// Probability, 0 to 1, that after a lost frame the next one is lost too, if that is more than
+    /// `loss`: losses come in bursts of 1 / (1 - `burst`) frames on average (Gilbert's model).
+    pub burst: f64,
     /// Probability, 0 to 1, that a frame is held back for a moment, so that later ones overtake it.
     pub reorder: f64,
+    /// How long that moment is, microseconds. 0: half a millisecond to one and a half, or as many
+    /// of the frame's own times at the link's rate.
+    pub reorder_us: u64,
     /// Probability, 0 to 1, that a frame arrives twice.
     pub duplicate: f64,
     /// Probability, 0 to 1, that a byte of the packet is changed.
@@ -32,9 +38,11 @@ pub struct FaultConfig {
     /// The delay varies by up to this much either way, evenly, in microseconds; it does not fall under
     /// 0. Frames keep their order, as in one queue: only `reorder` changes that.
     pub jitter_us: u64,
-    /// Bits of packets per second, each way; more wait in a queue of 256 KiB or 100 ms, whichever is
-    /// more, and what does not fit in there is dropped. `Some(0)` lets nothing through.
+    /// Bits of packets per second, each way; more wait in a queue, and what does not fit in there is
+    /// dropped. `Some(0)` lets nothing through.
     pub rate_bps: Option<u64>,
+    /// What that queue holds, bytes of packets. `None`: 256 KiB or 100 ms, whichever is more.
+    pub queue_bytes: Option<u64>,
     /// What all chance is drawn from.
     pub seed: u64,
 }
@@ -65,6 +73,10 @@ pub struct FaultStats {
     pub corrupted: u64,
     /// Held back so that others overtake.
     pub reordered: u64,
+    /// What all of them that were not dropped have waited before the rate limit, their own sending included, microseconds.
+    pub queued_us: u64,
+    /// The longest that one of them has waited there, microseconds.
+    pub queued_max_us: u64,
 }
 
 /// A device with faults, in both directions.
@@ -76,7 +88,6 @@ pub struct FaultStats {
 #[derive(Debug)]
 pub struct Faults<D: Device> {
     inner: D,
-    config: FaultConfig,
     incoming: Direction,
     outgoing: Direction,
     /// `recv` stopped before the device was empty.
@@ -85,13 +96,17 @@ pub struct Faults<D: Device> {
 }
 
 impl<D: Device> Faults<D> {
-    /// Puts faults around a device.
+    /// Puts faults around a device, the same in both directions.
     pub fn new(inner: D, config: FaultConfig) -> Faults<D> {
+        Faults::with_directions(inner, config, config)
+    }
+
+    /// Puts faults around a device, some for the frames received and others for those sent.
+    pub fn with_directions(inner: D, incoming: FaultConfig, outgoing: FaultConfig) -> Faults<D> {
         Faults {
             inner,
-            config,
-            incoming: Direction::new(config.seed, 0),
-            outgoing: Direction::new(config.seed, 1),
+            incoming: Direction::new(incoming, 0),
+            outgoing: Direction::new(outgoing, 1),
             unread: false,
             scratch: Vec::new(),
         }
@@ -136,7 +151,7 @@ impl<D: Device> Device for Faults<D> {
                 Err(error) => return self.deliver(now_us, buf).ok_or(error),
             };
             let frame = buf.get_mut(..len).unwrap_or_default();
-            let plan = self.incoming.plan(&self.config, now_us, packet_len(len));
+            let plan = self.incoming.plan(now_us, packet_len(len));
             if let Some(due) = plan.copy {
                 self.incoming.hold(due, &[IoSlice::new(frame)], None);
             }
@@ -156,7 +171,7 @@ impl<D: Device> Device for Faults<D> {
     fn send(&mut self, now_us: u64, frame: &[IoSlice<'_>]) -> Result<(), LinkError> {
         self.release(now_us);
         let len = frame.iter().map(|slice| slice.len()).sum();
-        let plan = self.outgoing.plan(&self.config, now_us, packet_len(len));
+        let plan = self.outgoing.plan(now_us, packet_len(len));
         let mut result = Ok(());
         match plan.first {
             Some(due) if due > now_us => self.outgoing.hold(due, frame, plan.damage),
@@ -228,7 +243,10 @@ struct Damage {
 /// One direction: its chance, its queue and its frames on the way.
 #[derive(Debug)]
 struct Direction {
+    config: FaultConfig,
     rng: ChaCha8Rng,
+    /// The last frame was lost by chance.
+    losing: bool,
     /// When the rate limit has sent all it was given, nanoseconds.
     idle_ns: u64,
     /// When the last frame that kept its place arrives, microseconds.
@@ -244,13 +262,15 @@ struct Direction {
 }
 
 impl Direction {
-    fn new(seed: u64, stream: u64) -> Direction {
+    fn new(config: FaultConfig, stream: u64) -> Direction {
         let mut key = [0; 32];
-        key[..8].copy_from_slice(&seed.to_le_bytes());
+        key[..8].copy_from_slice(&config.seed.to_le_bytes());
         let mut rng = ChaCha8Rng::from_seed(key);
         rng.set_stream(stream);
         Direction {
+            config,
             rng,
+            losing: false,
             idle_ns: 0,
             last_due_us: 0,
             sequence: 0,
@@ -262,18 +282,24 @@ impl Direction {
     }
 
     /// Decides over a frame with a packet of `len` bytes that enters the link now.
-    fn plan(&mut self, config: &FaultConfig, now_us: u64, len: usize) -> Plan {
+    fn plan(&mut self, now_us: u64, len: usize) -> Plan {
+        let config = self.config;
         let [loss, duplicate, corrupt, at, mask, reorder, hold, jitter] =
             std::array::from_fn(|_| self.rng.next_u64());
         self.stats.frames += 1;
-        if happens(config.loss, loss) {
+        let again = if self.losing { config.burst } else { 0.0 };
+        self.losing = happens(config.loss, loss) || happens(again, loss);
+        if self.losing {
             self.stats.lost += 1;
             return Plan::default();
         }
-        let Some(leaves_us) = self.serialize(config, now_us, len) else {
+        let Some(leaves_us) = self.serialize(now_us, len) else {
             self.stats.overflowed += 1;
             return Plan::default();
         };
+        let queued_us = leaves_us.saturating_sub(now_us);
+        self.stats.queued_us = self.stats.queued_us.saturating_add(queued_us);
+        self.stats.queued_max_us = self.stats.queued_max_us.max(queued_us);
         let mut plan = Plan::default();
         if happens(config.corrupt, corrupt) && len > 0 {
             let mask = 1 + below(mask, 255) as u8;
@@ -283,17 +309,17 @@ impl Direction {
             });
             self.stats.corrupted += 1;
         }
-        let arrives_us = leaves_us.saturating_add(vary(config, jitter));
+        let arrives_us = leaves_us.saturating_add(vary(&config, jitter));
         if happens(config.reorder, reorder) {
             self.stats.reordered += 1;
-            plan.first = Some(arrives_us.saturating_add(hold_us(config, len, hold)));
+            plan.first = Some(arrives_us.saturating_add(hold_us(&config, len, hold)));
         } else {
             plan.first = Some(self.in_order(arrives_us));
         }
         if happens(config.duplicate, duplicate) {
-            match self.serialize(config, now_us, len) {
+            match self.serialize(now_us, len) {
                 Some(leaves_us) => {
-                    let arrives_us = leaves_us.saturating_add(vary(config, jitter));
+                    let arrives_us = leaves_us.saturating_add(vary(&config, jitter));
                     plan.copy = Some(self.in_order(arrives_us));
                     self.stats.duplicated += 1;
                 }
@@ -304,8 +330,8 @@ impl Direction {
     }
 
     /// When the last bit of a packet has passed the rate limit, microseconds. `None`: the queue is full.
-    fn serialize(&mut self, config: &FaultConfig, now_us: u64, len: usize) -> Option<u64> {
-        let Some(rate) = config.rate_bps else {
+    fn serialize(&mut self, now_us: u64, len: usize) -> Option<u64> {
+        let Some(rate) = self.config.rate_bps else {
             return Some(now_us);
         };
         if rate == 0 {
@@ -314,8 +340,9 @@ impl Direction {
         let now_ns = now_us.saturating_mul(1000);
         let starts_ns = self.idle_ns.max(now_ns);
         let waiting = u128::from(starts_ns - now_ns) * u128::from(rate) / BYTE_NS;
-        let limit = u128::from(QUEUE_BYTES.max(rate / 8 / 10));
-        if waiting + len as u128 > limit {
+        let usual = QUEUE_BYTES.max(rate / 8 / 10);
+        let limit = self.config.queue_bytes.unwrap_or(usual);
+        if waiting + len as u128 > u128::from(limit) {
             return None;
         }
         self.idle_ns = starts_ns.saturating_add(transmit_ns(len, rate));
@@ -413,10 +440,13 @@ fn vary(config: &FaultConfig, draw: u64) -> u64 {
         .saturating_sub(config.jitter_us)
 }
 
-/// How long a frame is held back for reordering, microseconds: one to three times the larger of half a
+/// How long a frame is held back for reordering, microseconds: what was asked for, or one to three times the larger of half a
 /// millisecond and the time the frame itself takes at the link's rate, so that what is sent right
 /// after it overtakes it.
 fn hold_us(config: &FaultConfig, len: usize, draw: u64) -> u64 {
+    if config.reorder_us > 0 {
+        return config.reorder_us;
+    }
     let frame_us = match config.rate_bps {
         Some(rate) if rate > 0 => transmit_ns(len, rate).div_ceil(1000),
         _ => 0,
@@ -447,7 +477,7 @@ fn damage(frame: &mut [u8], change: Option<Damage>) {
 
 /// Nanoseconds times bits per second that make a byte.
 const BYTE_NS: u128 = 8_000_000_000;
-/// The least that the queue before the rate limit holds.
+/// The least that the queue before the rate limit holds when nothing else is asked for.
 const QUEUE_BYTES: u64 = 256 * 1024;
 /// The most that is on the way in one direction: 2 Gbit/s for a second.
 const HELD_BYTES: usize = 256 << 20;

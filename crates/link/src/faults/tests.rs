@@ -79,6 +79,9 @@ const EVERYTHING: FaultConfig = FaultConfig {
     jitter_us: 3000,
     rate_bps: Some(20_000_000),
     seed: 7,
+    burst: 0.0,
+    reorder_us: 0,
+    queue_bytes: None,
 };
 
 #[test]
@@ -118,8 +121,11 @@ fn same_seed_same_fate() {
             duplicated,
             corrupted,
             reordered,
+            queued_us,
+            queued_max_us,
         } = stats;
         assert_eq!(frames, 2000);
+        assert!(queued_max_us >= 400 && queued_us >= queued_max_us);
         for count in [lost, duplicated, corrupted, reordered] {
             assert!((60..140).contains(&count), "{stats:?}");
         }
@@ -320,6 +326,73 @@ fn rate_paces_and_drops_the_tail() {
 }
 
 #[test]
+fn a_queue_holds_what_it_says() {
+    // 8 Mbit/s: a packet of 1000 bytes a millisecond.
+    let config = FaultConfig {
+        rate_bps: Some(8_000_000),
+        queue_bytes: Some(32_000),
+        ..FaultConfig::default()
+    };
+    let (trace, stats) = send_out(config, 100, 0);
+    assert_eq!(numbers(&trace), (0..32).collect::<Vec<_>>());
+    assert_eq!((stats.overflowed, stats.queued_max_us), (68, 32_000));
+    assert_eq!(stats.queued_us, (1..=32).map(|n| n * 1000).sum());
+}
+
+#[test]
+fn losses_come_in_bursts() {
+    let config = FaultConfig {
+        loss: 0.01,
+        burst: 0.75,
+        ..FaultConfig::default()
+    };
+    let (trace, stats) = send_out(config, 20_000, 10);
+    let arrived = numbers(&trace);
+    let bursts = arrived
+        .windows(2)
+        .filter(|pair| pair[1] - pair[0] > 1)
+        .count() as f64;
+    let mean = stats.lost as f64 / bursts;
+    assert!(
+        (150.0..250.0).contains(&bursts) && (3.2..5.0).contains(&mean),
+        "{bursts} {mean}"
+    );
+}
+
+#[test]
+fn reordered_frames_are_late_by_what_was_asked_for() {
+    let config = FaultConfig {
+        reorder: 0.1,
+        reorder_us: 30_000,
+        delay_us: 5000,
+        ..FaultConfig::default()
+    };
+    let (trace, stats) = send_out(config, 500, 1000);
+    let late = |(at, f): &&(u64, Vec<u8>)| {
+        let number = u32::from_be_bytes([f[10], f[11], f[12], f[13]]);
+        at - u64::from(number) * 1000 == 35_000
+    };
+    assert_eq!(trace.iter().filter(late).count() as u64, stats.reordered);
+    assert!(stats.reordered > 20);
+}
+
+#[test]
+fn directions_may_differ() {
+    let lossy = FaultConfig {
+        loss: 1.0,
+        ..FaultConfig::default()
+    };
+    let (a, mut far) = MemoryDevice::pair(MemoryConfig::default()).unwrap();
+    let mut near = Faults::with_directions(a, lossy, FaultConfig::default());
+    let (mut out, mut back) = (Trace::new(), Trace::new());
+    near.send(0, &[IoSlice::new(&frame(1, 100))]).unwrap();
+    far.send(0, &[IoSlice::new(&frame(2, 100))]).unwrap();
+    drain(&mut far, 0, &mut out);
+    drain(&mut near, 0, &mut back);
+    assert_eq!((out.len(), back.len()), (1, 0));
+}
+
+#[test]
 fn absurd_settings_do_no_harm() {
     let config = FaultConfig {
         loss: f64::NAN,
@@ -330,6 +403,9 @@ fn absurd_settings_do_no_harm() {
         jitter_us: u64::MAX,
         rate_bps: Some(1),
         seed: u64::MAX,
+        burst: f64::NAN,
+        reorder_us: u64::MAX,
+        queue_bytes: Some(u64::MAX),
     };
     let (mut near, mut far) = link(config);
     for now in [0, 5, u64::MAX - 1, u64::MAX] {
