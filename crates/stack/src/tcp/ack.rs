@@ -24,7 +24,7 @@ impl Tcb {
             self.snd.max_wnd = self.snd.wnd;
             self.snd.wl1 = h.seq;
             self.snd.wl2 = h.ack;
-            self.syn_acknowledged(cx.now, h);
+            self.syn_acknowledged(cx.now);
             self.established(cx, verdict);
         }
         // RFC 5961 5.2: older than the largest window ever, or for octets that we never sent.
@@ -70,14 +70,13 @@ impl Tcb {
     }
 
     /// Our SYN is acknowledged: the first round-trip time, if it was sent once (Karn's rule).
-    pub(super) fn syn_acknowledged(&mut self, now: Instant, h: &Header) {
+    pub(super) fn syn_acknowledged(&mut self, now: Instant) {
         let mut sample = None;
         self.snd.una = self.snd.iss + 1;
         self.snd.sent.acknowledge(self.snd.una, |record| {
             sample = (!record.resent).then(|| now.since(record.at));
         });
         self.counts.delivered = self.counts.delivered.wrapping_add(1);
-        let _ = h;
         if let Some(rtt) = sample {
             self.rtt.sample(rtt);
             self.recovery.rack.note_rtt(rtt, now);

@@ -3,7 +3,8 @@
 use slotmap::SecondaryMap;
 
 use super::layer::{Flow, TcpSocket};
-use super::tcb::{AckDue, Tcb};
+use super::tcb::Tcb;
+use super::vars::AckDue;
 use crate::socket::{SocketId, State};
 use crate::stack::Stack;
 

@@ -13,7 +13,7 @@ use super::tcb::{Cx, Fate, Tcb, Verdict};
 use super::time_wait;
 use crate::config::Config;
 use crate::error::Error;
-use crate::ip::{IcmpError, RxMeta};
+use crate::ip::IcmpError;
 use crate::socket::table::{CommonOpts, Proto, Socket};
 use crate::socket::{Ready, SocketId, State};
 use crate::stack::Stack;
@@ -90,14 +90,7 @@ pub(crate) fn with_tcb(
 }
 
 /// A segment for this connection.
-pub(crate) fn input(
-    stack: &mut Stack,
-    now: Instant,
-    meta: &RxMeta,
-    id: SocketId,
-    seg: Segment<'_>,
-) {
-    let _ = meta;
+pub(crate) fn input(stack: &mut Stack, now: Instant, id: SocketId, seg: Segment<'_>) {
     with_tcb(stack, now, id, |tcb, cx| tcb.on_segment(cx, seg));
 }
 

@@ -6,7 +6,8 @@ use super::bytes::Pool;
 use super::calls::socket;
 use super::connection::schedule;
 use super::layer::TcpSocket;
-use super::tcb::{AckDue, Tcb};
+use super::tcb::Tcb;
+use super::vars::AckDue;
 use crate::error::{Error, Result};
 use crate::socket::table::{Proto, Socket};
 use crate::socket::{Ready, Received, RecvFlags, SendFlags, SocketId, State};
@@ -82,7 +83,7 @@ fn enqueue(tcb: &mut Tcb, pool: &mut Pool, data: &[IoSlice<'_>]) -> usize {
 /// recv(2).
 pub(crate) fn recv(
     stack: &mut Stack,
-    now: Instant,
+    _now: Instant,
     id: SocketId,
     bufs: &mut [IoSliceMut<'_>],
     flags: RecvFlags,
@@ -118,7 +119,6 @@ pub(crate) fn recv(
             oob: false,
         });
     }
-    let _ = now;
     nothing_to_read(sock, bufs)
 }
 

@@ -1,7 +1,8 @@
 //! Explicit congestion notification (RFC 3168 6.1): a router's mark on a packet counts as a loss without being one.
 
 use super::seq::SeqNum;
-use super::tcb::{AckDue, Tcb};
+use super::tcb::Tcb;
+use super::vars::AckDue;
 use crate::config::Ecn;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, Header};
@@ -36,11 +37,6 @@ impl EcnState {
             ..EcnState::default()
         }
     }
-}
-
-/// Whether a received TOS byte carries a mark.
-pub(crate) fn is_marked(tos: u8) -> bool {
-    tos & MASK == CE
 }
 
 /// Whether a SYN asks for ECN and we agree (RFC 3168 6.1.1). A SYN that is itself ECN-capable is a misuse and gets none (Linux).
@@ -87,14 +83,14 @@ impl Tcb {
     }
 
     /// A segment with text has arrived (RFC 3168 6.1.3).
-    pub(crate) fn ecn_received(&mut self, h: &Header, marked: bool) {
+    pub(crate) fn ecn_received(&mut self, h: &Header, tos: u8) {
         if !self.ecn.ok {
             return;
         }
         if h.has(Flags::CWR) {
             self.ecn.echo = false;
         }
-        if marked {
+        if tos & MASK == CE {
             self.ecn.echo = true;
             self.rcv.ack = AckDue::Now;
         }

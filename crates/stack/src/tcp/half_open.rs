@@ -12,7 +12,7 @@ use super::timers::SYN_ACK_RETRIES;
 use super::tuple::Tuple;
 use super::{connection, ecn, gso_for};
 use crate::error::Error;
-use crate::ip::{IcmpError, RxMeta};
+use crate::ip::IcmpError;
 use crate::socket::table::Socket;
 use crate::socket::{SocketId, State};
 use crate::stack::Stack;
@@ -103,7 +103,6 @@ pub(crate) fn describe(
     listener: SocketId,
     tuple: Tuple,
     seg: &Segment<'_>,
-    tos: u8,
 ) -> Option<HalfOpen> {
     let birth = birth(stack, now, listener, tuple)?;
     let options = &seg.header.options;
@@ -117,7 +116,7 @@ pub(crate) fn describe(
         wscale: options.wscale,
         ts: (options.ts.filter(|_| stack.config.timestamps)).map(|(val, _)| val),
         sack_ok: options.sack_permitted,
-        ecn: ecn::agrees(stack.config.ecn, seg.header, tos),
+        ecn: ecn::agrees(stack.config.ecn, seg.header, seg.tos),
         our_wscale: birth.wscale,
         our_mss: birth.mss_option(),
         our_window: birth.rcvbuf.min(65_535) as u16,
@@ -134,9 +133,8 @@ pub(crate) fn open(
     listener: SocketId,
     tuple: Tuple,
     seg: &Segment<'_>,
-    tos: u8,
 ) {
-    let Some(entry) = describe(stack, now, listener, tuple, seg, tos) else {
+    let Some(entry) = describe(stack, now, listener, tuple, seg) else {
         return;
     };
     let id = stack.tcp.half_open.insert(entry);
@@ -245,13 +243,7 @@ pub(crate) fn icmp_error(stack: &mut Stack, id: HalfOpenId, error: &IcmpError) {
 }
 
 /// A segment for a half-open connection (RFC 9293 3.10.7.4, SYN-RECEIVED).
-pub(crate) fn input(
-    stack: &mut Stack,
-    now: Instant,
-    meta: &RxMeta,
-    id: HalfOpenId,
-    seg: &Segment<'_>,
-) {
+pub(crate) fn input(stack: &mut Stack, now: Instant, id: HalfOpenId, seg: &Segment<'_>) {
     let Some(entry) = stack.tcp.half_open.get(id).copied() else {
         return;
     };
@@ -304,17 +296,11 @@ pub(crate) fn input(
         return;
     }
     remove(stack, id);
-    promote(stack, now, meta, entry, seg);
+    promote(stack, now, entry, seg);
 }
 
 /// The third segment of the handshake is here: the connection gets its control block and stands in the accept queue.
-pub(crate) fn promote(
-    stack: &mut Stack,
-    now: Instant,
-    meta: &RxMeta,
-    entry: HalfOpen,
-    seg: &Segment<'_>,
-) {
+pub(crate) fn promote(stack: &mut Stack, now: Instant, entry: HalfOpen, seg: &Segment<'_>) {
     let Some(birth) = birth(stack, now, entry.listener, entry.tuple) else {
         return;
     };
@@ -346,7 +332,7 @@ pub(crate) fn promote(
     let Some(child) = listener::enqueue(stack, entry.listener, tcb) else {
         return;
     };
-    connection::input(stack, now, meta, child, *seg);
+    connection::input(stack, now, child, *seg);
 }
 
 /// A socket for an accepted connection: the listener's options, as Linux's inet_csk_clone_lock() copies them.

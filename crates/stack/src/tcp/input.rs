@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::seq::SeqNum;
-use super::tcb::{AckDue, Cx, Fate, Tcb, Urgent, Verdict};
+use super::tcb::{Cx, Fate, Tcb, Verdict};
 use super::timers::DELAYED_ACK;
+use super::vars::{AckDue, Urgent};
 use crate::error::Error;
 use crate::socket::{Ready, State};
 use crate::time::Instant;
@@ -27,8 +28,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) payload: &'a [u8],
     /// Payload of the segments that a super-segment stands for, or 0.
     pub(crate) gso_size: u16,
-    /// A router has marked it (RFC 3168).
-    pub(crate) marked: bool,
+    /// TOS or traffic class of its packet.
+    pub(crate) tos: u8,
 }
 
 impl Segment<'_> {
@@ -102,12 +103,12 @@ impl Tcb {
         }
         self.snd.wl2 = h.ack;
         self.ecn_answered(h);
-        self.syn_acknowledged(cx.now, h);
+        self.syn_acknowledged(cx.now);
         self.established(cx, verdict);
         self.rcv.ack = AckDue::Now;
         self.urgent(seg, verdict);
         self.text(cx, seg, verdict)?;
-        self.fin(cx, seg, verdict)
+        self.fin(seg, verdict)
     }
 
     /// Both SYNs are through.
@@ -144,7 +145,7 @@ impl Tcb {
         self.acknowledgement(cx, seg, verdict)?;
         self.urgent(seg, verdict);
         self.text(cx, seg, verdict)?;
-        self.fin(cx, seg, verdict)
+        self.fin(seg, verdict)
     }
 
     /// RFC 7323 5.3 R1. A segment without the option is let through, as Linux does (3.2 says SHOULD drop).
@@ -287,7 +288,7 @@ impl Tcb {
             verdict.fate = Fate::Closed;
             return STOP;
         }
-        self.ecn_received(seg.header, seg.marked);
+        self.ecn_received(seg.header, seg.tos);
         let text_seq = seg.header.seq + u32::from(seg.has(Flags::SYN));
         let (start, data) = self.trim(text_seq, seg.payload);
         self.note_duplicate(text_seq, text_seq + seg.payload.len() as u32);
@@ -403,7 +404,7 @@ impl Tcb {
     }
 
     /// Eighth, check the FIN bit; also when a hole before an earlier FIN has been filled.
-    fn fin(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
+    fn fin(&mut self, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
         if seg.has(Flags::FIN) && self.rcv.fin.is_none() {
             let fin = seg.end() - 1;
             // A FIN beyond the window is not taken: it will come again. One before what has arrived is a lie.
@@ -431,7 +432,6 @@ impl Tcb {
             }
             _ => {}
         }
-        let _ = cx;
         GO_ON
     }
 }

@@ -12,7 +12,6 @@ use super::tcb::Tcb;
 use super::tuple::Tuple;
 use super::{calls, connection, syn_cookie};
 use crate::error::{Error, Result};
-use crate::ip::RxMeta;
 use crate::ports::Shape;
 use crate::socket::{Domain, Kind, Ready, SocketId};
 use crate::stack::Stack;
@@ -177,7 +176,6 @@ pub(crate) fn count_half_open(stack: &mut Stack, id: SocketId, change: isize) {
 pub(crate) fn input(
     stack: &mut Stack,
     now: Instant,
-    meta: &RxMeta,
     id: SocketId,
     tuple: Tuple,
     seg: &Segment<'_>,
@@ -187,7 +185,7 @@ pub(crate) fn input(
         return;
     }
     if h.has(Flags::ACK) {
-        acknowledged(stack, now, meta, id, tuple, seg);
+        acknowledged(stack, now, id, tuple, seg);
         return;
     }
     if !h.has(Flags::SYN) || h.has(Flags::FIN) {
@@ -203,28 +201,21 @@ pub(crate) fn input(
         listener.cookies_until = Some(now + COOKIES_LINGER);
         syn_cookie::answer(stack, now, id, tuple, seg);
     } else {
-        half_open::open(stack, now, id, tuple, seg, meta.tos);
+        half_open::open(stack, now, id, tuple, seg);
     }
 }
 
 /// An ACK for no connection: the third segment of a handshake that a cookie began, or an error.
-fn acknowledged(
-    stack: &mut Stack,
-    now: Instant,
-    meta: &RxMeta,
-    id: SocketId,
-    tuple: Tuple,
-    seg: &Segment<'_>,
-) {
+fn acknowledged(stack: &mut Stack, now: Instant, id: SocketId, tuple: Tuple, seg: &Segment<'_>) {
     let h = seg.header;
     let cookies = get(stack, id).is_some_and(|l| l.cookies_until.is_some_and(|until| now < until));
     let entry = (cookies && !h.has(Flags::SYN))
-        .then(|| syn_cookie::redeem(stack, now, id, tuple, meta, seg))
+        .then(|| syn_cookie::redeem(stack, now, id, tuple, seg))
         .flatten();
     match entry {
         // A full accept queue: the peer's data will bring the same proof again.
         Some(_) if !has_room(stack, id) => stack.stats.queue_full += 1,
-        Some(entry) => half_open::promote(stack, now, meta, entry, seg),
+        Some(entry) => half_open::promote(stack, now, entry, seg),
         None => emit::reset(stack, &tuple, h.ack, None),
     }
 }

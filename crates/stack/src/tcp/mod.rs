@@ -21,6 +21,7 @@ mod info;
 mod input;
 mod layer;
 mod listener;
+mod mss;
 mod options;
 mod output;
 mod prr;
@@ -34,6 +35,7 @@ mod tcb;
 mod time_wait;
 mod timers;
 mod tuple;
+mod vars;
 
 use std::io::IoSlice;
 
@@ -77,14 +79,14 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         header: &header,
         payload,
         gso_size: meta.gso_size,
-        marked: ecn::is_marked(meta.tos),
+        tos: meta.tos,
     };
     match stack.tcp.flows.get(&tuple).copied() {
-        Some(Flow::Conn(id)) => connection::input(stack, now, meta, id, seg),
-        Some(Flow::HalfOpen(id)) => half_open::input(stack, now, meta, id, &seg),
-        Some(Flow::TimeWait(id)) => time_wait::input(stack, now, meta, id, &seg),
+        Some(Flow::Conn(id)) => connection::input(stack, now, id, seg),
+        Some(Flow::HalfOpen(id)) => half_open::input(stack, now, id, &seg),
+        Some(Flow::TimeWait(id)) => time_wait::input(stack, now, id, &seg),
         None => match listener::find(stack, &tuple) {
-            Some(id) => listener::input(stack, now, meta, id, tuple, &seg),
+            Some(id) => listener::input(stack, now, id, tuple, &seg),
             None => closed(stack, &tuple, &seg),
         },
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::calls::{socket, tcp_mut};
 use super::connection::{self, with_tcb};
-use super::tcb::{AckDue, Verdict};
+use super::tcb::Verdict;
 use super::timers::{SYN_RETRIES, syn_ack_retries_for};
+use super::vars::AckDue;
 use crate::error::{Error, Result};
 use crate::socket::{SockOpt, SockOptName, SocketId, State};
 use crate::stack::Stack;

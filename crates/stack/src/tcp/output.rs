@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::seq::SeqNum;
-use super::tcb::{AckDue, Tcb, Usage};
+use super::tcb::Tcb;
 use super::timers::DELAYED_ACK;
+use super::vars::{AckDue, Usage};
 use crate::socket::State;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, Header, Options};

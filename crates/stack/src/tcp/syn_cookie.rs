@@ -6,7 +6,6 @@ use super::input::Segment;
 use super::layer::TcpLayer;
 use super::seq::SeqNum;
 use super::tuple::Tuple;
-use crate::ip::RxMeta;
 use crate::socket::SocketId;
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -40,7 +39,7 @@ pub(crate) fn answer(
     let options = &seg.header.options;
     let peer_mss = options.mss.unwrap_or(536);
     let mss = MSS.iter().rposition(|mss| *mss <= peer_mss).unwrap_or(0) as u32;
-    let Some(mut entry) = half_open::describe(stack, now, listener, tuple, seg, 0) else {
+    let Some(mut entry) = half_open::describe(stack, now, listener, tuple, seg) else {
         return;
     };
     entry.iss = cookie(&stack.tcp, &tuple, seg.header.seq, period(now), mss);
@@ -67,10 +66,8 @@ pub(crate) fn redeem(
     now: Instant,
     listener: SocketId,
     tuple: Tuple,
-    meta: &RxMeta,
     seg: &Segment<'_>,
 ) -> Option<HalfOpen> {
-    let _ = meta;
     let h = seg.header;
     let (iss, irs) = (h.ack - 1, h.seq - 1);
     let index = iss.raw() & 3;
@@ -81,7 +78,7 @@ pub(crate) fn redeem(
     if !genuine {
         return None;
     }
-    let mut entry = half_open::describe(stack, now, listener, tuple, seg, 0)?;
+    let mut entry = half_open::describe(stack, now, listener, tuple, seg)?;
     let bits = h.options.ts.map(|(_, ecr)| ecr & TS_BITS);
     let wscale = bits
         .map(|bits| bits & 0xf)

@@ -9,7 +9,6 @@ use super::listener;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
-use crate::ip::RxMeta;
 use crate::ports::Hold;
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -150,13 +149,7 @@ pub(crate) fn expire(stack: &mut Stack, now: Instant) {
 }
 
 /// A segment for a connection in TIME-WAIT.
-pub(crate) fn input(
-    stack: &mut Stack,
-    now: Instant,
-    meta: &RxMeta,
-    id: TimeWaitId,
-    seg: &Segment<'_>,
-) {
+pub(crate) fn input(stack: &mut Stack, now: Instant, id: TimeWaitId, seg: &Segment<'_>) {
     let Some(tw) = stack.tcp.time_wait.get_mut(id) else {
         return;
     };
@@ -175,7 +168,7 @@ pub(crate) fn input(
     if h.has(Flags::SYN) && !h.has(Flags::ACK) && (newer_ts || h.seq.after(tw.rcv_nxt)) {
         if let Some(listener) = listener::find(stack, &tuple) {
             remove(stack, id);
-            listener::input(stack, now, meta, listener, tuple, seg);
+            listener::input(stack, now, listener, tuple, seg);
         }
         return;
     }

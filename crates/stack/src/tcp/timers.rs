@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::tcb::{AckDue, Cx, Fate, Tcb, Verdict};
+use super::tcb::{Cx, Fate, Tcb, Verdict};
+use super::vars::AckDue;
 use crate::error::Error;
 use crate::socket::State;
 use crate::time::Instant;
