@@ -128,6 +128,22 @@ impl World {
         Some(seg.frame(src, SocketAddr::new(address(host, v6), PORT)))
     }
 
+    /// SYNs from nowhere, at once.
+    pub(crate) fn flood(&mut self, host: usize, syns: u32) {
+        for _ in 0..syns {
+            let nowhere = IpAddr::from([10, 1, 249, self.dice.below(250) as u8]);
+            let src = SocketAddr::new(nowhere, self.dice.range(1, 65_535) as u16);
+            let seg = Forged {
+                seq: self.dice.any() as u32,
+                flags: SYN,
+                window: 1000,
+                ..Forged::default()
+            };
+            let made = seg.frame(src, SocketAddr::new(address(host, false), PORT));
+            self.deliver(self.now, made, false);
+        }
+    }
+
     /// An ICMP error about an octet that is not in flight (RFC 5927 4.1).
     fn icmp(&mut self, mark: &Mark) -> Option<Vec<u8>> {
         let seq = mark

@@ -58,7 +58,11 @@ impl World {
             | Error::ConnectionRefused
             | Error::BrokenPipe
             | Error::NotConnected => out.is_some_and(|d| d.resets > 0),
-            Error::TimedOut => self.losses(app) >= LOSSES || self.cut_off(app),
+            Error::TimedOut => {
+                self.losses(app) >= LOSSES
+                    || self.cut_off(app)
+                    || self.crowded(self.apps[app | 1].host)
+            }
             Error::HostUnreachable | Error::NetworkUnreachable | Error::ProtocolUnreachable => {
                 out.is_some_and(|d| d.errors > 0)
             }
@@ -147,10 +151,20 @@ impl World {
         });
         // The last segment of the handshake was lost until the other side gave up: nobody tells the opener.
         let unmet = pair.iter().any(|a| self.apps[*a].phase == Phase::Waiting);
+        // Its turn never came: those before it took too long.
+        let unborn = pair.iter().all(|a| self.apps[*a].phase == Phase::Waiting);
+        let crowd = unmet && self.crowded(self.apps[app | 1].host);
         self.cut_off(app)
+            || unborn && self.plan.conns[app / 2].follows.is_some()
+            || crowd
             || pair.iter().any(|a| self.losses(*a) >= LOSSES) && unmet
             || pair.iter().any(|a| self.losses(*a) >= LOSSES) && timed_out
             || pair.iter().any(|a| self.losses(*a) >= ORPHAN_LOSSES) && gave_up
+    }
+
+    /// Connections were turned away for want of room in the queue.
+    fn crowded(&self, host: usize) -> bool {
+        self.hosts[host].stack.stats().queue_full > 0
     }
 
     fn judge_clean(&self, app: usize) -> Result<(), String> {

@@ -41,6 +41,8 @@ pub(crate) enum Blow {
     Clock(u64),
     /// Nothing leaves it for this long, microseconds.
     Outage(u64),
+    /// So many SYNs from nowhere arrive at once.
+    Flood(u32),
 }
 
 /// One host and its uplink.
@@ -50,6 +52,9 @@ pub(crate) struct HostPlan {
     pub(crate) sndbuf: usize,
     pub(crate) rcvbuf: usize,
     pub(crate) mtu: u32,
+    pub(crate) backlog: usize,
+    /// Connections wait so long to be accepted, microseconds.
+    pub(crate) accept_pause: Option<u64>,
     pub(crate) link: LinkPlan,
 }
 
@@ -89,6 +94,9 @@ pub(crate) struct ConnPlan {
     /// Both sides connect.
     pub(crate) simultaneous: bool,
     pub(crate) sides: [SidePlan; 2],
+    /// The opener's port, when it is bound. Then the connection of this number comes first, from the same port to the same host.
+    pub(crate) port: Option<u16>,
+    pub(crate) follows: Option<usize>,
     /// Both sides end in order and lose nothing.
     pub(crate) clean: bool,
 }
@@ -166,7 +174,10 @@ pub(crate) fn draw(seed: u64) -> Plan {
     let lossy = weather.loss > 20_000 || weather.burst.is_some() || weather.rate != 0;
     let n = (count as u64 * d.range(2, 8)).min(120).max(d.range(1, 30));
     let span = d.spread(1_000, 20_000_000);
-    let conns: Vec<ConnPlan> = (0..n).map(|_| conn(d, count, span, wild, lossy)).collect();
+    let mut conns: Vec<ConnPlan> = (0..n).map(|_| conn(d, count, span, wild, lossy)).collect();
+    if d.percent(15) {
+        chain(d, &mut conns);
+    }
     let blows = blows(d, count, span);
     let forgeries = match hostile {
         Hostile::Nobody => Vec::new(),
@@ -263,6 +274,12 @@ fn host(d: &mut Dice, weather: &LinkPlan) -> HostPlan {
         sndbuf: buffer(d),
         rcvbuf: buffer(d),
         mtu: d.pick(&[1500, 1500, 1500, 1500, 1280, 9000, 1400, 65_535]),
+        backlog: if d.percent(10) {
+            d.below(6) as usize
+        } else {
+            200
+        },
+        accept_pause: d.percent(10).then(|| d.spread(100, 3_000_000)),
         link: LinkPlan {
             icmp: weather.icmp,
             ..weather.clone()
@@ -294,6 +311,10 @@ fn blows(d: &mut Dice, hosts: usize, span: u64) -> Vec<(u64, usize, Blow)> {
     if d.percent(10) {
         let outage = d.spread(100_000, 30_000_000);
         add(d, Blow::Outage(outage));
+    }
+    if d.percent(5) {
+        let syns = d.range(50, 500) as u32;
+        add(d, Blow::Flood(syns));
     }
     out
 }
@@ -351,7 +372,33 @@ fn conn(d: &mut Dice, hosts: usize, span: u64, wild: bool, lossy: bool) -> ConnP
         mapped: !v6 && d.percent(15),
         simultaneous: opener != other && d.percent(5),
         sides,
+        port: None,
+        follows: None,
         clean,
+    }
+}
+
+/// Lets some connections come one after the other over the same ports, as soon as the last one allows.
+fn chain(d: &mut Dice, conns: &mut [ConnPlan]) {
+    for i in 1..conns.len() {
+        if !d.percent(40) {
+            continue;
+        }
+        let first = conns[i - 1].clone();
+        let port = first.port.unwrap_or(20_000 + i as u16);
+        conns[i] = ConnPlan {
+            hosts: first.hosts,
+            v6: first.v6,
+            at: first.at,
+            port: Some(port),
+            follows: Some(i - 1),
+            ..conns[i].clone()
+        };
+        conns[i - 1].port = Some(port);
+        for conn in &mut conns[i - 1..=i] {
+            conn.simultaneous = false;
+            conn.mapped = false;
+        }
     }
 }
 

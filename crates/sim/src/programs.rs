@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use tunsock_stack::{Domain, Error, Kind, Ready, SocketId};
+use tunsock_stack::{Domain, Error, Kind, Ready, SockOpt, SocketId};
 
 use crate::app::{App, Outcome, Phase, Turn};
-use crate::plan::Hostile;
-use crate::world::{Event, PORT, World, address};
+use crate::plan::{ConnPlan, Hostile};
+use crate::world::{Event, LIMIT, PORT, World, address, floods};
 
 impl World {
     pub(crate) fn on_event(
@@ -16,7 +16,13 @@ impl World {
         ready: Ready,
     ) -> Result<(), String> {
         if id == self.hosts[host].listener {
-            return self.accept(host);
+            return match self.plan.hosts[host].accept_pause {
+                Some(us) => {
+                    self.after(us, Event::Accept(host));
+                    Ok(())
+                }
+                None => self.accept(host),
+            };
         }
         if id == self.hosts[host].echo {
             return self.echo(host);
@@ -32,19 +38,23 @@ impl World {
         }
     }
 
-    fn accept(&mut self, host: usize) -> Result<(), String> {
+    pub(crate) fn accept(&mut self, host: usize) -> Result<(), String> {
         loop {
             let clock = self.clock(host);
             let h = &mut self.hosts[host];
             let (id, peer) = match h.stack.accept(clock, h.listener) {
                 Ok(accepted) => accepted,
                 Err(Error::WouldBlock) => return Ok(()),
+                // The listener was closed while the program did something else.
+                Err(Error::BadHandle) if self.over() => return Ok(()),
                 Err(error) => return Err(format!("accept: {error:?}")),
             };
             let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
             let app = self.expected.get(&(peer, host)).copied();
             let Some(app) = app.filter(|app| self.apps[*app].phase == Phase::Waiting) else {
-                if self.plan.hostile == Hostile::Ruin {
+                // A SYN cookie knows of no connection that was there already: what was under way when that was reset makes another.
+                let ghost = app.is_some() && floods(&self.plan);
+                if self.plan.hostile == Hostile::Ruin || ghost {
                     h.stack.close(clock, id);
                     continue;
                 }
@@ -77,6 +87,34 @@ impl World {
         }
     }
 
+    /// The curfew is over.
+    fn over(&self) -> bool {
+        self.now > LIMIT
+    }
+
+    /// Tries again in a while.
+    fn later(&mut self, app: usize, id: SocketId) -> Result<(), String> {
+        let host = self.apps[app].host;
+        let clock = self.clock(host);
+        self.hosts[host].stack.close(clock, id);
+        self.after(1_000_000, Event::Start(app));
+        Ok(())
+    }
+
+    /// Whether the connection before this one is over; if not, asks again in a while.
+    fn turn_has_come(&mut self, conn: &ConnPlan, app: usize) -> bool {
+        let Some(before) = conn.follows else {
+            return true;
+        };
+        let through = |app: usize| self.apps[app].phase == Phase::Done;
+        let come = through(2 * before) && through(2 * before + 1);
+        if !come {
+            // Ever more seldom, for some never end by themselves.
+            self.after((self.now / 16).max(50_000), Event::Start(app));
+        }
+        come
+    }
+
     /// connect(2), perhaps after bind(2).
     pub(crate) fn start(&mut self, app: usize) -> Result<(), String> {
         let conn = self.plan.conns[app / 2].clone();
@@ -84,6 +122,9 @@ impl World {
         let (host, other) = (conn.hosts[side], conn.hosts[1 - side]);
         if self.hosts[host].vanished {
             self.apps[app].phase = Phase::Done;
+            return Ok(());
+        }
+        if self.over() || !self.turn_has_come(&conn, app) {
             return Ok(());
         }
         let clock = self.clock(host);
@@ -106,16 +147,23 @@ impl World {
         } else {
             PORT
         };
-        if conn.simultaneous {
-            let local = SocketAddr::new(outward(address(host, conn.v6)), port(side));
-            stack
-                .bind(id, local)
-                .map_err(|e| format!("bind {local}: {e:?}"))?;
+        let bound = conn.port.or_else(|| conn.simultaneous.then(|| port(side)));
+        if let Some(port) = bound {
+            let _ = stack.set_option(clock, id, SockOpt::ReuseAddr(true));
+            let local = SocketAddr::new(outward(address(host, conn.v6)), port);
+            match stack.bind(id, local) {
+                Err(Error::AddressInUse) if conn.port.is_some() => return self.later(app, id),
+                got => got.map_err(|e| format!("bind {local}: {e:?}"))?,
+            }
         }
         self.apps[app].dress(stack, clock, id);
         let peer = SocketAddr::new(outward(address(other, conn.v6)), remote);
         match stack.connect(clock, id, peer) {
             Err(Error::InProgress) => {}
+            // The last connection over these ports is still in TIME-WAIT.
+            Err(Error::AddressNotAvailable) if conn.port.is_some() => {
+                return self.later(app, id);
+            }
             got => return Err(format!("connect {peer}: {got:?}")),
         }
         let local = stack

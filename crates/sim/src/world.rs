@@ -36,6 +36,7 @@ pub(crate) enum Event {
     },
     Turn(usize),
     Start(usize),
+    Accept(usize),
     GiveUp(usize),
     Blow(usize, Blow),
     Forge,
@@ -116,6 +117,13 @@ pub(crate) fn address(host: usize, v6: bool) -> IpAddr {
     }
 }
 
+/// Whether SYN cookies may come into play.
+pub(crate) fn floods(plan: &Plan) -> bool {
+    plan.blows
+        .iter()
+        .any(|(.., blow)| matches!(blow, Blow::Flood(_)))
+}
+
 fn make_host(plan: &Plan, seed: u64, index: usize) -> Result<Host, Error> {
     let host = &plan.hosts[index];
     let mut key = [index as u8; 32];
@@ -141,7 +149,7 @@ fn make_host(plan: &Plan, seed: u64, index: usize) -> Result<Host, Error> {
     let any = |port| SocketAddr::new(IpAddr::from([0u16; 8]), port);
     let listener = stack.socket(Domain::V6, Kind::Stream)?;
     stack.bind(listener, any(PORT))?;
-    stack.listen(now, listener, 200)?;
+    stack.listen(now, listener, host.backlog)?;
     let echo = stack.socket(Domain::V6, Kind::Datagram)?;
     stack.bind(echo, any(ECHO))?;
     Ok(Host {
@@ -168,7 +176,7 @@ impl World {
             apps: Vec::new(),
             watch: Watch::new(
                 matches!(plan.hostile, Hostile::Liar | Hostile::Ruin),
-                plan.hostile != Hostile::Nobody,
+                plan.hostile != Hostile::Nobody || floods(&plan),
             ),
             log,
             dice: Dice::new(seed, 2),
@@ -265,6 +273,10 @@ impl World {
                 self.start(app)?;
                 self.settle(self.apps[app].host)
             }
+            Event::Accept(host) => {
+                self.accept(host)?;
+                self.settle(host)
+            }
             Event::GiveUp(app) => {
                 self.give_up(app, false);
                 self.settle(self.apps[app].host)
@@ -287,9 +299,13 @@ impl World {
 
     fn blow(&mut self, host: usize, blow: Blow) {
         self.log.note(self.now, || format!("h{host}: {blow:?}"));
+        if let Blow::Flood(syns) = blow {
+            self.flood(host, syns);
+        }
         let now = self.now;
         let host = &mut self.hosts[host];
         match blow {
+            Blow::Flood(_) => {}
             Blow::Mtu(mtu) => host.link.mtu = mtu,
             Blow::Vanish => host.vanished = true,
             Blow::Clock(by) => host.ahead += by,
