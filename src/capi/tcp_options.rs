@@ -221,7 +221,7 @@ fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
     for long in [i.bytes_sent, i.bytes_retrans] {
         put(&long.to_ne_bytes());
     }
-    for word in [i.dsack_dups, 0, 0, i.snd_wnd, i.rcv_wnd] {
+    for word in [i.dsack_dups, i.reord_seen, 0, i.snd_wnd, i.rcv_wnd] {
         put(&word.to_ne_bytes());
     }
     out

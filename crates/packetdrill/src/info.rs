@@ -147,7 +147,14 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
     out.extend(0u32.to_ne_bytes());
     out.extend(info.bytes_sent.to_ne_bytes());
     out.extend(info.bytes_retrans.to_ne_bytes());
-    let words = [info.dsack_dups, 0, 0, info.snd_wnd, info.rcv_wnd, 0];
+    let words = [
+        info.dsack_dups,
+        info.reord_seen,
+        0,
+        info.snd_wnd,
+        info.rcv_wnd,
+        0,
+    ];
     out.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
     // The caller looks at no more than it knows of.
     out.resize(INFO_LEN, 0);

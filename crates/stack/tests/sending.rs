@@ -339,3 +339,20 @@ fn what_a_client_says_first_is_no_answer() {
     s.inject(seg(ACK, 1, 8, b"answer"));
     s.expect(ACK, 8, 7, b"");
 }
+
+#[test]
+fn where_much_is_reordered_what_arrives_counts_at_once() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 10_000]);
+    s.drain();
+    s.wait(100);
+    s.selective(1, 9001, 10_001);
+    assert_eq!(s.info(id).snd_cwnd, 10, "one alone may be a loss");
+    s.wait(1);
+    s.selective(1, 3001, 4001);
+    let info = s.info(id);
+    assert_eq!(
+        (info.snd_cwnd, info.reordering, info.reord_seen),
+        (11, 7, 1)
+    );
+}

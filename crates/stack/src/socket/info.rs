@@ -78,6 +78,8 @@ pub struct TcpInfo {
     pub snd_cwnd: u32,
     /// How far segments have been seen to overtake others, segments; 3 when they have not.
     pub reordering: u32,
+    /// Acknowledgements that told of segments which had overtaken others.
+    pub reord_seen: u32,
     /// The peer's window, octets.
     pub snd_wnd: u32,
     /// Our window as advertised, octets.

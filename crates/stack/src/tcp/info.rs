@@ -177,6 +177,7 @@ impl Tcb {
                 (self.cc.cwnd() / mss).max(1)
             },
             reordering: segments(self.recovery.rack.extent()).clamp(REORDERING, REORDERING_MAX),
+            reord_seen: self.recovery.rack.reorderings(),
             snd_wnd: self.snd.wnd,
             rcv_wnd: self.rcv.wnd(),
             rcv_space: self.rcv.capacity.min(u32::MAX as usize) as u32,

@@ -33,6 +33,9 @@ pub(crate) struct Rack {
     reordering_seen: bool,
     /// The farthest that it was behind, octets.
     extent: u32,
+    /// How many acknowledgements told of such, and when the last did.
+    reorderings: u32,
+    reordered_at: Option<Instant>,
     /// Quarters of the smallest round-trip time that reordering is waited for.
     reo_wnd_mult: u8,
     /// Recoveries left before it shrinks again.
@@ -63,6 +66,11 @@ impl Rack {
         self.extent
     }
 
+    /// How many acknowledgements told of something delivered out of order.
+    pub(crate) fn reorderings(&self) -> u32 {
+        self.reorderings
+    }
+
     /// A round-trip time was measured on octets sent once.
     pub(crate) fn note_rtt(&mut self, rtt: Duration, now: Instant) {
         match self.min_rtt {
@@ -83,6 +91,8 @@ impl Rack {
         } else if let Some(fack) = self.fack.filter(|fack| record.end().before(*fack)) {
             self.reordering_seen = true;
             self.extent = self.extent.max(fack.since(record.start));
+            self.reorderings += u32::from(self.reordered_at != Some(now));
+            self.reordered_at = Some(now);
         }
         self.fack = Some(
             self.fack

@@ -158,7 +158,10 @@ impl Tcb {
             self.cc.set_cwnd(self.cc.ssthresh());
         }
         // What SACK blocks or duplicates told of before has been counted then.
+        // Where much is reordered anyway, what arrives counts though it is not in order (Linux: tcp_may_raise_cwnd).
+        let patient = self.recovery.rack.extent() > DUP_THRESH * self.snd.mss;
         let grows = match acked {
+            0 if patient && self.sack_ok => news.delivered,
             0 => 0,
             _ if self.sack_ok => news.delivered,
             _ => acked.saturating_sub(self.recovery.reno_sacked),
