@@ -54,8 +54,11 @@ impl Congestion for NewReno {
             return;
         }
         self.acked = self.acked.saturating_add(ack.acked);
-        if self.acked >= self.cwnd {
-            self.acked -= self.cwnd;
+        // A window of whole segments is all that is ever out; to ask for the rest of it too would cost a small window a good part
+        // of its growth.
+        let window = (self.cwnd / self.mss * self.mss).max(self.mss);
+        if self.acked >= window {
+            self.acked -= window;
             self.cwnd = self.cwnd.saturating_add(self.mss);
         }
     }
@@ -127,5 +130,24 @@ mod tests {
         assert_eq!(cc.cwnd(), 11_000);
         cc.on_timeout(now, 11_000, true);
         assert_eq!((cc.cwnd(), cc.ssthresh()), (1000, 5500));
+    }
+
+    #[test]
+    fn half_a_segment_left_by_halving_does_not_slow_growth() {
+        let mut cc = NewReno::new(1000);
+        cc.ssthresh = 3500;
+        cc.set_cwnd(3500);
+        let ack = Ack {
+            now: Instant::ZERO,
+            acked: 1000,
+            rtt: None,
+            una: SeqNum::default(),
+            nxt: SeqNum::default(),
+            limited: true,
+        };
+        for _ in 0..3 {
+            cc.on_ack(&ack);
+        }
+        assert_eq!(cc.cwnd(), 4500);
     }
 }
