@@ -125,6 +125,42 @@ fn the_window_comes_down_to_seven_tenths_of_the_whole_flight() {
 }
 
 #[test]
+fn a_hole_sent_again_has_a_round_trip_of_its_own() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 10_000]);
+    s.drain();
+    s.wait(100);
+    s.selective(1, 1001, 4001);
+    assert_eq!(s.drain(), [(1, 1000)]);
+    // The timer, begun when the hole was sent first, would run out after 300 ms; it begins anew when the hole is sent again.
+    s.wait(250);
+    assert_eq!(s.drain(), []);
+    assert_eq!(s.info(id).ca_state, CaState::Recovery);
+    s.wait(100);
+    assert_eq!(s.info(id).ca_state, CaState::Loss);
+}
+
+#[test]
+fn what_was_selected_before_a_time_out_does_not_widen_the_window_after_it() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 40_000]);
+    s.drain();
+    s.wait(100);
+    s.selective(1, 1001, 10_001);
+    s.drain();
+    s.wait(2000);
+    assert_eq!(s.info(id).ca_state, CaState::Loss);
+    s.drain();
+    let before = s.info(id).snd_cwnd;
+    s.inject(seg(ACK, 1, 10_001, b""));
+    assert!(
+        s.info(id).snd_cwnd <= before + 1,
+        "{} after {before}",
+        s.info(id).snd_cwnd
+    );
+}
+
+#[test]
 fn the_first_two_duplicates_let_new_segments_go() {
     let (mut s, id) = slow(with_offload(), &SACK);
     s.send(id, &[1; 15_000]);

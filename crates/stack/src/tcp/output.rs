@@ -467,8 +467,10 @@ impl Tcb {
         self.snd.max = self.snd.max.later(end);
         self.snd.last_sent = now;
         self.note_usage();
-        // RFC 6298 5.1.
-        if self.timers.rto.is_none() {
+        // RFC 6298 5.1; and the first hole sent again has its own round trip to be waited for (RFC 6675 5.1, Linux:
+        // tcp_xmit_retransmit_queue): RACK may send it a second time long after SND.UNA last moved.
+        let head_again = again && plan.seq == self.snd.una;
+        if self.timers.rto.is_none() || head_again {
             self.timers.rto = Some(now + self.rtt.rto());
         }
         self.timers.persist = None;

@@ -206,7 +206,8 @@ impl Tcb {
                 );
             }
             Phase::Loss => {
-                self.open_ack(now, acked, news.rtt);
+                // What was SACKed before the time-out left the network then: to count it again would let a window's worth go at once.
+                self.open_ack(now, grows, news.rtt);
                 if through {
                     self.recovery.phase = Phase::Open;
                     self.recovery.undo = None;
