@@ -157,9 +157,17 @@ impl World {
         self.cut_off(app)
             || unborn && self.plan.conns[app / 2].follows.is_some()
             || crowd
+            || self.answered_by_cookie(app)
             || pair.iter().any(|a| self.losses(*a) >= LOSSES) && unmet
             || pair.iter().any(|a| self.losses(*a) >= LOSSES) && timed_out
             || pair.iter().any(|a| self.losses(*a) >= ORPHAN_LOSSES) && gave_up
+    }
+
+    /// SYNs were answered by cookies: then a lost third segment, or a later one that overtakes it, ends what nobody remembers
+    /// (RFC 4987 3.6).
+    fn answered_by_cookie(&self, app: usize) -> bool {
+        let host = self.apps[app | 1].host;
+        self.hosts[host].stack.stats().syn_cookies_sent > 0
     }
 
     /// Connections were turned away for want of room in the queue.

@@ -175,7 +175,7 @@ impl World {
             hosts: hosts.map_err(|e| format!("a host cannot be set up: {e:?}"))?,
             apps: Vec::new(),
             watch: Watch::new(
-                matches!(plan.hostile, Hostile::Liar | Hostile::Ruin),
+                matches!(plan.hostile, Hostile::Liar | Hostile::Ruin) || floods(&plan),
                 plan.hostile != Hostile::Nobody || floods(&plan),
             ),
             log,
