@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 fn worlds(seeds: std::ops::Range<u64>) {
     let mut connections = 0;
     for seed in seeds {
-        let report = tunsock_sim::run(seed, 8);
+        let report = tunsock_sim::run(seed, 16);
         assert_eq!(
             report.violation, None,
             "seed {seed}: tunsock-sim --replay {seed} shows it"
@@ -19,25 +19,25 @@ fn worlds(seeds: std::ops::Range<u64>) {
 // Two halves, for two processors.
 
 #[test]
-fn every_promise_is_kept_in_the_first_hundred_worlds() {
-    worlds(0..100);
+fn every_promise_is_kept_in_the_first_worlds() {
+    worlds(0..80);
 }
 
 #[test]
-fn every_promise_is_kept_in_the_second_hundred_worlds() {
-    worlds(100..200);
+fn every_promise_is_kept_in_the_second_worlds() {
+    worlds(80..160);
 }
 
 #[test]
 fn the_same_seed_is_the_same_world_to_the_octet() {
-    for seed in [1, 4, 17, 203] {
+    for seed in [4, 5, 17, 203] {
         let (first, again) = (tunsock_sim::replay(seed), tunsock_sim::replay(seed));
         assert!(first == again, "seed {seed}");
         assert!(first.1.lines().count() > 10, "seed {seed}: a log");
         // Looking does not change what is looked at.
         assert_eq!(tunsock_sim::run(seed, 1000), first.0);
     }
-    assert!(tunsock_sim::replay(1).1 != tunsock_sim::replay(2).1);
+    assert!(tunsock_sim::replay(4).1 != tunsock_sim::replay(5).1);
 }
 
 #[test]
