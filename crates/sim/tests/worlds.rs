@@ -69,11 +69,16 @@ fn throughput_against_loss_is_no_worse_than_written_down() {
         written.keys().collect::<Vec<_>>(),
         now.keys().collect::<Vec<_>>()
     );
+    let mut logarithms = 0.0;
     for (place, before) in &written {
         let here = now[place];
+        // One entry is a few runs, in which one time-out more or less is much.
         assert!(
-            here * 100 >= before * 85,
+            here * 100 >= before * 60,
             "{place:?}: {here} after {before} kbit/s\n{table}"
         );
+        logarithms += (here as f64 / *before as f64).ln();
     }
+    let mean = (logarithms / written.len() as f64).exp();
+    assert!(mean >= 0.9, "all in all {mean:.2} of what it was\n{table}");
 }
