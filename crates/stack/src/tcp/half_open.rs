@@ -292,6 +292,8 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, id: HalfOpenId, seg: &Segme
         if !listener::exists(stack, entry.listener) {
             remove(stack, id);
             emit::reset(stack, &entry.tuple, h.ack, None);
+        } else {
+            stack.stats.queue_full += 1;
         }
         return;
     }
