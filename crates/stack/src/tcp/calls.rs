@@ -334,11 +334,6 @@ pub(crate) fn release(stack: &mut Stack, _now: Instant, id: SocketId) {
     }
 }
 
-/// Drops a socket that no program ever had: a queued connection of a listener that stops.
-pub(super) fn discard(stack: &mut Stack, _now: Instant, id: SocketId) {
-    connection::discard(stack, id);
-}
-
 /// The RFC's state.
 pub(crate) fn state(stack: &Stack, id: SocketId) -> Result<State> {
     Ok(socket(stack, id)?.1.state())

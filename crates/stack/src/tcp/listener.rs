@@ -10,7 +10,7 @@ use super::input::Segment;
 use super::layer::Flow;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
-use super::{calls, connection, syn_cookie};
+use super::{connection, syn_cookie};
 use crate::error::{Error, Result};
 use crate::ports::Shape;
 use crate::socket::{Domain, Kind, Ready, SocketId};
@@ -121,7 +121,7 @@ pub(crate) fn stop(stack: &mut Stack, now: Instant, id: SocketId) {
     let _ = stack.ports.set_listening(id, false);
     for child in listener.queue {
         connection::abort(stack, now, child);
-        calls::discard(stack, now, child);
+        connection::discard(stack, child);
     }
 }
 

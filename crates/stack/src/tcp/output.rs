@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) seq: SeqNum,
     /// Text octets, from the send queue's `seq - base` on.
     pub(crate) len: u32,
-    /// Control bits.
+    /// Control bits without URG, ECE and CWR, which the header gets.
     pub(crate) flags: Flags,
 }
 
@@ -113,9 +113,6 @@ impl Tcb {
         if self.snd.fin && text < len {
             flags |= Flags::FIN;
         }
-        if self.snd.up.is_some_and(|up| up.after(start)) && text > 0 {
-            flags |= Flags::URG;
-        }
         Plan {
             seq: start,
             len: text,
@@ -202,13 +199,9 @@ impl Tcb {
                 return None;
             }
         }
-        let mut flags = Flags::ACK;
-        flags |= self.push_for(self.snd.nxt, len);
+        let mut flags = Flags::ACK | self.push_for(self.snd.nxt, len);
         if fin_due && len == unsent {
             flags |= Flags::FIN;
-        }
-        if self.snd.up.is_some_and(|up| up.after(self.snd.nxt)) && len > 0 {
-            flags |= Flags::URG;
         }
         self.timers.override_sws = false;
         Some(Plan {

@@ -196,14 +196,13 @@ impl Tcb {
                     self.reno_partial_ack();
                 }
                 let safe = acked > 0 && self.snd.sent.lost() <= before;
-                self.reduce(
-                    news.delivered.max(if dup && !self.sack_ok {
-                        self.snd.mss
-                    } else {
-                        0
-                    }),
-                    safe,
-                );
+                // Without SACK a duplicate tells of a segment's worth.
+                let told = if dup && !self.sack_ok {
+                    self.snd.mss
+                } else {
+                    0
+                };
+                self.reduce(news.delivered.max(told), safe);
             }
             Phase::Loss => {
                 // What was SACKed before the time-out left the network then: to count it again would let a window's worth go at once.
