@@ -84,3 +84,15 @@ fn forged_and_stale_cookies_are_refused() {
     assert_eq!(s.sent().flags & RST, RST);
     assert_eq!(s.stack.accept(s.now, listener), Err(Error::WouldBlock));
 }
+
+#[test]
+fn a_cookie_agrees_on_no_ecn_whatever_the_ack_says() {
+    let (mut s, listener) = flooded();
+    s.peer_port = 30_002;
+    s.inject(seg(SYN | ECE | CWR, 0, 0, b"").options(&[2, 4, 5, 180]));
+    assert_eq!(s.sent().flags, SYN | ACK);
+    s.inject(seg(ACK | ECE | CWR, 1, 1, b""));
+    let (id, _) = s.stack.accept(s.now, listener).expect("established");
+    s.send(id, b"x");
+    assert_eq!(s.sent().tos, 0);
+}

@@ -70,7 +70,6 @@ impl HalfOpen {
         self.wscale = None;
         self.ts = None;
         self.sack_ok = false;
-        self.ecn = false;
     }
 
     /// ECN is not agreed on.
@@ -92,6 +91,7 @@ impl HalfOpen {
         self.mss = mss;
         self.wscale = wscale;
         self.sack_ok = sack_ok;
+        self.ecn = false;
         self.cookie = true;
     }
 }
