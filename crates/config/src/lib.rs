@@ -17,5 +17,5 @@ mod spec;
 mod value;
 
 pub use network::{Network, NetworkError, Route};
-pub use options::{Faults, LogLevel, OptionError, Options, Warning};
+pub use options::{Congestion, Faults, LogLevel, OptionError, Options, Warning};
 pub use spec::{Kind, LIBRARY_ENV, MANAGED_ENV, OPTIONS, OptionId, OptionSpec};

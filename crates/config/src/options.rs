@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -52,6 +52,32 @@ impl LogLevel {
     }
 }
 
+/// Congestion control of sockets that choose none.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub enum Congestion {
+    /// CUBIC.
+    #[default]
+    Cubic,
+    /// Reno.
+    Reno,
+    /// BBR.
+    Bbr,
+}
+
+impl Congestion {
+    /// All of them.
+    pub const ALL: [Congestion; 3] = [Congestion::Cubic, Congestion::Reno, Congestion::Bbr];
+
+    /// The name by which it is chosen: TCP_CONGESTION's.
+    pub fn name(self) -> &'static str {
+        match self {
+            Congestion::Cubic => "cubic",
+            Congestion::Reno => "reno",
+            Congestion::Bbr => "bbr",
+        }
+    }
+}
+
 /// What the link does to packets on purpose, to each direction by itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults {
@@ -95,6 +121,8 @@ pub struct Options {
     pub mtu: u32,
     /// Host side in a fresh network namespace. Done by the command; the library finds itself inside already.
     pub isolate: bool,
+    /// Name servers; empty: those of /etc/resolv.conf.
+    pub dns: Vec<SocketAddr>,
     /// File of names; `None`: /etc/hosts.
     pub hosts: Option<PathBuf>,
     /// Capture file.
@@ -103,6 +131,22 @@ pub struct Options {
     pub faults: Faults,
     /// Seed of the faults and of the stack's own random choices; `None`: from the system.
     pub seed: Option<u64>,
+    /// Congestion control of sockets that choose none.
+    pub congestion: Congestion,
+    /// TCP Fast Open, the bits of Linux's net.ipv4.tcp_fastopen.
+    pub fast_open: u32,
+    /// Its key or keys, as in net.ipv4.tcp_fastopen_key; `None`: random.
+    pub fast_open_key: Option<String>,
+    /// How long it is not used after the network swallowed data, microseconds.
+    pub fast_open_pause_us: u64,
+    /// Receive buffer of a TCP socket, bytes: least, at first, at most (net.ipv4.tcp_rmem); `None`: the stack's own.
+    pub tcp_rmem: Option<[usize; 3]>,
+    /// Send buffer of a TCP socket, bytes (net.ipv4.tcp_wmem); `None`: the stack's own.
+    pub tcp_wmem: Option<[usize; 3]>,
+    /// Memory of all TCP buffers, pages of 4096 bytes (net.ipv4.tcp_mem); `None`: the stack's own.
+    pub tcp_mem: Option<[usize; 3]>,
+    /// How long a waiting call looks for packets before it sleeps, microseconds.
+    pub spin_us: u64,
     /// What is reported.
     pub log: LogLevel,
     /// The device `device` exists and is configured ([`MANAGED_ENV`]): attach only.
@@ -119,10 +163,19 @@ impl Default for Options {
             device: None,
             mtu: 1500,
             isolate: false,
+            dns: Vec::new(),
             hosts: None,
             pcap: None,
             faults: Faults::default(),
             seed: None,
+            congestion: Congestion::default(),
+            fast_open: 1,
+            fast_open_key: None,
+            fast_open_pause_us: 0,
+            tcp_rmem: None,
+            tcp_wmem: None,
+            tcp_mem: None,
+            spin_us: 0,
             log: LogLevel::default(),
             managed: false,
         }
@@ -227,6 +280,7 @@ impl Options {
             OptionId::Device => self.device = Some(value::device(text)?),
             OptionId::Mtu => self.mtu = value::mtu(text)?,
             OptionId::Isolate => self.isolate = value::flag(text)?,
+            OptionId::Dns => self.dns.push(value::server(text)?),
             OptionId::Hosts | OptionId::Pcap => {}
             OptionId::Loss => self.faults.loss = value::probability(text)?,
             OptionId::Delay => self.faults.delay_us = value::duration_us(text)?,
@@ -236,6 +290,14 @@ impl Options {
             OptionId::Corrupt => self.faults.corrupt = value::probability(text)?,
             OptionId::Rate => self.faults.rate_bps = Some(value::rate_bps(text)?),
             OptionId::Seed => self.seed = Some(value::integer(text)?),
+            OptionId::Congestion => self.congestion = value::congestion(text)?,
+            OptionId::FastOpen => self.fast_open = value::bits(text)?,
+            OptionId::FastOpenKey => self.fast_open_key = Some(value::keys(text)?),
+            OptionId::FastOpenPause => self.fast_open_pause_us = value::duration_us(text)?,
+            OptionId::TcpRmem => self.tcp_rmem = Some(value::buffer(text)?),
+            OptionId::TcpWmem => self.tcp_wmem = Some(value::buffer(text)?),
+            OptionId::TcpMem => self.tcp_mem = Some(value::pages(text)?),
+            OptionId::Spin => self.spin_us = value::spin_us(text)?,
             OptionId::Log => self.log = value::level(text)?,
         }
         Ok(())
@@ -253,6 +315,7 @@ impl Options {
             OptionId::Device => self.device.clone(),
             OptionId::Mtu => (self.mtu != default.mtu).then(|| self.mtu.to_string()),
             OptionId::Isolate => self.isolate.then(|| "1".to_owned()),
+            OptionId::Dns => list(&self.dns),
             OptionId::Hosts => return self.hosts.clone().map(PathBuf::into_os_string),
             OptionId::Pcap => return self.pcap.clone().map(PathBuf::into_os_string),
             OptionId::Loss => fraction(faults.loss),
@@ -263,6 +326,18 @@ impl Options {
             OptionId::Corrupt => fraction(faults.corrupt),
             OptionId::Rate => faults.rate_bps.map(|bps| bps.to_string()),
             OptionId::Seed => self.seed.map(|seed| seed.to_string()),
+            OptionId::Congestion => {
+                (self.congestion != default.congestion).then(|| self.congestion.name().to_owned())
+            }
+            OptionId::FastOpen => {
+                (self.fast_open != default.fast_open).then(|| self.fast_open.to_string())
+            }
+            OptionId::FastOpenKey => self.fast_open_key.clone(),
+            OptionId::FastOpenPause => microseconds(self.fast_open_pause_us),
+            OptionId::TcpRmem => triple(self.tcp_rmem),
+            OptionId::TcpWmem => triple(self.tcp_wmem),
+            OptionId::TcpMem => triple(self.tcp_mem),
+            OptionId::Spin => microseconds(self.spin_us),
             OptionId::Log => (self.log != default.log).then(|| self.log.name().to_owned()),
         };
         text.map(OsString::from)
@@ -313,6 +388,10 @@ fn nearest(name: &str) -> &'static str {
         .map(|spec| spec.env)
         .min_by_key(|env| strsim::damerau_levenshtein(env, name))
         .unwrap_or(PREFIX)
+}
+
+fn triple(numbers: Option<[usize; 3]>) -> Option<String> {
+    numbers.map(|[least, first, most]| format!("{least},{first},{most}"))
 }
 
 fn list<T: fmt::Display>(values: &[T]) -> Option<String> {
@@ -393,6 +472,7 @@ mod tests {
             let values: &[&str] = match spec.kind {
                 crate::Kind::Cidr => &["10.1.2.3/24", "fd00::3/64"],
                 crate::Kind::Ip => &["10.1.2.1", "fd00::1"],
+                crate::Kind::Server => &["10.1.2.1", "[fd00::1]:5353"],
                 crate::Kind::Device => &["tunsock3"],
                 crate::Kind::Bytes => &["1400"],
                 crate::Kind::Flag => &["1"],
@@ -401,6 +481,10 @@ mod tests {
                 crate::Kind::Duration => &["1.5ms"],
                 crate::Kind::Rate => &["2.5Mbit"],
                 crate::Kind::Integer => &["18446744073709551615"],
+                crate::Kind::Bits => &["0x403"],
+                crate::Kind::Keys => &["1-2-3-4,a-b-c-deadbeef"],
+                crate::Kind::Triple => &["4096,65536,1048576"],
+                crate::Kind::Congestion => &["bbr"],
                 crate::Kind::Level => &["trace"],
             };
             for value in values {
@@ -416,6 +500,47 @@ mod tests {
         let (back, warnings) = Options::from_env(env).unwrap();
         assert_eq!(back, options);
         assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn sizes_are_three_and_do_not_fall() {
+        let set = |id, text: &str| {
+            let mut options = Options::default();
+            options.set(id, text.as_ref()).map(|()| options)
+        };
+        for text in [
+            "4096,131072,6291456",
+            "4096 131072 6291456",
+            "4096\t131072\t6291456",
+            " 4096, 131072, 6291456",
+        ] {
+            let options = set(OptionId::TcpRmem, text).expect(text);
+            assert_eq!(options.tcp_rmem, Some([4096, 131_072, 6_291_456]));
+        }
+        assert_eq!(
+            set(OptionId::TcpWmem, "1,1,1").unwrap().tcp_wmem,
+            Some([1; 3])
+        );
+        assert_eq!(
+            set(OptionId::TcpMem, "1,2,3").unwrap().tcp_mem,
+            Some([1, 2, 3])
+        );
+        for text in [
+            "",
+            "1",
+            "1,2",
+            "1,2,3,4",
+            "3,2,1",
+            "0,1,2",
+            "-1,2,3",
+            "a,b,c",
+            "1,,2,3",
+            "1,2,2147483648",
+        ] {
+            for id in [OptionId::TcpRmem, OptionId::TcpWmem, OptionId::TcpMem] {
+                assert!(set(id, text).is_err(), "{text}");
+            }
+        }
     }
 
     #[test]

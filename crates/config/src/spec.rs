@@ -11,6 +11,7 @@ pub enum OptionId {
     Device,
     Mtu,
     Isolate,
+    Dns,
     Hosts,
     Pcap,
     Loss,
@@ -21,6 +22,14 @@ pub enum OptionId {
     Corrupt,
     Rate,
     Seed,
+    Congestion,
+    FastOpen,
+    FastOpenKey,
+    FastOpenPause,
+    TcpRmem,
+    TcpWmem,
+    TcpMem,
+    Spin,
     Log,
 }
 
@@ -31,6 +40,8 @@ pub enum Kind {
     Cidr,
     /// An IPv4 or IPv6 address.
     Ip,
+    /// An IPv4 or IPv6 address, with a port or without: `10.0.0.1`, `10.0.0.1:5353`, `fd00::1`, `[fd00::1]:5353`.
+    Server,
     /// The name of a network device: 1 to 15 bytes.
     Device,
     /// A size in bytes.
@@ -47,6 +58,14 @@ pub enum Kind {
     Rate,
     /// A whole number of 64 bits.
     Integer,
+    /// A mask of bits: `3`, `0x403`.
+    Bits,
+    /// A key of 128 bits, or two: four hexadecimal words with dashes between them, a comma between the keys.
+    Keys,
+    /// Three whole numbers that do not fall, with commas or blanks between: `4096,131072,6291456`.
+    Triple,
+    /// `cubic`, `reno` or `bbr`.
+    Congestion,
     /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
     Level,
 }
@@ -152,6 +171,16 @@ pub static OPTIONS: &[OptionSpec] = &[
         kind: Kind::Flag,
     },
     OptionSpec {
+        id: OptionId::Dns,
+        long: "dns",
+        env: "TUNSOCK_DNS",
+        value_name: "IP[:PORT]",
+        default: "the servers of /etc/resolv.conf",
+        help: "Name server, asked over the stack; of several the first three count, each asked when those before it fail",
+        repeatable: true,
+        kind: Kind::Server,
+    },
+    OptionSpec {
         id: OptionId::Hosts,
         long: "hosts",
         env: "TUNSOCK_HOSTS",
@@ -250,6 +279,86 @@ pub static OPTIONS: &[OptionSpec] = &[
         help: "Make the faults and every other random choice of the stack repeat; sequence numbers become predictable",
         repeatable: false,
         kind: Kind::Integer,
+    },
+    OptionSpec {
+        id: OptionId::Congestion,
+        long: "congestion",
+        env: "TUNSOCK_CONGESTION",
+        value_name: "NAME",
+        default: "cubic",
+        help: "Congestion control of sockets that choose none with TCP_CONGESTION: cubic, reno, bbr",
+        repeatable: false,
+        kind: Kind::Congestion,
+    },
+    OptionSpec {
+        id: OptionId::FastOpen,
+        long: "tcp-fastopen",
+        env: "TUNSOCK_TCP_FASTOPEN",
+        value_name: "BITS",
+        default: "1",
+        help: "TCP Fast Open, the bits of Linux's net.ipv4.tcp_fastopen: 1 client, 2 server, 4 and 0x200 without cookies, 0x400 every listener",
+        repeatable: false,
+        kind: Kind::Bits,
+    },
+    OptionSpec {
+        id: OptionId::FastOpenKey,
+        long: "tcp-fastopen-key",
+        env: "TUNSOCK_TCP_FASTOPEN_KEY",
+        value_name: "KEY",
+        default: "random",
+        help: "Key of Fast Open cookies, and a second one that is believed too, as in net.ipv4.tcp_fastopen_key",
+        repeatable: false,
+        kind: Kind::Keys,
+    },
+    OptionSpec {
+        id: OptionId::FastOpenPause,
+        long: "tcp-fastopen-pause",
+        env: "TUNSOCK_TCP_FASTOPEN_PAUSE",
+        value_name: "T",
+        default: "0",
+        help: "Open no connection with data in its SYN for this time after the network was seen to swallow such data",
+        repeatable: false,
+        kind: Kind::Duration,
+    },
+    OptionSpec {
+        id: OptionId::TcpRmem,
+        long: "tcp-rmem",
+        env: "TUNSOCK_TCP_RMEM",
+        value_name: "MIN,DEFAULT,MAX",
+        default: "4096,131072,16777216",
+        help: "Receive buffer of a TCP socket, bytes: least, at first, at most, as in net.ipv4.tcp_rmem",
+        repeatable: false,
+        kind: Kind::Triple,
+    },
+    OptionSpec {
+        id: OptionId::TcpWmem,
+        long: "tcp-wmem",
+        env: "TUNSOCK_TCP_WMEM",
+        value_name: "MIN,DEFAULT,MAX",
+        default: "4096,16384,16777216",
+        help: "Send buffer of a TCP socket, bytes: least, at first, at most, as in net.ipv4.tcp_wmem",
+        repeatable: false,
+        kind: Kind::Triple,
+    },
+    OptionSpec {
+        id: OptionId::TcpMem,
+        long: "tcp-mem",
+        env: "TUNSOCK_TCP_MEM",
+        value_name: "LOW,PRESSURE,HIGH",
+        default: "49152,65536,98304",
+        help: "Memory of all TCP buffers, pages of 4096 bytes: enough again below, scarce above, never above, as in net.ipv4.tcp_mem",
+        repeatable: false,
+        kind: Kind::Triple,
+    },
+    OptionSpec {
+        id: OptionId::Spin,
+        long: "spin",
+        env: "TUNSOCK_SPIN",
+        value_name: "T",
+        default: "0",
+        help: "Look for packets for this long before a waiting call sleeps (50us, at most 100ms): quicker answers for processor time",
+        repeatable: false,
+        kind: Kind::Duration,
     },
     OptionSpec {
         id: OptionId::Log,

@@ -1,10 +1,10 @@
 //! The forms of values: text to number and back. Errors are the second half of a sentence: "`x` …".
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::options::LogLevel;
+use crate::options::{Congestion, LogLevel};
 
 pub(crate) type Parsed<T> = Result<T, String>;
 
@@ -24,6 +24,22 @@ pub(crate) fn cidr(text: &str) -> Parsed<IpNet> {
 pub(crate) fn ip(text: &str) -> Parsed<IpAddr> {
     text.parse()
         .map_err(|_| "is not an IPv4 or IPv6 address".to_owned())
+}
+
+/// An address with a port; without one it is DNS's, 53.
+pub(crate) fn server(text: &str) -> Parsed<SocketAddr> {
+    let plain = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    let server = match plain.parse::<IpAddr>() {
+        Ok(ip) => Ok(SocketAddr::new(ip, 53)),
+        Err(_) => text.parse::<SocketAddr>(),
+    };
+    match server {
+        Ok(server) if server.port() != 0 && !server.ip().is_unspecified() => Ok(server),
+        _ => Err("is not a name server (10.0.0.1, 10.0.0.1:5353, [fd00::1]:5353)".to_owned()),
+    }
 }
 
 /// A device name as the kernel takes it (dev_valid_name: not empty, under IFNAMSIZ = 16 bytes with its NUL, no `/`, `:`
@@ -103,6 +119,67 @@ pub(crate) fn duration_us(text: &str) -> Parsed<u64> {
     }
 }
 
+/// A mask of 32 bits, decimal or hexadecimal with `0x`.
+pub(crate) fn bits(text: &str) -> Parsed<u32> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| "is not a mask of bits (3, 0x403)".to_owned())
+}
+
+/// One key of 128 bits or two, in the kernel's form (net.ipv4.tcp_fastopen_key).
+pub(crate) fn keys(text: &str) -> Parsed<String> {
+    let word = |word: &str| {
+        (1..=8).contains(&word.len()) && word.bytes().all(|digit| digit.is_ascii_hexdigit())
+    };
+    let key = |key: &str| key.split('-').count() == 4 && key.split('-').all(word);
+    if text.split(',').count() <= 2 && text.split(',').all(key) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "is not a key (a1b2c3d4-11111111-22222222-33333333) or two with a comma between"
+                .to_owned(),
+        )
+    }
+}
+
+/// Three whole numbers from 1 to 2^31-1 that do not fall, in the kernel's form (blanks between them) or with commas.
+fn triple(text: &str) -> Option<[usize; 3]> {
+    let commas = text.contains(',');
+    let words: Vec<&str> = if commas {
+        text.split(',').map(str::trim).collect()
+    } else {
+        text.split_whitespace().collect()
+    };
+    let numbers: Vec<u32> = (words.iter().map(|word| word.parse().ok())).collect::<Option<_>>()?;
+    let [least, first, most]: [u32; 3] = numbers.try_into().ok()?;
+    let fine = 0 < least && least <= first && first <= most && i32::try_from(most).is_ok();
+    fine.then_some([least as usize, first as usize, most as usize])
+}
+
+/// Sizes of a buffer (net.ipv4.tcp_rmem, tcp_wmem).
+pub(crate) fn buffer(text: &str) -> Parsed<[usize; 3]> {
+    triple(text).ok_or_else(|| {
+        "is not three sizes in bytes that do not fall (4096,131072,6291456)".to_owned()
+    })
+}
+
+/// Marks of memory (net.ipv4.tcp_mem).
+pub(crate) fn pages(text: &str) -> Parsed<[usize; 3]> {
+    triple(text).ok_or_else(|| {
+        "is not three numbers of pages that do not fall (49152,65536,98304)".to_owned()
+    })
+}
+
+/// A time to spin for, at most 100 ms: longer than that nobody should keep a processor busy for nothing.
+pub(crate) fn spin_us(text: &str) -> Parsed<u64> {
+    match duration_us(text)? {
+        us @ 0..=100_000 => Ok(us),
+        _ => Err("is longer than 100 ms".to_owned()),
+    }
+}
+
 /// Bits per second. The units are those of `tc`, without its bytes per second (`bps`), which everybody misreads.
 pub(crate) fn rate_bps(text: &str) -> Parsed<u64> {
     let wrong = || "is not a rate in bits per second (10Mbit, 1Gbit, 64000)".to_owned();
@@ -130,6 +207,13 @@ pub(crate) fn rate_bps(text: &str) -> Parsed<u64> {
 pub(crate) fn integer(text: &str) -> Parsed<u64> {
     text.parse()
         .map_err(|_| "is not a whole number from 0 to 2^64-1".to_owned())
+}
+
+pub(crate) fn congestion(text: &str) -> Parsed<Congestion> {
+    Congestion::ALL
+        .into_iter()
+        .find(|which| which.name().eq_ignore_ascii_case(text))
+        .ok_or_else(|| "is none of cubic, reno, bbr".to_owned())
 }
 
 pub(crate) fn level(text: &str) -> Parsed<LogLevel> {
@@ -161,6 +245,28 @@ mod tests {
     }
 
     #[test]
+    fn name_servers() {
+        let server = |text| server(text).map(|server| server.to_string());
+        assert_eq!(server("10.0.0.1").as_deref(), Ok("10.0.0.1:53"));
+        assert_eq!(server("10.0.0.1:5353").as_deref(), Ok("10.0.0.1:5353"));
+        assert_eq!(server("fd00::1").as_deref(), Ok("[fd00::1]:53"));
+        assert_eq!(server("[fd00::1]").as_deref(), Ok("[fd00::1]:53"));
+        assert_eq!(server("[fd00::1]:5353").as_deref(), Ok("[fd00::1]:5353"));
+        for bad in [
+            "",
+            "x",
+            "10.0.0.1:",
+            "10.0.0.1:0",
+            "10.0.0.1:65536",
+            "0.0.0.0",
+            "::",
+            "[::1",
+        ] {
+            assert!(server(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn durations() {
         assert_eq!(duration_us("20ms"), Ok(20_000));
         assert_eq!(duration_us("1.5s"), Ok(1_500_000));
@@ -180,6 +286,35 @@ mod tests {
         ] {
             assert!(duration_us(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn masks_and_keys() {
+        assert_eq!((bits("3"), bits("0x403")), (Ok(3), Ok(0x403)));
+        for wrong in ["", "0x", "-1", "4294967296", "x"] {
+            assert!(bits(wrong).is_err(), "{wrong}");
+        }
+        for right in ["1-2-3-4", "a1b2c3d4-0-0-F,1-2-3-4"] {
+            assert_eq!(keys(right).as_deref(), Ok(right));
+        }
+        for wrong in [
+            "",
+            "1-2-3",
+            "1-2-3-4-5",
+            "1-2-3-g",
+            "1-2-3-4,",
+            "1-2-3-123456789",
+        ] {
+            assert!(keys(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spinning_has_a_bound() {
+        assert_eq!(spin_us("50us"), Ok(50));
+        assert_eq!(spin_us("100ms"), Ok(100_000));
+        assert!(spin_us("101ms").is_err());
+        assert!(spin_us("50").is_err());
     }
 
     #[test]

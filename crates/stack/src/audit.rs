@@ -2,6 +2,7 @@
 
 use crate::socket::Kind;
 use crate::stack::Stack;
+use crate::tcp::CHUNK;
 
 /// How much of everything a stack holds now.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +17,12 @@ pub struct Census {
     pub time_wait: usize,
     /// Buffer chunks that queues hold.
     pub chunks: usize,
+    /// Octets that these chunks are.
+    pub memory: usize,
     /// Holds on ports.
     pub ports: usize,
+    /// Groups that a socket is in, or that are still being left.
+    pub groups: usize,
     /// Deadlines of TCP, those included that mean nothing any more.
     pub deadlines: usize,
 }
@@ -38,8 +43,12 @@ impl Stack {
             half_open: self.tcp.half_open.len(),
             time_wait: self.tcp.time_wait.len(),
             chunks: self.tcp.pool.in_use(),
+            memory: self.tcp.pool.in_use() * CHUNK,
             ports: self.ports.holds_count(),
-            deadlines: self.tcp.deadlines_armed() + self.tcp.time_wait_ends.len(),
+            groups: self.multicast.groups(),
+            deadlines: self.tcp.deadlines_armed()
+                + self.tcp.half_open.len()
+                + self.tcp.time_wait.len(),
         }
     }
 
@@ -47,13 +56,13 @@ impl Stack {
     /// for [`Stack::transmit`]. Its cost grows with the number of sockets: for tests.
     pub fn audit(&self) -> Result<(), String> {
         self.audit_tcp()?;
-        for (id, socket) in &self.sockets {
+        for (id, socket) in self.sockets.iter() {
             let bound =
-                socket.kind() == Kind::Datagram && socket.local.is_some_and(|l| l.port() != 0);
+                socket.kind() == Kind::Datagram && socket.local().is_some_and(|l| l.port() != 0);
             if bound && !self.ports.holds(id) {
                 return Err(format!(
                     "{id:?}: bound to {:?} without holding the port",
-                    socket.local
+                    socket.local()
                 ));
             }
         }

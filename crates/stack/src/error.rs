@@ -51,6 +51,8 @@ pub enum Error {
     NotPermitted,
     /// A limit on memory or queues is reached.
     NoBuffers,
+    /// No such interface.
+    NoDevice,
     /// No such option.
     NoSuchOption,
     /// An argument of an option is out of its domain.

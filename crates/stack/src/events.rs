@@ -1,82 +1,56 @@
-//! Readiness changes on their way to the owner: each socket stands in the queue at most once, with the bits gathered.
+//! Readiness changes on their way to the owner: each socket stands in the queue at most once, with the bits gathered in itself.
 
 use std::collections::VecDeque;
-
-use slotmap::SecondaryMap;
 
 use crate::socket::{Ready, SocketId};
 use crate::stack::Stack;
 
 /// Sockets whose waiters are to be woken.
-#[derive(Debug, Default)]
-pub(crate) struct EventQueue {
-    pending: SecondaryMap<SocketId, Ready>,
-    queue: VecDeque<SocketId>,
-}
-
-impl EventQueue {
-    /// Adds `what` to what `id`'s waiters are told.
-    pub(crate) fn push(&mut self, id: SocketId, what: Ready) {
-        if what.is_empty() {
-            return;
-        }
-        match self.pending.get_mut(id) {
-            Some(bits) if !bits.is_empty() => *bits |= what,
-            Some(bits) => {
-                *bits = what;
-                self.queue.push_back(id);
-            }
-            None => {
-                // A stale key is refused by the map; then nobody is queued either.
-                if self.pending.insert(id, what).is_none() && self.pending.contains_key(id) {
-                    self.queue.push_back(id);
-                }
-            }
-        }
-    }
-
-    /// The next socket and what happened to it.
-    pub(crate) fn pop(&mut self) -> Option<(SocketId, Ready)> {
-        while let Some(id) = self.queue.pop_front() {
-            if let Some(bits) = self.pending.get_mut(id)
-                && !bits.is_empty()
-            {
-                return Some((id, std::mem::take(bits)));
-            }
-        }
-        None
-    }
-
-    /// Drops what is pending for a handle that ceases to exist.
-    pub(crate) fn forget(&mut self, id: SocketId) {
-        self.pending.remove(id);
-    }
-}
+pub(crate) type EventQueue = VecDeque<SocketId>;
 
 impl Stack {
     /// Tells `id`'s waiters that `what` happened (edge: also when the bits were set before).
     pub(crate) fn notify(&mut self, id: SocketId, what: Ready) {
-        self.events.push(id, what);
+        if what.is_empty() {
+            return;
+        }
+        if let Some(socket) = self.sockets.get_mut(id) {
+            if socket.events.is_empty() {
+                self.events.push_back(id);
+            }
+            socket.events |= what;
+        }
+    }
+
+    /// The next socket whose waiters are to be woken, with what happened since it was last returned: the bits that a
+    /// wake-up of the kernel would carry (an arrival gives `IN` even if the socket was readable before).
+    pub fn poll_event(&mut self) -> Option<(SocketId, Ready)> {
+        while let Some(id) = self.events.pop_front() {
+            // One that has gone since has nobody to be woken.
+            if let Some(socket) = self.sockets.get_mut(id) {
+                return Some((id, std::mem::take(&mut socket.events)));
+            }
+        }
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use slotmap::SlotMap;
+    use crate::{Config, Domain, Instant, Kind, Ready, Stack};
 
     #[test]
     fn bits_gather_and_each_socket_is_queued_once() {
-        let mut ids: SlotMap<SocketId, ()> = SlotMap::with_key();
-        let (a, b) = (ids.insert(()), ids.insert(()));
-        let mut queue = EventQueue::default();
-        queue.push(a, Ready::IN);
-        queue.push(b, Ready::OUT);
-        queue.push(a, Ready::HUP);
-        assert_eq!(queue.pop(), Some((a, Ready::IN | Ready::HUP)));
-        queue.push(a, Ready::IN);
-        queue.forget(b);
-        assert_eq!(queue.pop(), Some((a, Ready::IN)));
-        assert_eq!(queue.pop(), None);
+        let mut stack = Stack::new(Config::default(), Instant::ZERO);
+        let mut socket = || stack.socket(Domain::V4, Kind::Stream).unwrap();
+        let (a, b) = (socket(), socket());
+        stack.notify(a, Ready::IN);
+        stack.notify(b, Ready::OUT);
+        stack.notify(a, Ready::HUP);
+        assert_eq!(stack.poll_event(), Some((a, Ready::IN | Ready::HUP)));
+        stack.notify(a, Ready::IN);
+        stack.forget(b);
+        assert_eq!(stack.poll_event(), Some((a, Ready::IN)));
+        assert_eq!(stack.poll_event(), None);
     }
 }

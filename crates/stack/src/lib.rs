@@ -12,10 +12,14 @@ mod audit;
 pub mod config;
 pub mod error;
 mod events;
+mod fifo;
 mod icmp;
 mod ip;
 mod keyed;
+mod multicast;
 mod ports;
+mod raw;
+mod slab;
 pub mod socket;
 pub mod stack;
 mod tcp;
@@ -24,11 +28,13 @@ mod udp;
 mod wire;
 
 pub use audit::Census;
-pub use config::{Config, CongestionControl, Ecn, Offload, Route};
+pub use config::{Config, CongestionControl, Ecn, FastOpen, FastOpenKeys, Offload, Route};
 pub use error::{Error, Result};
+pub use multicast::{GroupChange, GroupPlace};
 pub use socket::{
-    CaState, Closed, Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt,
-    SockOptName, SocketId, SocketInfo, State, TcpInfo,
+    Attribute, BbrInfo, CaState, Closed, Control, Controls, Domain, ExtendedError, FastOpenFailure,
+    Interface, Kind, McOpt, McOptName, Origin, RawOpt, RawOptName, Ready, Received, RecvFlags,
+    SendControl, SendFlags, Shutdown, SockOpt, SockOptName, SocketId, SocketInfo, State, TcpInfo,
 };
 pub use stack::{Stack, Stats};
 pub use time::Instant;

@@ -3,9 +3,9 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
-use slotmap::SlotMap;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -13,10 +13,13 @@ use crate::events::EventQueue;
 use crate::icmp::Limiter;
 use crate::ip::input::FRAME_MAX;
 use crate::ip::{self, IpLayer};
+use crate::multicast::{self, MulticastLayer};
 use crate::ports::{PortTable, Shape};
+use crate::raw::{self, RawLayer, RawSocket};
 use crate::socket::address::{self, Use};
-use crate::socket::table::{Proto, Socket};
+use crate::socket::table::{Proto, Socket, Sockets};
 use crate::socket::*;
+use crate::socket::{attribute, control, errqueue};
 use crate::tcp::{self, TcpLayer, TcpSocket};
 use crate::time::Instant;
 use crate::udp::{self, UdpLayer};
@@ -51,10 +54,12 @@ pub struct Stats {
 pub struct Stack {
     pub(crate) config: Config,
     pub(crate) ip: IpLayer,
-    pub(crate) sockets: SlotMap<SocketId, Socket>,
+    pub(crate) sockets: Sockets,
     pub(crate) ports: PortTable,
     pub(crate) tcp: TcpLayer,
     pub(crate) udp: UdpLayer,
+    pub(crate) raw: RawLayer,
+    pub(crate) multicast: MulticastLayer,
     pub(crate) events: EventQueue,
     pub(crate) stats: Stats,
     pub(crate) icmp_limiter: Limiter,
@@ -68,10 +73,12 @@ impl Stack {
         ip.set_now(now);
         Stack {
             ip,
-            sockets: SlotMap::with_key(),
+            sockets: Sockets::default(),
             ports: PortTable::new(config.ports, &mut rng),
             tcp: TcpLayer::new(&config, &mut rng),
             udp: UdpLayer::new(&config, &mut rng),
+            raw: RawLayer::new(&mut rng),
+            multicast: MulticastLayer::new(&mut rng),
             events: EventQueue::default(),
             stats: Stats::default(),
             icmp_limiter: Limiter::new(),
@@ -79,11 +86,36 @@ impl Stack {
         }
     }
 
-    /// The handle ceases to exist: its port, its pending events and the socket itself go.
+    /// The handle ceases to exist: its groups, its port, its pending events and the socket itself go.
     pub(crate) fn forget(&mut self, id: SocketId) {
+        self.leave_all(id);
         self.ports.release(id);
-        self.events.forget(id);
         self.sockets.remove(id);
+    }
+
+    /// Takes over what `config` says about connections yet to come, and about Fast Open: buffers, timestamps, super-segments,
+    /// congestion control, ECN, keys. What else is in it stays as it was. Keys that differ from those of before replace them.
+    pub fn retune(&mut self, config: Config) {
+        if config.fast_open_keys != self.config.fast_open_keys
+            && let Some(keys) = config.fast_open_keys
+        {
+            self.tcp.retune_keys(keys);
+        }
+        let old = std::mem::take(&mut self.config);
+        self.config = Config {
+            addrs: old.addrs,
+            routes: old.routes,
+            mtu: old.mtu,
+            offload: old.offload,
+            seed: old.seed,
+            ports: old.ports,
+            ..config
+        };
+    }
+
+    /// Forgets what is remembered of servers for Fast Open (`ip tcp_metrics flush`).
+    pub fn forget_servers(&mut self) {
+        self.tcp.fast_open.forget_servers();
     }
 
     // ---- in: what happened ----
@@ -96,13 +128,23 @@ impl Stack {
             self.stats.malformed += 1;
             return;
         }
-        ip::input::input(self, now, frame, false);
+        ip::input::input(self, now, frame, None);
+    }
+
+    /// As [`Stack::handle_frame`] for the first `len` octets of `buffer`. The stack may keep a buffer with much in it until that is
+    /// read, and puts another of the same size in its place.
+    pub fn handle_buffer(&mut self, now: Instant, buffer: &mut Box<[u8]>, len: usize) {
+        self.tcp.pool.lend(buffer);
+        let frame = buffer.get(..len).unwrap_or(buffer);
+        self.handle_frame(now, frame);
+        tcp::keep_frame(self, buffer);
     }
 
     /// Lets every deadline up to `now` do its work.
     pub fn handle_timers(&mut self, now: Instant) {
         self.ip.set_now(now);
         ip::input::expire_fragments(self, now);
+        self.multicast_timers(now);
         tcp::handle_timers(self, now);
     }
 
@@ -129,20 +171,14 @@ impl Stack {
             }
             budget -= round;
             for _ in 0..round {
-                let Some(frame) = self.ip.queue().pop_local() else {
+                let Some((frame, iface)) = self.ip.queue().pop_local() else {
                     break;
                 };
-                ip::input::input(self, now, &frame, true);
+                ip::input::input(self, now, &frame, Some(iface));
                 self.ip.queue().recycle(frame);
             }
         }
         self.flush(sink);
-    }
-
-    /// The next socket whose waiters are to be woken, with what happened since it was last returned: the bits that a
-    /// wake-up of the kernel would carry (an arrival gives `IN` even if the socket was readable before).
-    pub fn poll_event(&mut self) -> Option<(SocketId, Ready)> {
-        self.events.pop()
     }
 
     /// When [`Stack::handle_timers`] has something to do next.
@@ -150,7 +186,8 @@ impl Stack {
         // Packets for ourselves that the last transmit left over are due at once.
         let local = self.ip.has_local().then(|| self.ip.now());
         let fragments = self.ip.reassembly.next_deadline();
-        [local, fragments, tcp::next_deadline(self)]
+        let groups = self.multicast.next_deadline();
+        [local, fragments, groups, tcp::next_deadline(self)]
             .into_iter()
             .flatten()
             .min()
@@ -161,15 +198,24 @@ impl Stack {
     /// A new socket.
     pub fn socket(&mut self, domain: Domain, kind: Kind) -> Result<SocketId> {
         let proto = match kind {
-            Kind::Stream => Proto::Tcp(Box::new(TcpSocket::new(&self.config))),
+            Kind::Stream => Proto::Tcp(TcpSocket::new(&self.config)),
             Kind::Datagram => Proto::Udp(Box::default()),
+            Kind::Raw(_) | Kind::Ping => Proto::Raw(Box::new(RawSocket::new(domain, kind))),
         };
         let mut socket = Socket::new(domain, &self.config, proto);
-        if kind == Kind::Datagram {
-            socket.opts.sndbuf = self.config.sndbuf.min(DATAGRAM_BUFFER);
-            socket.opts.rcvbuf = self.config.rcvbuf.min(DATAGRAM_BUFFER);
+        if kind != Kind::Stream {
+            socket.opts.set_sndbuf(DATAGRAM_BUFFER);
+            socket.opts.set_rcvbuf(DATAGRAM_BUFFER);
         }
-        Ok(self.sockets.insert(socket))
+        // inet_create: INET_PROTOSW_REUSE.
+        socket.opts.reuse_addr = matches!(kind, Kind::Raw(_) | Kind::Ping);
+        if let Kind::Raw(protocol) = kind {
+            // inet_create: the protocol stands where others have a port.
+            socket.set_local(Some(SocketAddr::new(socket.wildcard(), protocol.into())));
+        }
+        let id = self.sockets.insert(socket);
+        self.raw_enter(id);
+        Ok(id)
     }
 
     /// bind(2).
@@ -178,26 +224,38 @@ impl Stack {
         let (domain, kind) = (socket.domain, socket.kind());
         let addr = address::inward(domain, kind, socket.opts.v6only, addr, Use::Bind)?;
         let ip = addr.ip();
-        let ours = self.ip.is_local(ip) || self.ip.is_broadcast(ip);
-        if !ours && !ip.is_unspecified() && !ip.is_multicast() {
+        let many = self.ip.is_broadcast(ip) || ip.is_multicast();
+        let ours = self.ip.is_local(ip) || ip.is_unspecified();
+        // ping_bind: not for a socket that only talks to one at a time.
+        let any = [Attribute::FreeBind, Attribute::Transparent];
+        let free = self
+            .get(id)?
+            .extra_opts()
+            .is_some_and(|opts| opts.any(&any));
+        if !ours && !free && (!many || kind == Kind::Ping) {
             return Err(Error::AddressNotAvailable);
         }
         let socket = self.get(id)?;
-        if socket.local.is_some_and(|local| local.port() != 0) {
+        let raw = matches!(kind, Kind::Raw(_));
+        if socket.local().is_some_and(|local| local.port() != 0) && !raw {
             return Err(Error::Invalid);
         }
+        let no_port = addr.port() == 0 && socket.has(Attribute::BindAddressNoPort);
         match kind {
             Kind::Stream if tcp::calls::state(self, id)? != State::Closed => {
                 return Err(Error::Invalid);
             }
+            // IP_BIND_ADDRESS_NO_PORT (__inet_bind): connect chooses the port, when it knows all four.
+            _ if no_port => (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, 0))),
             Kind::Stream => {
                 let opts = &self.get(id)?.opts;
                 let v6only = domain == Domain::V6 && opts.v6only;
                 let shape = Shape::new(ip, v6only, opts.reuse_addr, opts.reuse_port);
                 let port = self.ports.bind(kind, id, shape, addr.port())?;
-                self.get_mut(id)?.local = Some(SocketAddr::new(ip, port));
+                (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, port)));
             }
             Kind::Datagram => udp::calls::bind(self, id, addr)?,
+            Kind::Raw(_) | Kind::Ping => raw::calls::bind(self, id, addr)?,
         }
         let socket = self.get_mut(id)?;
         socket.addr_locked = !ip.is_unspecified();
@@ -210,7 +268,7 @@ impl Stack {
         self.ip.set_now(now);
         match self.get(id)?.kind() {
             Kind::Stream => tcp::calls::listen(self, now, id, backlog),
-            Kind::Datagram => Err(Error::NotSupported),
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => Err(Error::NotSupported),
         }
     }
 
@@ -224,7 +282,7 @@ impl Stack {
                 let (child, peer) = tcp::calls::accept(self, now, id)?;
                 Ok((child, address::outward(domain, peer)))
             }
-            Kind::Datagram => Err(Error::NotSupported),
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => Err(Error::NotSupported),
         }
     }
 
@@ -234,12 +292,16 @@ impl Stack {
         self.ip.set_now(now);
         let socket = self.get(id)?;
         let (domain, kind, v6only) = (socket.domain, socket.kind(), socket.opts.v6only);
-        let bound = socket.local.map(|local| local.ip());
+        let bound = socket.local().map(|local| local.ip());
         let inward = address::inward(domain, kind, v6only, addr, Use::Peer);
         match kind {
             Kind::Datagram => {
                 udp::calls::autobind(self, id)?;
                 udp::calls::connect(self, id, inward?)
+            }
+            Kind::Raw(_) | Kind::Ping => {
+                raw::calls::autobind(self, id)?;
+                raw::calls::connect(self, id, inward?)
             }
             // Linux inet_stream_connect looks at the state first: EISCONN and EALREADY come before any fault of the address.
             Kind::Stream if tcp::calls::state(self, id)? != State::Closed => {
@@ -264,10 +326,15 @@ impl Stack {
         match self.get(id)?.kind() {
             Kind::Stream => tcp::calls::disconnect(self, now, id),
             Kind::Datagram => udp::calls::disconnect(self, id),
+            Kind::Raw(_) | Kind::Ping => raw::calls::disconnect(self, id),
         }
     }
 
     /// send(2) and its kin: the bytes taken (TCP: possibly fewer than given), or `WouldBlock` when none fits.
+    ///
+    /// On TCP `dest` counts only with [`SendFlags::FASTOPEN`], which opens the connection: the bytes taken are those that go into the
+    /// SYN, `InProgress` when those are none. Call again, with the flag, when [`Stack::opening`] has become false to learn how it ended
+    /// and to send the rest.
     pub fn send(
         &mut self,
         now: Instant,
@@ -276,20 +343,57 @@ impl Stack {
         flags: SendFlags,
         dest: Option<SocketAddr>,
     ) -> Result<usize> {
+        self.send_with(now, id, data, flags, dest, &control::PLAIN)
+    }
+
+    /// sendmsg(2): as [`Stack::send`], with what control messages ask for.
+    pub fn send_with(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        data: &[IoSlice<'_>],
+        flags: SendFlags,
+        dest: Option<SocketAddr>,
+        control: &SendControl,
+    ) -> Result<usize> {
         self.ip.set_now(now);
         let socket = self.get(id)?;
         let (domain, kind, v6only) = (socket.domain, socket.kind(), socket.opts.v6only);
         match kind {
+            Kind::Stream if tcp::fastopen_client::opens(self, id, flags) => {
+                let dest = dest
+                    .map(|dest| address::inward(domain, kind, v6only, dest, Use::Peer))
+                    .transpose()?;
+                tcp::fastopen_client::send(self, now, id, data, flags, dest, control)
+            }
             // Linux ignores a destination given to a TCP socket.
-            Kind::Stream => tcp::calls::send(self, now, id, data, flags),
+            Kind::Stream => tcp::calls::send(self, now, id, data, flags, control),
             Kind::Datagram => {
                 udp::calls::autobind(self, id)?;
                 let dest = dest
                     .map(|dest| address::inward(domain, kind, v6only, dest, Use::Destination))
                     .transpose()?;
-                udp::calls::send(self, id, data, flags, dest)
+                udp::calls::send(self, id, data, flags, dest, control)
+            }
+            Kind::Raw(_) | Kind::Ping => {
+                raw::calls::autobind(self, id)?;
+                let dest = dest
+                    .map(|dest| address::inward(domain, kind, v6only, dest, Use::Destination))
+                    .transpose()?;
+                raw::calls::send(self, id, data, flags, dest, control)
             }
         }
+    }
+
+    /// Whether a send call with these flags opens a connection or joins its opening: [`SendFlags::FASTOPEN`], or a socket whose
+    /// connect call left the SYN to it (TCP_FASTOPEN_CONNECT).
+    pub fn opens(&self, id: SocketId, flags: SendFlags) -> bool {
+        tcp::fastopen_client::opens(self, id, flags)
+    }
+
+    /// Whether a connection attempt of this socket goes on.
+    pub fn opening(&self, id: SocketId) -> bool {
+        tcp::fastopen_client::opening(self, id)
     }
 
     /// recv(2) and its kin.
@@ -300,13 +404,34 @@ impl Stack {
         bufs: &mut [IoSliceMut<'_>],
         flags: RecvFlags,
     ) -> Result<Received> {
+        self.recv_with(now, id, bufs, flags, None)
+    }
+
+    /// recvmsg(2): as [`Stack::recv`], and what came beside the data is put into `controls`.
+    pub fn recv_with(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        bufs: &mut [IoSliceMut<'_>],
+        flags: RecvFlags,
+        controls: Option<&mut Controls>,
+    ) -> Result<Received> {
         self.ip.set_now(now);
         let socket = self.get(id)?;
         let domain = socket.domain;
+        if flags.contains(RecvFlags::ERRQUEUE) {
+            return errqueue::recv(self, now, id, bufs, controls);
+        }
         match socket.kind() {
-            Kind::Stream => tcp::calls::recv(self, now, id, bufs, flags),
-            Kind::Datagram => {
-                let mut received = udp::calls::recv(self, id, bufs, flags)?;
+            Kind::Stream => {
+                let received = tcp::calls::recv(self, now, id, bufs, flags)?;
+                if let Some(controls) = controls {
+                    tcp::calls::recv_controls(self, id, received.len, controls);
+                }
+                Ok(received)
+            }
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => {
+                let mut received = udp::calls::recv(self, id, bufs, flags, controls)?;
                 received.from = received.from.map(|from| address::outward(domain, from));
                 Ok(received)
             }
@@ -318,17 +443,22 @@ impl Stack {
         self.ip.set_now(now);
         match self.get(id)?.kind() {
             Kind::Stream => tcp::calls::shutdown(self, now, id, how),
-            Kind::Datagram => udp::calls::shutdown(self, id, how),
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => udp::calls::shutdown(self, id, how),
         }
     }
 
     /// close(2) of the last descriptor. The connection itself goes on to its orderly end inside.
     pub fn close(&mut self, now: Instant, id: SocketId) -> Closed {
         self.ip.set_now(now);
+        self.leave_all(id);
         match self.get(id).map(Socket::kind) {
             Ok(Kind::Stream) => tcp::calls::close(self, now, id),
             Ok(Kind::Datagram) => {
                 udp::calls::close(self, id);
+                Closed::Done
+            }
+            Ok(Kind::Raw(_) | Kind::Ping) => {
+                raw::calls::close(self, id);
                 Closed::Done
             }
             Err(_) => Closed::Done,
@@ -355,7 +485,7 @@ impl Stack {
     pub fn local_addr(&self, id: SocketId) -> Result<SocketAddr> {
         let socket = self.get(id)?;
         let unbound = SocketAddr::new(socket.wildcard(), 0);
-        let local = socket.local.unwrap_or(unbound);
+        let local = socket.local().unwrap_or(unbound);
         Ok(address::outward(socket.domain, local))
     }
 
@@ -365,8 +495,8 @@ impl Stack {
         let peer = match socket.kind() {
             Kind::Stream => tcp::calls::peer_addr(self, id)?,
             // Linux inet_getname: a peer with port 0 is none.
-            Kind::Datagram => socket
-                .peer
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => socket
+                .peer()
                 .filter(|peer| peer.port() != 0)
                 .ok_or(Error::NotConnected)?,
         };
@@ -377,9 +507,31 @@ impl Stack {
     pub fn readiness(&self, id: SocketId) -> Ready {
         match self.get(id).map(Socket::kind) {
             Ok(Kind::Stream) => tcp::calls::readiness(self, id),
-            Ok(Kind::Datagram) => udp::calls::readiness(self, id),
+            Ok(Kind::Datagram | Kind::Raw(_) | Kind::Ping) => udp::calls::readiness(self, id),
             Err(_) => Ready::ERR | Ready::HUP,
         }
+    }
+
+    /// What recvmsg(2) on a stream brings beside the data after `len` octets were received in pieces.
+    pub fn stream_controls(&self, id: SocketId, len: usize, controls: &mut Controls) {
+        tcp::calls::recv_controls(self, id, len, controls);
+    }
+
+    /// Whether the next call would fail: an error is pending or both directions are over. Unlike readiness it does not count the
+    /// error queue.
+    pub fn failing(&self, id: SocketId) -> bool {
+        let pending = self.get(id).map_or(true, |s| s.pending_error.is_some());
+        pending || self.readiness(id).contains(Ready::HUP)
+    }
+
+    /// Whether an error is pending (SO_ERROR), which stays.
+    pub fn has_error(&self, id: SocketId) -> bool {
+        self.get(id).is_ok_and(|s| s.pending_error.is_some())
+    }
+
+    /// SIOCGSTAMP: when the datagram read last had arrived; `None` before the first, and on streams.
+    pub fn last_stamp(&self, id: SocketId) -> Option<Instant> {
+        self.get(id).ok()?.udp()?.last_stamp
     }
 
     /// SO_ERROR: the pending error, which is thereby cleared.
@@ -390,24 +542,34 @@ impl Stack {
     /// setsockopt(2).
     pub fn set_option(&mut self, now: Instant, id: SocketId, opt: SockOpt) -> Result<()> {
         self.ip.set_now(now);
+        if let SockOpt::Number(attribute, value) = opt {
+            return attribute::set(self, now, id, attribute, value);
+        }
         let kind = self.get(id)?.kind();
         let common = options::set(self, id, opt)?;
         match (kind, common) {
             (Kind::Stream, true) => tcp::calls::option_changed(self, now, id),
             (Kind::Stream, false) => tcp::calls::set_option(self, now, id, opt)?,
-            (Kind::Datagram, true) => {}
-            (Kind::Datagram, false) => return Err(Error::NoSuchOption),
+            (_, true) => {}
+            (_, false) => return Err(Error::NoSuchOption),
         }
         Ok(())
     }
 
     /// getsockopt(2).
     pub fn get_option(&self, id: SocketId, name: SockOptName) -> Result<SockOpt> {
+        if let SockOptName::Multicast(name) = name {
+            return multicast::get_option(self, id, name).map(SockOpt::Multicast);
+        }
+        if let SockOptName::Number(attribute) = name {
+            let value = attribute::get(self, id, attribute)?;
+            return Ok(SockOpt::Number(attribute, value));
+        }
         let socket = self.get(id)?;
         match (options::get(socket, name)?, socket.kind()) {
             (Some(value), _) => Ok(value),
             (None, Kind::Stream) => tcp::calls::get_option(self, id, name),
-            (None, Kind::Datagram) => Err(Error::NoSuchOption),
+            (None, _) => Err(Error::NoSuchOption),
         }
     }
 
@@ -415,7 +577,7 @@ impl Stack {
     pub fn tcp_info(&self, now: Instant, id: SocketId) -> Result<TcpInfo> {
         match self.get(id)?.kind() {
             Kind::Stream => tcp::calls::info(self, now, id),
-            Kind::Datagram => Err(Error::NoSuchOption),
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => Err(Error::NoSuchOption),
         }
     }
 
@@ -430,8 +592,8 @@ impl Stack {
         let socket = self.get(id)?;
         match socket.kind() {
             Kind::Stream => tcp::calls::state(self, id),
-            Kind::Datagram if socket.peer.is_some() => Ok(State::Established),
-            Kind::Datagram => Ok(State::Closed),
+            _ if socket.peer().is_some() => Ok(State::Established),
+            _ => Ok(State::Closed),
         }
     }
 
@@ -449,7 +611,15 @@ impl Stack {
         match self.get(id)?.kind() {
             Kind::Stream => tcp::calls::unsent_bytes(self, id),
             // A datagram is gone as soon as it is sent.
-            Kind::Datagram => Ok(0),
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => Ok(0),
+        }
+    }
+
+    /// SIOCOUTQNSD: bytes of a stream that were never sent. `Error::NotSupported` of other sockets.
+    pub fn never_sent_bytes(&self, id: SocketId) -> Result<usize> {
+        match self.get(id)?.kind() {
+            Kind::Stream => tcp::calls::never_sent_bytes(self, id),
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => Err(Error::NotSupported),
         }
     }
 
@@ -457,7 +627,7 @@ impl Stack {
     pub fn at_mark(&self, id: SocketId) -> Result<bool> {
         match self.get(id)?.kind() {
             Kind::Stream => tcp::calls::at_mark(self, id),
-            Kind::Datagram => Err(Error::NotSupported),
+            Kind::Datagram | Kind::Raw(_) | Kind::Ping => Err(Error::NotSupported),
         }
     }
 
@@ -466,12 +636,23 @@ impl Stack {
         let mut rows = Vec::new();
         tcp::calls::list(self, &mut rows);
         rows.extend(self.sockets.values().filter_map(udp::row));
+        rows.extend(self.sockets.values().filter_map(raw::row));
         rows
     }
 
     /// Whether any closed connection still has data or a FIN to deliver (for the end of a process).
     pub fn has_undelivered(&self) -> bool {
         self.ip.has_packets() || tcp::calls::has_undelivered(self)
+    }
+
+    /// The host's addresses with their prefix lengths, without the loopback ones.
+    pub fn addrs(&self) -> &[IpNet] {
+        &self.config.addrs
+    }
+
+    /// A number nobody can guess, from the stack's one source of chance.
+    pub fn random(&mut self) -> u32 {
+        self.ports.random()
     }
 
     /// Counters.

@@ -10,8 +10,7 @@ use tunsock_stack::*;
 /// Both SYNs of a simultaneous open have been seen; ours had window shift 0.
 fn crossed(options: &[u8]) -> (Script, SocketId) {
     let mut s = Script::with(Config {
-        rcvbuf: 30_000,
-        buf_max: 30_000,
+        tcp_rmem: [4096, 60_000, 60_000],
         ..Config::default()
     });
     let id = s.connecting();
@@ -41,6 +40,7 @@ fn rfc7323_2_2_the_window_of_a_syn_ack_is_not_scaled() {
             .window(2000),
     );
     assert_eq!(s.state(id), State::Established);
+    s.expect(ACK, 1, 1, b"");
     s.send(id, &[7; 5000]);
     s.expect(ACK, 1, 1, &[7; 1000]);
     s.expect(ACK, 1001, 1, &[7; 1000]);
@@ -62,13 +62,40 @@ fn rfc6093_an_urgent_octet_out_of_the_pointers_reach_is_not_taken_for_another() 
     });
     let id = s.accepted(&[2, 4, 0x3a, 0x98, 3, 3, 4], 60_000);
     send_urgent(&mut s, id, &[7; 80_000]);
-    // 80 000 octets behind 15 000: while nothing was sent there yet the pointer may say "far ahead".
-    for (at, pointer) in [(1, 65_535), (15_001, 65_000), (30_001, 50_000)] {
+    // 80 000 octets ahead there is nothing to be said yet: whatever the pointer named would be taken out of the stream should the
+    // later segments be lost.
+    for (at, pointer) in [(1, None), (15_001, Some(65_000)), (30_001, Some(50_000))] {
         let got = s.sent();
-        assert_eq!((got.seq, got.flags & URG, got.urgent), (at, URG, pointer));
+        let told = (got.flags & URG == URG).then_some(got.urgent);
+        assert_eq!((got.seq, told), (at, pointer));
         assert_eq!(got.data.len(), 15_000);
         s.inject(seg(ACK, 1, at + 15_000, b"").window(60_000));
     }
+}
+
+#[test]
+fn rfc9293_3_8_5_urgent_data_is_announced_through_a_closed_window() {
+    let mut s = Script::new();
+    let id = s.accepted(&[2, 4, 3, 232], 1000);
+    s.send(id, &[7; 1000]);
+    assert_eq!(s.sent().flags & URG, 0);
+    s.inject(seg(ACK, 1, 1001, b"").window(0));
+    send_urgent(&mut s, id, b"now!");
+    s.inject(seg(ACK, 1, 1001, b"x").window(0));
+    s.inject(seg(ACK, 2, 1001, b"y").window(0));
+    let got = s.sent();
+    assert_eq!((got.flags & URG, got.seq, got.data.len()), (URG, 1001, 0));
+    assert_eq!(got.urgent, 4);
+}
+
+#[test]
+fn an_urgent_pointer_to_what_has_come_already_means_nothing() {
+    let mut s = Script::new();
+    let id = s.plain();
+    s.inject(seg(ACK, 1, 1, b"abc"));
+    s.inject(seg(ACK | URG, 4, 1, b"def").urgent(0));
+    s.inject(seg(ACK | URG, 1, 1, b"abcdefg").urgent(2));
+    assert_eq!(s.recv(id), Ok(b"abcdefg".to_vec()));
 }
 
 #[test]
@@ -264,4 +291,53 @@ fn rfc5927_7_a_too_big_that_changes_nothing_sends_nothing_again() {
         again += usize::from(got.seq == 1);
     }
     assert_eq!(again, 0);
+}
+
+#[test]
+fn rfc9293_3_10_7_4_a_fin_at_the_windows_end_makes_no_connection() {
+    let mut s = Script::with(Config {
+        tcp_rmem: [4096, 4096, 4096],
+        ..Config::default()
+    });
+    let listener = s.listen();
+    s.inject(seg(SYN, 0, 0, b"").options(&[2, 4, 3, 232]));
+    let window = s.sent().window;
+    // The third segment and the text before the FIN were lost.
+    s.inject(seg(ACK | FIN, 1 + u32::from(window), 1, b""));
+    s.expect(SYN | ACK, 0, 1, b"");
+    let none = s.stack.accept(s.now, listener).map(|_| ());
+    assert_eq!(none, Err(Error::WouldBlock));
+    assert_eq!(s.stack.audit(), Ok(()));
+    s.inject(seg(ACK, 1, 1, b""));
+    let (id, _) = s.stack.accept(s.now, listener).expect("accepted");
+    assert_eq!(s.state(id), State::Established);
+}
+
+#[test]
+fn a_connect_passes_over_ports_whose_connection_is_in_time_wait() {
+    let mut s = Script::with(Config {
+        ports: (50_000, 50_001),
+        ..Config::default()
+    });
+    let port = |s: &Script, id| s.stack.local_addr(id).expect("bound").port();
+    let first = s.connecting();
+    let mut ports = vec![port(&s, first)];
+    s.sent();
+    s.inject(seg(SYN | ACK, 0, 1, b""));
+    s.expect(ACK, 1, 1, b"");
+    // A socket still open when TIME-WAIT begins gives its port back at close, and the remnant stays.
+    let shut = s.stack.shutdown(s.now, first, Shutdown::Write);
+    assert_eq!(shut, Ok(()));
+    s.expect(ACK | FIN, 1, 1, b"");
+    s.inject(seg(ACK | FIN, 1, 2, b""));
+    s.expect(ACK, 2, 2, b"");
+    s.stack.close(s.now, first);
+    s.wait(1500);
+    let second = s.connecting();
+    ports.push(port(&s, second));
+    ports.sort_unstable();
+    assert_eq!(ports, [50_000, 50_001]);
+    let id = s.stack.socket(Domain::V4, Kind::Stream).expect("socket");
+    let third = s.stack.connect(s.now, id, (PEER, 5000).into());
+    assert_eq!(third, Err(Error::AddressNotAvailable));
 }

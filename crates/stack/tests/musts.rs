@@ -446,8 +446,7 @@ fn must_65_67_mss_goes_with_syns_alone_and_says_what_the_link_carries() {
 fn must_66_reset_and_urgent_count_when_the_window_is_closed() {
     let full = || {
         let mut s = Script::with(Config {
-            rcvbuf: 4000,
-            buf_max: 4000,
+            tcp_rmem: [4096, 8000, 8000],
             ..Config::default()
         });
         let id = s.plain();

@@ -550,3 +550,42 @@ fn a_half_open_connection_to_nowhere_is_forgotten() {
     let reset = s.sent();
     assert_eq!((reset.flags, reset.seq), (RST, 1));
 }
+
+#[test]
+fn linux_told_three_times_of_a_hole_the_peer_hears_of_further_arrivals_together() {
+    let mut s = Script::new();
+    let listener = s.listen();
+    s.inject(seg(SYN, 0, 0, b"").options(&[2, 4, 3, 232, 4, 2, 1, 1]));
+    s.expect(SYN | ACK, 0, 1, b"");
+    s.wait(40);
+    s.inject(seg(ACK, 1, 1, b""));
+    let id = s.stack.accept(s.now, listener).expect("accepted").0;
+    // The acknowledgement of the first octets is what the next three repeat.
+    s.inject(seg(ACK, 1, 1, b"in order"));
+    s.expect(ACK, 1, 9, b"");
+    let mut at = 1009;
+    let mut arrives = |s: &mut Script| {
+        s.inject(seg(ACK, at, 1, &[7; 1000]));
+        at += 1000;
+    };
+    for _ in 0..3 {
+        arrives(&mut s);
+        s.expect(ACK, 1, 9, b"");
+    }
+    for _ in 0..44 {
+        arrives(&mut s);
+        s.expect_nothing();
+    }
+    // Forty-four are enough.
+    arrives(&mut s);
+    s.expect(ACK, 1, 9, b"");
+    arrives(&mut s);
+    s.expect_nothing();
+    // A twentieth of the round trip, a millisecond at most.
+    s.wait(1);
+    s.expect(ACK, 1, 9, b"");
+    // What fills the hole is acknowledged at once.
+    s.inject(seg(ACK, 9, 1, &[7; 1000]));
+    s.expect(ACK, 1, at, b"");
+    assert_eq!(s.recv(id).map(|data| data.len()), Ok(8 + at as usize - 9));
+}

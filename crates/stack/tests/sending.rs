@@ -392,3 +392,60 @@ fn where_much_is_reordered_what_arrives_counts_at_once() {
         (11, 7, 1)
     );
 }
+
+#[test]
+fn three_segments_are_three_with_timestamps_too() {
+    let mut s = Script::new();
+    let listener = s.listen();
+    let mut options = vec![2, 4, 3, 232, 4, 2];
+    options.extend(ts(1, 0));
+    s.inject(seg(SYN, 0, 0, b"").options(&options));
+    let echo = |s: &mut Script| {
+        let stamp = s.sent().option(8).map(|o| o[..4].to_vec());
+        u32::from_be_bytes(stamp.and_then(|o| o.try_into().ok()).expect("a timestamp"))
+    };
+    let first = echo(&mut s);
+    s.wait(100);
+    s.inject(seg(ACK, 1, 1, b"").options(&ts(2, first)));
+    let id = s.stack.accept(s.now, listener).expect("accepted").0;
+    s.send(id, &[1; 9880]);
+    let stamp = echo(&mut s);
+    assert_eq!(s.drain().len(), 9);
+    s.wait(100);
+    let mut options = ts(3, stamp);
+    options.extend(sack(989, 3953, s.iss));
+    s.inject(seg(ACK, 1, 1, b"").options(&options));
+    assert_eq!(s.drain(), [(1, 988)], "not after a quarter of a round trip");
+}
+
+#[test]
+fn what_one_acknowledgement_tells_of_together_was_not_reordered() {
+    let (mut s, id) = slow(Script::new(), &SACK);
+    s.send(id, &[1; 10_000]);
+    s.drain();
+    s.wait(100);
+    // The first segment waited for company, the second is lost.
+    s.selective(1001, 2001, 3001);
+    let info = s.info(id);
+    assert_eq!((info.reordering, info.reord_seen), (3, 0));
+}
+
+#[test]
+fn a_third_of_a_window_of_three_and_a_half_segments_is_one() {
+    let (mut s, id) = slow(with_offload(), &SACK);
+    let reno = SockOpt::Congestion(CongestionControl::Reno);
+    assert_eq!(s.stack.set_option(s.now, id, reno), Ok(()));
+    s.send(id, &[1; 7000]);
+    s.drain();
+    s.wait(100);
+    s.selective(1, 1001, 7001);
+    s.drain();
+    s.wait(100);
+    s.inject(seg(ACK, 1, 7001, b""));
+    s.send(id, &[1; 20_000]);
+    let octets = |sent: Vec<(u32, usize)>| sent.iter().map(|(_, len)| len).sum::<usize>();
+    assert_eq!(octets(s.drain()), 3000);
+    s.wait(100);
+    s.inject(seg(ACK, 1, 9001, b""));
+    assert_eq!(octets(s.drain()), 2000, "none is kept for the next one");
+}

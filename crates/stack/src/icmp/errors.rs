@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use super::{v4, v6};
 use crate::error::Error;
 use crate::ip::quote::Quoted;
-use crate::ip::{IcmpError, proto};
+use crate::ip::{IcmpError, IcmpMessage, proto};
+use crate::raw;
 use crate::stack::Stack;
 use crate::tcp;
 use crate::time::Instant;
@@ -70,18 +71,22 @@ pub(super) fn classify_v6(kind: u8, code: u8, rest: u32) -> Option<Fault> {
 }
 
 /// Takes an error to the socket whose packet is quoted. What quotes no packet that we can have sent is dropped.
-pub(super) fn input(stack: &mut Stack, now: Instant, fault: Fault, quote: &[u8]) {
+pub(super) fn input(
+    stack: &mut Stack,
+    now: Instant,
+    fault: Fault,
+    message: IcmpMessage,
+    quote: &[u8],
+) {
     let Some(quoted) = Quoted::parse(quote) else {
         stack.stats.malformed += 1;
-        return;
-    };
-    let Some((src_port, dst_port)) = quoted.ports() else {
         return;
     };
     if !stack.ip.is_local(quoted.src) {
         stack.stats.not_ours += 1;
         return;
     }
+    let (src_port, dst_port) = quoted.ports().unwrap_or_default();
     let mut error = IcmpError {
         error: fault.error,
         hard: fault.hard,
@@ -89,18 +94,25 @@ pub(super) fn input(stack: &mut Stack, now: Instant, fault: Fault, quote: &[u8])
         remote: SocketAddr::new(quoted.dst, dst_port),
         seq: None,
         mtu: fault.mtu,
+        message: IcmpMessage {
+            info: fault.mtu.unwrap_or(message.info),
+            ..message
+        },
     };
     match quoted.proto {
+        _ if quoted.ports().is_none() => {}
         proto::TCP => {
             // RFC 792 quotes 8 bytes: just as far as the sequence number.
-            let Some(h) = quoted.transport.first_chunk::<8>() else {
-                return;
-            };
-            error.seq = Some(u32::from_be_bytes([h[4], h[5], h[6], h[7]]));
-            tcp::icmp_error(stack, now, &error);
+            if let Some(h) = quoted.transport.first_chunk::<8>() {
+                error.seq = Some(u32::from_be_bytes([h[4], h[5], h[6], h[7]]));
+                tcp::icmp_error(stack, now, &error, quoted.transport);
+            }
         }
-        proto::UDP => udp::input::icmp_error(stack, &error),
+        proto::UDP => udp::input::icmp_error(stack, &error, quoted.transport),
         _ => {}
+    }
+    if !quoted.later_fragment {
+        raw::input::icmp_error(stack, &error, quoted.proto, quoted.transport);
     }
 }
 

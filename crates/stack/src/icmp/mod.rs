@@ -5,7 +5,9 @@ mod errors;
 use std::net::IpAddr;
 
 use crate::ip::quote::Quoted;
-use crate::ip::{DstKind, RxMeta, proto};
+use crate::ip::{DstKind, IcmpMessage, RxMeta, proto};
+use crate::multicast::mld;
+use crate::raw;
 use crate::socket::table::DEFAULT_TTL;
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -162,6 +164,9 @@ fn send(
     rest: u32,
     body: &[u8],
 ) {
+    if to.is_unspecified() {
+        return;
+    }
     let Ok(path) = stack.ip.path(to, us) else {
         return;
     };
@@ -186,13 +191,32 @@ fn send(
         .send(path.src, to, protocol, DEFAULT_TTL, tos, &payload, false);
 }
 
+/// What sockets are told of an error message; of ICMPv4 `info` counts for parameter problems only.
+fn message_of(meta: &RxMeta, now: Instant, [kind, code]: [u8; 2], info: u32) -> IcmpMessage {
+    let tells = match meta.src {
+        IpAddr::V4(_) => kind == v4::PARAMETER_PROBLEM,
+        IpAddr::V6(_) => true,
+    };
+    IcmpMessage {
+        offender: meta.src,
+        dst: meta.dst,
+        kind,
+        code,
+        info: if tells { info } else { 0 },
+        ttl: meta.ttl,
+        tos: meta.tos,
+        iface: meta.iface,
+        at: now,
+    }
+}
+
 /// An ICMPv4 message for us.
 pub(crate) fn input_v4(stack: &mut Stack, now: Instant, meta: &RxMeta, message: &[u8]) {
     let Some((&[kind, code, _, _, r0, r1, r2, r3], body)) = message.split_first_chunk::<8>() else {
         stack.stats.malformed += 1;
         return;
     };
-    if !meta.local && checksum::of(message) != 0 {
+    if !meta.csum_ok && checksum::of(message) != 0 {
         stack.stats.bad_checksum += 1;
         return;
     }
@@ -205,10 +229,12 @@ pub(crate) fn input_v4(stack: &mut Stack, now: Instant, meta: &RxMeta, message: 
         }
         v4::UNREACHABLE | v4::TIME_EXCEEDED | v4::PARAMETER_PROBLEM => {
             if let Some(fault) = errors::classify_v4(kind, code, rest, body) {
-                errors::input(stack, now, fault, body);
+                let message = message_of(meta, now, [kind, code], rest >> 24);
+                errors::input(stack, now, fault, message, body);
             }
         }
-        // Replies are for ping sockets, the rest (redirect, timestamp, router discovery) is not for a host on a tunnel.
+        v4::ECHO_REPLY => raw::input::echo_reply(stack, meta, (rest >> 16) as u16, message),
+        // The rest (redirect, timestamp, router discovery) is not for a host on a tunnel.
         _ => {}
     }
 }
@@ -221,7 +247,7 @@ pub(crate) fn input_v6(stack: &mut Stack, now: Instant, meta: &RxMeta, message: 
     };
     let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
     let sum = checksum::pseudo_header(meta.src, meta.dst, proto::ICMPV6, len);
-    if !meta.local && sum.add(message).finish() != 0 {
+    if !meta.csum_ok && sum.add(message).finish() != 0 {
         stack.stats.bad_checksum += 1;
         return;
     }
@@ -235,10 +261,13 @@ pub(crate) fn input_v6(stack: &mut Stack, now: Instant, meta: &RxMeta, message: 
         }
         v6::UNREACHABLE | v6::TOO_BIG | v6::TIME_EXCEEDED | v6::PARAMETER_PROBLEM => {
             if let Some(fault) = errors::classify_v6(kind, code, rest) {
-                errors::input(stack, now, fault, body);
+                let message = message_of(meta, now, [kind, code], rest);
+                errors::input(stack, now, fault, message, body);
             }
         }
-        // A tunnel has no neighbours, routers or group members to discover.
+        v6::ECHO_REPLY => raw::input::echo_reply(stack, meta, (rest >> 16) as u16, message),
+        mld::QUERY | mld::REPORT_V1 => mld::input(stack, now, meta, message),
+        // A tunnel has no neighbours or routers to discover.
         _ => {}
     }
 }

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 
 use super::quote::Quoted;
 use super::reassembly::{Key, Piece};
-use super::{DstKind, RxMeta, proto};
+use super::{DstKind, Iface, RxMeta, proto};
 use crate::icmp::{self, Report};
+use crate::multicast;
+use crate::raw;
 use crate::stack::Stack;
 use crate::tcp;
 use crate::time::Instant;
@@ -13,15 +15,15 @@ use crate::udp;
 use crate::wire::vnet::{self, VnetHdr};
 use crate::wire::{ipv4, ipv6};
 
-/// One frame, from the device or (`local`) from ourselves.
-pub(crate) fn input(stack: &mut Stack, now: Instant, frame: &[u8], local: bool) {
+/// One frame, from the device or from ourselves (`inside`: by that interface).
+pub(crate) fn input(stack: &mut Stack, now: Instant, frame: &[u8], inside: Option<Iface>) {
     let Some((vnet, packet)) = VnetHdr::parse(frame) else {
         stack.stats.malformed += 1;
         return;
     };
     match packet.first().map(|byte| byte >> 4) {
-        Some(4) => input_v4(stack, now, &vnet, packet, local),
-        Some(6) => input_v6(stack, now, &vnet, packet, local),
+        Some(4) => input_v4(stack, now, &vnet, packet, inside),
+        Some(6) => input_v6(stack, now, &vnet, packet, inside),
         _ => stack.stats.malformed += 1,
     }
 }
@@ -41,6 +43,7 @@ pub(crate) fn expire_fragments(stack: &mut Stack, now: Instant) {
                 csum_ok: true,
                 gso_size: 0,
                 local: stack.ip.is_local(key.src),
+                iface: Iface::Device,
                 dst_kind,
             };
             icmp::report(stack, now, &meta, &quote, Report::ReassemblyTimeout);
@@ -48,7 +51,7 @@ pub(crate) fn expire_fragments(stack: &mut Stack, now: Instant) {
     }
 }
 
-fn input_v4(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], local: bool) {
+fn input_v4(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], inside: Option<Iface>) {
     let header = match ipv4::Header::parse(packet) {
         Ok(header) => header,
         Err(ipv4::Bad::Malformed) => {
@@ -64,11 +67,11 @@ fn input_v4(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], loca
     let packet = packet.get(..header.total_len).unwrap_or(packet);
     let payload = packet.get(header.header_len..).unwrap_or_default();
     let (src, dst) = (IpAddr::V4(header.src), IpAddr::V4(header.dst));
-    let Some(dst_kind) = admit(stack, src, dst, local) else {
+    let Some(dst_kind) = admit(stack, src, dst, inside, header.proto) else {
         stack.stats.not_ours += 1;
         return;
     };
-    let mut meta = meta(vnet, (src, dst), header.ttl, header.tos, local, dst_kind);
+    let mut meta = meta(vnet, (src, dst), header.ttl, header.tos, inside, dst_kind);
     if header.offset == 0 && !header.more {
         deliver_v4(stack, now, &meta, header.proto, payload, packet);
         return;
@@ -94,7 +97,7 @@ fn input_v4(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], loca
     };
     if let Some(whole) = stack.ip.reassembly.add(now, key, &piece) {
         meta.tos = whole.tos;
-        meta.csum_ok = local;
+        meta.csum_ok = false;
         meta.gso_size = 0;
         deliver_v4(stack, now, &meta, whole.next, &whole.data, &whole.quote);
     }
@@ -108,10 +111,14 @@ fn deliver_v4(
     payload: &[u8],
     quote: &[u8],
 ) {
+    // Linux ip_protocol_deliver_rcu: raw sockets come first and take nothing away.
+    let taken = raw::input::input_v4(stack, meta, next, payload, quote);
     match next {
         proto::TCP => deliver_tcp(stack, now, meta, payload),
         proto::UDP => udp::input::input(stack, now, meta, payload, quote),
         proto::ICMP => icmp::input_v4(stack, now, meta, payload),
+        proto::IGMP => multicast::igmp::input(stack, now, meta, payload),
+        _ if taken => {}
         // RFC 1122 3.2.2.1: protocol unreachable.
         _ => icmp::report(stack, now, meta, quote, Report::ProtocolUnreachable),
     }
@@ -126,7 +133,7 @@ fn deliver_tcp(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u8]) {
     }
 }
 
-fn input_v6(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], local: bool) {
+fn input_v6(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], inside: Option<Iface>) {
     let Some(header) = ipv6::Header::parse(packet) else {
         stack.stats.malformed += 1;
         return;
@@ -134,7 +141,7 @@ fn input_v6(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], loca
     let end = ipv6::HEADER_LEN + header.payload_len;
     let packet = packet.get(..end).unwrap_or(packet);
     let (src, dst) = (IpAddr::V6(header.src), IpAddr::V6(header.dst));
-    let Some(dst_kind) = admit(stack, src, dst, local) else {
+    let Some(dst_kind) = admit(stack, src, dst, inside, header.next) else {
         stack.stats.not_ours += 1;
         return;
     };
@@ -143,7 +150,7 @@ fn input_v6(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], loca
         (src, dst),
         header.hops,
         header.tclass,
-        local,
+        inside,
         dst_kind,
     );
     let mut chain = Chain {
@@ -159,7 +166,7 @@ fn input_v6(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], loca
     if let Some(whole) = chain.walk(stack, now) {
         // RFC 8200 4.5: go on behind the fragment header. No fragments within fragments.
         chain.meta.tos = whole.tos;
-        chain.meta.csum_ok = local;
+        chain.meta.csum_ok = false;
         chain.meta.gso_size = 0;
         let mut inner = Chain {
             quote: &whole.quote,
@@ -194,6 +201,7 @@ impl Chain<'_> {
     /// Walks to the end and delivers; gives the datagram when a fragment completed one.
     fn walk(&mut self, stack: &mut Stack, now: Instant) -> Option<super::reassembly::Whole> {
         loop {
+            let taken = raw::input::input_v6(stack, &self.meta, self.next, self.rest);
             match self.next {
                 ipv6::next::HOP_BY_HOP if !self.first => {
                     // RFC 8200 4.1: elsewhere it is an unrecognized next header.
@@ -225,6 +233,7 @@ impl Chain<'_> {
                     icmp::input_v6(stack, now, &self.meta, self.rest);
                     return None;
                 }
+                _ if taken => return None,
                 _ => {
                     // RFC 8200 4: unrecognized next header, code 1.
                     self.problem(stack, now, 1, self.next_at, false);
@@ -343,25 +352,43 @@ impl Chain<'_> {
 }
 
 /// Whether a packet from `src` to `dst` may come in, and whom it is for (RFC 1122 3.2.1.3, RFC 6890: martians are dropped).
-fn admit(stack: &Stack, src: IpAddr, dst: IpAddr, local: bool) -> Option<DstKind> {
+fn admit(
+    stack: &Stack,
+    src: IpAddr,
+    dst: IpAddr,
+    inside: Option<Iface>,
+    protocol: u8,
+) -> Option<DstKind> {
     let mapped = |addr: IpAddr| matches!(addr, IpAddr::V6(a) if a.to_ipv4_mapped().is_some());
-    if src.is_multicast() || src.is_unspecified() || stack.ip.is_broadcast(src) {
+    if src.is_multicast() || stack.ip.is_broadcast(src) || mapped(src) || mapped(dst) {
         return None;
     }
-    if mapped(src) || mapped(dst) {
+    if src.is_unspecified() && !speaks_without_address(dst, protocol) {
         return None;
     }
     // From outside nobody speaks as us or as loopback, nor to our loopback.
-    if !local && (stack.ip.is_local(src) || dst.is_loopback()) {
+    if inside.is_none() && (stack.ip.is_local(src) || dst.is_loopback()) {
         return None;
     }
     let kind = stack.ip.dst_kind(dst)?;
-    // Groups that every host is in: 224.0.0.1, ff01::1, ff02::1.
-    let everyone = match dst {
-        IpAddr::V4(a) => a.octets() == [224, 0, 0, 1],
-        IpAddr::V6(a) => matches!(a.segments(), [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1]),
+    let iface = inside.unwrap_or(Iface::Device);
+    let welcome = kind != DstKind::Multicast || {
+        let igmp = protocol == proto::IGMP && dst.is_ipv4();
+        stack.multicast.receives(iface, dst, src, igmp)
     };
-    (kind != DstKind::Multicast || everyone).then_some(kind)
+    welcome.then_some(kind)
+}
+
+/// Who has no address yet may still speak of groups (RFC 3376 4.2.13, RFC 3590; Linux: ip_mc_validate_source).
+fn speaks_without_address(dst: IpAddr, protocol: u8) -> bool {
+    match dst {
+        IpAddr::V4(a) => {
+            a.is_multicast() && (protocol == proto::IGMP || a.octets()[..3] == [224, 0, 0])
+        }
+        IpAddr::V6(a) => {
+            a.is_multicast() && matches!(protocol, ipv6::next::HOP_BY_HOP | proto::ICMPV6)
+        }
+    }
 }
 
 fn meta(
@@ -369,7 +396,7 @@ fn meta(
     (src, dst): (IpAddr, IpAddr),
     ttl: u8,
     tos: u8,
-    local: bool,
+    inside: Option<Iface>,
     dst_kind: DstKind,
 ) -> RxMeta {
     RxMeta {
@@ -377,10 +404,11 @@ fn meta(
         dst,
         ttl,
         tos,
-        // What never left us cannot have been garbled.
-        csum_ok: local || vnet.csum_ok(),
+        // What never left us says so too, but for what raw sockets made.
+        csum_ok: vnet.csum_ok(),
         gso_size: vnet.segment_size(),
-        local,
+        local: inside.is_some(),
+        iface: inside.unwrap_or(Iface::Device),
         dst_kind,
     }
 }

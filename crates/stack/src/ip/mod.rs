@@ -15,22 +15,63 @@ use rand_chacha::ChaCha8Rng;
 use crate::config::{Config, Offload};
 use crate::error::Error;
 use crate::keyed::KeyedState;
+use crate::socket::control::{Arrival, ExtendedError, Origin};
+use crate::socket::errqueue::Report;
 use crate::time::Instant;
 
 pub(crate) use output::{PacketQueue, TxMeta, header_len};
 pub(crate) use reassembly::Reassembly;
-pub(crate) use route::{Path, Routes};
+pub(crate) use route::{LOCAL_MTU, Path, Routes};
 
 /// IP protocol numbers (IANA).
 pub(crate) mod proto {
     /// ICMPv4.
     pub(crate) const ICMP: u8 = 1;
+    /// Group membership of IPv4.
+    pub(crate) const IGMP: u8 = 2;
     /// TCP.
     pub(crate) const TCP: u8 = 6;
     /// UDP.
     pub(crate) const UDP: u8 = 17;
     /// ICMPv6.
     pub(crate) const ICMPV6: u8 = 58;
+}
+
+/// The stack's interfaces.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Iface {
+    /// `lo`: what goes round inside.
+    Loopback,
+    /// The device.
+    Device,
+}
+
+impl Iface {
+    /// The interface of this number (1 and 2).
+    pub(crate) fn from_index(index: u32) -> Option<Iface> {
+        match index {
+            1 => Some(Iface::Loopback),
+            2 => Some(Iface::Device),
+            _ => None,
+        }
+    }
+
+    /// Its number, as if_nametoindex gives it.
+    pub(crate) fn index(self) -> u32 {
+        match self {
+            Iface::Loopback => 1,
+            Iface::Device => 2,
+        }
+    }
+}
+
+/// Where a packet goes that is ready.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Via {
+    /// To the device.
+    pub(crate) device: bool,
+    /// Round inside, to arrive by that interface.
+    pub(crate) inside: Option<Iface>,
 }
 
 /// Whom a packet was sent to.
@@ -61,6 +102,8 @@ pub(crate) struct RxMeta {
     pub(crate) gso_size: u16,
     /// Came round inside, from ourselves.
     pub(crate) local: bool,
+    /// Arrived by it. What we send to a group or a broadcast address comes back by the device.
+    pub(crate) iface: Iface,
     /// Whom it was sent to.
     pub(crate) dst_kind: DstKind,
 }
@@ -81,6 +124,64 @@ pub(crate) struct IcmpError {
     /// Fragmentation needed, packet too big: the next hop's MTU. TCP, once it believes the error, calls
     /// [`IpLayer::update_path_mtu`]; for UDP the IP layer has done so.
     pub(crate) mtu: Option<u32>,
+    /// The message itself.
+    pub(crate) message: IcmpMessage,
+}
+
+/// What an ICMP error says besides the packet that it quotes.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct IcmpMessage {
+    /// Who sent it.
+    pub(crate) offender: IpAddr,
+    /// Whom it was sent to.
+    pub(crate) dst: IpAddr,
+    /// Its type.
+    pub(crate) kind: u8,
+    /// Its code.
+    pub(crate) code: u8,
+    /// The next hop's MTU, or where a parameter is wrong; else 0.
+    pub(crate) info: u32,
+    /// TTL or hop limit as received.
+    pub(crate) ttl: u8,
+    /// TOS or traffic class as received.
+    pub(crate) tos: u8,
+    /// Came by it.
+    pub(crate) iface: Iface,
+    /// When it came.
+    pub(crate) at: Instant,
+}
+
+impl IcmpError {
+    /// The report for an error queue (ip_icmp_error, ipv6_icmp_error), without name and data.
+    pub(crate) fn report(&self) -> Report {
+        let m = &self.message;
+        Report {
+            error: ExtendedError {
+                error: Some(self.error),
+                origin: match m.offender {
+                    IpAddr::V4(_) => Origin::Icmp,
+                    IpAddr::V6(_) => Origin::Icmp6,
+                },
+                kind: m.kind,
+                code: m.code,
+                info: m.info,
+                data: 0,
+                offender: Some(m.offender),
+            },
+            name: None,
+            data: None,
+            skip: 0,
+            at: None,
+            arrival: Some(Arrival {
+                dst: SocketAddr::new(m.dst, 0),
+                ttl: m.ttl,
+                tos: m.tos,
+                interface: m.iface.index() as u8,
+                at: m.at,
+            }),
+            local: None,
+        }
+    }
 }
 
 /// The IP layer's state.
@@ -115,6 +216,14 @@ impl IpLayer {
     /// Time goes on; every entry point of the stack that has a `now` says so.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = self.now.max(now);
+    }
+
+    /// Our address for answers to a packet that was sent to `dst` (fib_compute_spec_dst).
+    pub(crate) fn local_for(&self, dst: IpAddr) -> IpAddr {
+        if self.is_local(dst) {
+            return dst;
+        }
+        self.path(dst, None).map_or(dst, |path| path.src)
     }
 
     /// The time last heard of.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::IpAddr;
 
-use super::{DstKind, IpLayer};
+use super::{Iface, IpLayer, Path, Via};
 use crate::error::{Error, Result};
 use crate::keyed::KeyedState;
 use crate::wire::vnet::VnetHdr;
@@ -14,7 +14,7 @@ use crate::wire::{ipv4, ipv6, vnet};
 #[derive(Debug, Default)]
 pub(crate) struct PacketQueue {
     device: VecDeque<Vec<u8>>,
-    local: VecDeque<Vec<u8>>,
+    local: VecDeque<(Vec<u8>, Iface)>,
     device_bytes: usize,
     local_bytes: usize,
     pool: Vec<Vec<u8>>,
@@ -68,11 +68,11 @@ impl PacketQueue {
         Some(frame)
     }
 
-    /// The next frame for ourselves.
-    pub(crate) fn pop_local(&mut self) -> Option<Vec<u8>> {
-        let frame = self.local.pop_front()?;
+    /// The next frame for ourselves, and the interface that it arrives by.
+    pub(crate) fn pop_local(&mut self) -> Option<(Vec<u8>, Iface)> {
+        let (frame, iface) = self.local.pop_front()?;
         self.local_bytes = self.local_bytes.saturating_sub(frame.len());
-        Some(frame)
+        Some((frame, iface))
     }
 
     /// How many frames for ourselves wait.
@@ -90,13 +90,13 @@ impl PacketQueue {
         self.dropped
     }
 
-    fn push_local(&mut self, frame: Vec<u8>) {
+    fn push_local(&mut self, frame: Vec<u8>, iface: Iface) {
         if self.local_bytes.saturating_add(frame.len()) > LOCAL_MAX {
             self.dropped += 1;
             self.recycle(frame);
         } else {
             self.local_bytes += frame.len();
-            self.local.push_back(frame);
+            self.local.push_back((frame, iface));
         }
     }
 
@@ -167,13 +167,13 @@ impl IpLayer {
             df,
         };
         let len: usize = payload.iter().map(|part| part.len()).sum();
-        let mtu = self.path(dst, Some(src))?.mtu;
+        let Path { mtu, via, .. } = self.path(dst, Some(src))?;
         if self.fits(&meta, len, mtu) {
             let mut frame = self.start_frame(&VnetHdr::default(), &meta, len);
             for part in payload {
                 frame.extend_from_slice(part);
             }
-            return self.push(dst, frame);
+            return self.push(via, frame);
         }
         if df || len > PACKET_MAX {
             return Err(Error::MessageTooLong);
@@ -182,7 +182,7 @@ impl IpLayer {
         for part in payload {
             whole.extend_from_slice(part);
         }
-        let result = self.send_fragments(&meta, &whole, mtu);
+        let result = self.send_fragments(&meta, &whole, mtu, via);
         self.queue.recycle(whole);
         result
     }
@@ -207,25 +207,25 @@ impl IpLayer {
         frame
     }
 
-    /// Queues a finished frame: round to ourselves, to the device, or (broadcast) both.
-    pub(crate) fn push(&mut self, dst: IpAddr, frame: Vec<u8>) -> Result<()> {
-        match self.dst_kind(dst) {
-            Some(DstKind::Unicast) => {
-                self.queue.push_local(frame);
-                Ok(())
-            }
-            Some(DstKind::Broadcast) if dst.is_loopback() => {
-                self.queue.push_local(frame);
-                Ok(())
-            }
-            // RFC 1122 3.3.6: a host receives its own broadcasts.
-            Some(DstKind::Broadcast) => {
+    /// Queues a finished frame as `via` says. `NoBuffers`: the device's queue is full.
+    pub(crate) fn push(&mut self, via: Via, frame: Vec<u8>) -> Result<()> {
+        match (via.inside, via.device) {
+            (Some(iface), true) => {
                 let mut copy = self.queue.buffer();
                 copy.extend_from_slice(&frame);
-                self.queue.push_local(copy);
+                self.queue.push_local(copy, iface);
                 self.queue.push_device(frame)
             }
-            _ => self.queue.push_device(frame),
+            (Some(iface), false) => {
+                self.queue.push_local(frame, iface);
+                Ok(())
+            }
+            (None, true) => self.queue.push_device(frame),
+            // A group without members here and a TTL of 0.
+            (None, false) => {
+                self.queue.recycle(frame);
+                Ok(())
+            }
         }
     }
 
@@ -235,7 +235,7 @@ impl IpLayer {
         for part in parts {
             frame.extend_from_slice(part);
         }
-        self.queue.push_local(frame);
+        self.queue.push_local(frame, Iface::Loopback);
     }
 
     /// The queues, for the stack's transmit.
@@ -296,7 +296,13 @@ impl IpLayer {
     }
 
     /// Cuts `payload` to the path. Offsets are in units of 8 bytes (RFC 791 3.2, RFC 8200 4.5).
-    pub(crate) fn send_fragments(&mut self, meta: &TxMeta, payload: &[u8], mtu: u32) -> Result<()> {
+    pub(crate) fn send_fragments(
+        &mut self,
+        meta: &TxMeta,
+        payload: &[u8],
+        mtu: u32,
+        via: Via,
+    ) -> Result<()> {
         let v6 = meta.dst.is_ipv6();
         let overhead = header_len(meta.dst) + if v6 { ipv6::FRAGMENT_LEN } else { 0 };
         let room = (mtu as usize).saturating_sub(overhead) & !7;
@@ -313,7 +319,7 @@ impl IpLayer {
         for piece in payload.chunks(room) {
             let more = offset + piece.len() < payload.len();
             let frame = self.fragment(meta, id, offset, more, piece);
-            self.push(meta.dst, frame)?;
+            self.push(via, frame)?;
             offset += piece.len();
         }
         Ok(())
@@ -366,6 +372,18 @@ impl IpLayer {
         }
         frame.extend_from_slice(piece);
         frame
+    }
+
+    /// An identification for a packet whose header somebody else has made.
+    pub(crate) fn identification(&mut self, src: IpAddr, dst: IpAddr, proto: u8) -> u16 {
+        self.next_id(&TxMeta {
+            src,
+            dst,
+            proto,
+            ttl: 0,
+            tos: 0,
+            df: false,
+        }) as u16
     }
 
     /// Identification: a counter behind a keyed per-destination offset, not to be guessed (RFC 7739 5.3, RFC 6864 4.3).

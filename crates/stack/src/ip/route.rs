@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 
-use super::{DstKind, IpLayer};
+use super::{DstKind, Iface, IpLayer, Via};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::keyed::{KeyedMap, KeyedState};
@@ -19,8 +19,10 @@ pub(crate) struct Path {
     pub(crate) src: IpAddr,
     /// Largest IP packet, bytes.
     pub(crate) mtu: u32,
-    /// The destination is ourselves.
+    /// The destination is ourselves alone.
     pub(crate) local: bool,
+    /// Where packets go.
+    pub(crate) via: Via,
 }
 
 /// Addresses, routes and what has been learnt of paths.
@@ -160,7 +162,14 @@ impl IpLayer {
                 src: src.ok_or(Error::NetworkUnreachable)?,
                 mtu: LOCAL_MTU,
                 local: true,
+                via: Via {
+                    device: false,
+                    inside: Some(Iface::Loopback),
+                },
             });
+        }
+        if dst.is_multicast() {
+            return self.path_to_group(dst, src, None);
         }
         if !routes.reachable(dst) {
             return Err(Error::NetworkUnreachable);
@@ -174,7 +183,86 @@ impl IpLayer {
             src: src.ok_or(Error::NetworkUnreachable)?,
             mtu: self.learnt_mtu(dst).unwrap_or(routes.mtu),
             local: false,
+            via: self.via(dst),
         })
+    }
+
+    /// The path to `dst`, a group, by `iface` as the socket has chosen; without a choice by the route to it.
+    pub(crate) fn path_to_group(
+        &self,
+        dst: IpAddr,
+        src: Option<IpAddr>,
+        iface: Option<Iface>,
+    ) -> Result<Path> {
+        let routes = &self.routes;
+        let src = src.filter(|addr| !addr.is_unspecified());
+        if iface == Some(Iface::Loopback) {
+            // Linux has ff00::/8 on every device but `lo`.
+            if dst.is_ipv6() {
+                return Err(Error::NetworkUnreachable);
+            }
+            return Ok(Path {
+                src: src.unwrap_or(Ipv4Addr::LOCALHOST.into()),
+                mtu: LOCAL_MTU,
+                local: true,
+                via: Via {
+                    device: false,
+                    inside: Some(Iface::Loopback),
+                },
+            });
+        }
+        if iface.is_none() && !self.group_reachable(dst) {
+            return Err(Error::NetworkUnreachable);
+        }
+        if src.is_some_and(|addr| addr.is_loopback()) {
+            return Err(Error::Invalid);
+        }
+        let src = src.or_else(|| routes.source(dst));
+        Ok(Path {
+            src: src.ok_or(Error::NetworkUnreachable)?,
+            mtu: routes.mtu,
+            local: false,
+            via: self.via(dst),
+        })
+    }
+
+    /// Whether a route leads to a group. IPv6 has ff00::/8 on every device (Linux: addrconf_add_mroute).
+    pub(crate) fn group_reachable(&self, dst: IpAddr) -> bool {
+        match dst {
+            IpAddr::V4(_) => self.routes.reachable(dst),
+            IpAddr::V6(_) => self.routes.addrs.iter().any(|net| net.addr().is_ipv6()),
+        }
+    }
+
+    /// Where packets to `dst` go. What else concerns groups (our own copy of what we send) is for `multicast` to say.
+    fn via(&self, dst: IpAddr) -> Via {
+        let (device, inside) = match self.dst_kind(dst) {
+            Some(DstKind::Unicast) => (false, Some(Iface::Loopback)),
+            Some(DstKind::Broadcast) if dst.is_loopback() => (false, Some(Iface::Loopback)),
+            // RFC 1122 3.3.6: a host receives its own broadcasts.
+            Some(DstKind::Broadcast) => (true, Some(Iface::Device)),
+            Some(DstKind::Multicast) | None => (true, None),
+        };
+        Via { device, inside }
+    }
+
+    /// Our addresses with their prefixes, in the order of the configuration.
+    pub(crate) fn addrs(&self) -> &[IpNet] {
+        &self.routes.addrs
+    }
+
+    /// Largest packet that the device carries, bytes.
+    pub(crate) fn device_mtu(&self) -> u32 {
+        self.routes.mtu
+    }
+
+    /// The interface that has this address of ours.
+    pub(crate) fn iface_of(&self, addr: IpAddr) -> Option<Iface> {
+        if addr.is_loopback() {
+            Some(Iface::Loopback)
+        } else {
+            self.routes.own.contains(addr).then_some(Iface::Device)
+        }
     }
 
     /// Whether packets to `addr` are for ourselves.

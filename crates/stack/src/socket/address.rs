@@ -33,6 +33,15 @@ pub(crate) fn inward(
             (Kind::Datagram, Use::Destination, true) => Err(Error::NetworkUnreachable),
             _ => Err(Error::AddressFamily),
         },
+        // rawv6_bind, rawv6_sendmsg, ping_v6_sendmsg: IPv6 means IPv6.
+        (Domain::V6, IpAddr::V6(ip))
+            if matches!(kind, Kind::Raw(_) | Kind::Ping) && ip.to_ipv4_mapped().is_some() =>
+        {
+            Err(match purpose {
+                Use::Bind => Error::AddressNotAvailable,
+                Use::Peer | Use::Destination => Error::NetworkUnreachable,
+            })
+        }
         (Domain::V6, IpAddr::V6(ip)) => match (ip.to_ipv4_mapped(), v6only, purpose) {
             (None, _, _) => Ok(SocketAddr::new(addr.ip(), addr.port())),
             (Some(_), true, Use::Bind) => Err(Error::Invalid),

@@ -1,19 +1,24 @@
 //! Sockets as the C face sees them: kinds, readiness, flags, options.
 
 pub(crate) mod address;
+pub(crate) mod attribute;
+pub(crate) mod control;
+pub(crate) mod errqueue;
 mod info;
 pub(crate) mod options;
 pub(crate) mod table;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bitflags::bitflags;
 
-use crate::config::CongestionControl;
+use crate::config::{CongestionControl, FastOpenKeys};
 use crate::error::Error;
 
-pub use info::{CaState, TcpInfo};
+pub use attribute::Attribute;
+pub use control::{Control, Controls, ExtendedError, Origin, SendControl};
+pub use info::{BbrInfo, CaState, FastOpenFailure, Interface, TcpInfo};
 
 slotmap::new_key_type! {
     /// A generation-checked handle of a socket: a stale one is refused, never another socket's.
@@ -36,6 +41,10 @@ pub enum Kind {
     Stream,
     /// SOCK_DGRAM: UDP.
     Datagram,
+    /// SOCK_RAW of that IP protocol.
+    Raw(u8),
+    /// SOCK_DGRAM of ICMP or ICMPv6: echo requests (icmp(7)). Its port is the identifier.
+    Ping,
 }
 
 bitflags! {
@@ -65,6 +74,8 @@ bitflags! {
         const OOB = 2;
         /// MSG_TRUNC: on TCP discard instead of copying; on UDP return the real length.
         const TRUNC = 4;
+        /// MSG_ERRQUEUE: from the error queue.
+        const ERRQUEUE = 8;
     }
 
     /// Flags of a send call that concern the stack.
@@ -74,6 +85,18 @@ bitflags! {
         const OOB = 1;
         /// MSG_MORE: more follows; hold a partial segment back.
         const MORE = 2;
+        /// MSG_FASTOPEN: open the connection, with data in the SYN when the server allows it.
+        const FASTOPEN = 4;
+        /// With `FASTOPEN`: the caller waits for the handshake and sends the rest as soon as it is through.
+        const BLOCKS = 8;
+        /// MSG_ZEROCOPY: tell through the error queue when the memory is free again.
+        const ZEROCOPY = 16;
+        /// This goes on with a call of which a part was taken: it is told of together with that.
+        const RESUMED = 32;
+        /// The caller goes on until all is taken: only the last octet is stamped (SO_TIMESTAMPING).
+        const WHOLE = 64;
+        /// MSG_EOR: what is written next is put into segments of its own.
+        const EOR = 128;
     }
 }
 
@@ -184,8 +207,18 @@ pub enum SockOpt {
     NotSentLowat(u32),
     /// TCP_DEFER_ACCEPT, seconds; 0: off.
     DeferAccept(i32),
+    /// SO_MAX_PACING_RATE, octets a second; `u64::MAX`: unlimited. TCP only.
+    MaxPacingRate(u64),
     /// TCP_CONGESTION.
     Congestion(CongestionControl),
+    /// TCP_FASTOPEN: connections of a listener that may be pending at a time; 0: off.
+    FastOpen(u32),
+    /// TCP_FASTOPEN_CONNECT.
+    FastOpenConnect(bool),
+    /// TCP_FASTOPEN_NO_COOKIE.
+    FastOpenNoCookie(bool),
+    /// TCP_FASTOPEN_KEY; `None` (get only): there is none yet.
+    FastOpenKey(Option<FastOpenKeys>),
     /// IP_TTL 1..=255, or -1 (set only) for the default.
     Ttl(i32),
     /// IP_TOS 0..=255.
@@ -196,6 +229,75 @@ pub enum SockOpt {
     TClass(u8),
     /// IPV6_V6ONLY.
     V6Only(bool),
+    /// What concerns groups.
+    Multicast(McOpt),
+    /// What raw sockets have.
+    Raw(RawOpt),
+    /// One of the rare ones, with a number for its value.
+    Number(Attribute, i32),
+}
+
+/// IP_MULTICAST_* and IPV6_MULTICAST_*.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum McOpt {
+    /// IP_MULTICAST_TTL 0..=255, or -1 (set only) for the default, 1.
+    Ttl(i32),
+    /// IPV6_MULTICAST_HOPS 0..=255, or -1 (set only) for the default, 1.
+    Hops(i32),
+    /// IP_MULTICAST_LOOP.
+    Loop4(bool),
+    /// IPV6_MULTICAST_LOOP.
+    Loop6(bool),
+    /// IP_MULTICAST_ALL.
+    All4(bool),
+    /// IPV6_MULTICAST_ALL.
+    All6(bool),
+    /// IP_MULTICAST_IF: by number, or when that is 0 by address; neither: no choice.
+    If4 {
+        /// The interface's number.
+        index: u32,
+        /// Its address, the source of what is sent.
+        addr: Ipv4Addr,
+    },
+    /// IPV6_MULTICAST_IF: the interface's number, 0: no choice.
+    If6(u32),
+}
+
+/// Which of [`McOpt`] is read.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // named after McOpt's
+pub enum McOptName {
+    Ttl,
+    Hops,
+    Loop4,
+    Loop6,
+    All4,
+    All6,
+    If4,
+    If6,
+}
+
+/// Options of raw sockets (raw(7), RFC 3542 3).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum RawOpt {
+    /// IP_HDRINCL, IPV6_HDRINCL.
+    HdrIncl(bool),
+    /// ICMP_FILTER: a bit set keeps that type out.
+    IcmpFilter(u32),
+    /// ICMP6_FILTER: a bit set keeps that type out.
+    Icmp6Filter([u32; 8]),
+    /// IPV6_CHECKSUM: where it is, bytes; `None`: off.
+    Checksum(Option<u16>),
+}
+
+/// Which of [`RawOpt`] is read.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // named after RawOpt's
+pub enum RawOptName {
+    HdrIncl,
+    IcmpFilter,
+    Icmp6Filter,
+    Checksum,
 }
 
 /// Which option `Stack::get_option` reads.
@@ -224,12 +326,20 @@ pub enum SockOptName {
     WindowClamp,
     NotSentLowat,
     DeferAccept,
+    MaxPacingRate,
     Congestion,
+    FastOpen,
+    FastOpenConnect,
+    FastOpenNoCookie,
+    FastOpenKey,
     Ttl,
     Tos,
     UnicastHops,
     TClass,
     V6Only,
+    Multicast(McOptName),
+    Raw(RawOptName),
+    Number(Attribute),
 }
 
 /// A row of the socket listing.

@@ -1,9 +1,12 @@
 //! Options common to both kinds, with the checks and clamps of Linux (sk_setsockopt, do_ip_setsockopt, do_ipv6_setsockopt).
 
 use crate::error::{Error, Result};
+use crate::multicast;
+use crate::raw;
 use crate::socket::table::{CommonOpts, DEFAULT_TTL, Socket};
 use crate::socket::{Domain, Kind, SockOpt, SockOptName, SocketId};
 use crate::stack::Stack;
+use crate::tcp;
 use crate::udp::is_bound;
 
 /// Smallest SO_SNDBUF as read back (Linux: SOCK_MIN_SNDBUF), bytes.
@@ -15,6 +18,10 @@ const ECN_MASK: u8 = 3;
 
 /// Sets an option of the common ones. `Ok(false)`: it is not one of them.
 pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: SockOpt) -> Result<bool> {
+    if let SockOpt::Multicast(opt) = opt {
+        multicast::set_option(stack, id, opt)?;
+        return Ok(true);
+    }
     let max = stack.config.buf_max;
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let v6 = socket.domain == Domain::V6;
@@ -38,16 +45,18 @@ pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: SockOpt) -> Result<bool>
         SockOpt::KeepAlive(on) => socket.opts.keepalive = on,
         SockOpt::Broadcast(on) => socket.opts.broadcast = on,
         SockOpt::OobInline(on) => socket.opts.oob_inline = on,
-        SockOpt::Linger(time) => socket.opts.linger = time,
+        SockOpt::Linger(time) => socket.opts.set_linger(time),
         SockOpt::SndBuf(bytes) => {
-            socket.opts.sndbuf = doubled(bytes, max).max(MIN_SNDBUF);
+            socket.opts.set_sndbuf(doubled(bytes, max).max(MIN_SNDBUF));
             socket.opts.sndbuf_locked = true;
         }
         SockOpt::RcvBuf(bytes) => {
-            socket.opts.rcvbuf = doubled(bytes, max).max(MIN_RCVBUF);
+            socket.opts.set_rcvbuf(doubled(bytes, max).max(MIN_RCVBUF));
             socket.opts.rcvbuf_locked = true;
         }
-        SockOpt::RcvLowat(bytes) => socket.opts.rcvlowat = bytes.max(1),
+        SockOpt::RcvLowat(bytes) => socket.opts.set_rcvlowat(bytes),
+        SockOpt::Multicast(_) => {}
+        SockOpt::Raw(opt) => raw::set_option(socket, opt)?,
         SockOpt::NoDelay(_)
         | SockOpt::KeepIdle(_)
         | SockOpt::KeepIntvl(_)
@@ -61,7 +70,13 @@ pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: SockOpt) -> Result<bool>
         | SockOpt::WindowClamp(_)
         | SockOpt::NotSentLowat(_)
         | SockOpt::DeferAccept(_)
-        | SockOpt::Congestion(_) => return Ok(false),
+        | SockOpt::MaxPacingRate(_)
+        | SockOpt::Congestion(_)
+        | SockOpt::FastOpen(_)
+        | SockOpt::FastOpenConnect(_)
+        | SockOpt::FastOpenNoCookie(_)
+        | SockOpt::FastOpenKey(_)
+        | SockOpt::Number(..) => return Ok(false),
     }
     Ok(true)
 }
@@ -80,23 +95,20 @@ pub(crate) fn get(socket: &Socket, name: SockOptName) -> Result<Option<SockOpt>>
         hops,
         tos,
         tclass,
-        sndbuf,
-        rcvbuf,
-        rcvlowat,
-        linger,
-        sndbuf_locked: _,
-        rcvbuf_locked: _,
+        ..
     } = socket.opts;
+    let opts = &socket.opts;
+    let grown = socket.tcp().and_then(tcp::calls::buffers);
     Ok(Some(match name {
         SockOptName::ReuseAddr => SockOpt::ReuseAddr(reuse_addr),
         SockOptName::ReusePort => SockOpt::ReusePort(reuse_port),
         SockOptName::KeepAlive => SockOpt::KeepAlive(keepalive),
         SockOptName::Broadcast => SockOpt::Broadcast(broadcast),
         SockOptName::OobInline => SockOpt::OobInline(oob_inline),
-        SockOptName::Linger => SockOpt::Linger(linger),
-        SockOptName::SndBuf => SockOpt::SndBuf(sndbuf),
-        SockOptName::RcvBuf => SockOpt::RcvBuf(rcvbuf),
-        SockOptName::RcvLowat => SockOpt::RcvLowat(rcvlowat),
+        SockOptName::Linger => SockOpt::Linger(opts.linger()),
+        SockOptName::SndBuf => SockOpt::SndBuf(grown.map_or(opts.sndbuf(), |(send, _)| send)),
+        SockOptName::RcvBuf => SockOpt::RcvBuf(grown.map_or(opts.rcvbuf(), |(_, recv)| recv)),
+        SockOptName::RcvLowat => SockOpt::RcvLowat(opts.rcvlowat()),
         SockOptName::Ttl => SockOpt::Ttl(i32::from(ttl.unwrap_or(DEFAULT_TTL))),
         SockOptName::Tos => SockOpt::Tos(tos),
         SockOptName::V6Only | SockOptName::UnicastHops | SockOptName::TClass if !v6 => {
@@ -105,6 +117,7 @@ pub(crate) fn get(socket: &Socket, name: SockOptName) -> Result<Option<SockOpt>>
         SockOptName::V6Only => SockOpt::V6Only(v6only),
         SockOptName::UnicastHops => SockOpt::UnicastHops(i32::from(hops.unwrap_or(DEFAULT_TTL))),
         SockOptName::TClass => SockOpt::TClass(tclass),
+        SockOptName::Raw(name) => SockOpt::Raw(raw::get_option(socket, name)?),
         SockOptName::NoDelay
         | SockOptName::KeepIdle
         | SockOptName::KeepIntvl
@@ -118,7 +131,14 @@ pub(crate) fn get(socket: &Socket, name: SockOptName) -> Result<Option<SockOpt>>
         | SockOptName::WindowClamp
         | SockOptName::NotSentLowat
         | SockOptName::DeferAccept
-        | SockOptName::Congestion => return Ok(None),
+        | SockOptName::MaxPacingRate
+        | SockOptName::Congestion
+        | SockOptName::Multicast(_)
+        | SockOptName::FastOpen
+        | SockOptName::FastOpenConnect
+        | SockOptName::FastOpenNoCookie
+        | SockOptName::FastOpenKey
+        | SockOptName::Number(_) => return Ok(None),
     }))
 }
 
@@ -134,6 +154,19 @@ fn set_v6only(socket: &mut Socket, on: bool) -> Result<()> {
     Ok(())
 }
 
+/// SO_SNDBUFFORCE, SO_RCVBUFFORCE: no limit but the number's; a negative one is 0.
+pub(crate) fn force_buffer(socket: &mut Socket, send: bool, bytes: i32) {
+    let bytes = usize::try_from(bytes).unwrap_or(0);
+    let bytes = doubled(bytes, i32::MAX as usize);
+    if send {
+        socket.opts.set_sndbuf(bytes.max(MIN_SNDBUF));
+        socket.opts.sndbuf_locked = true;
+    } else {
+        socket.opts.set_rcvbuf(bytes.max(MIN_RCVBUF));
+        socket.opts.rcvbuf_locked = true;
+    }
+}
+
 /// A TTL or hop limit from `least` to 255, or -1 for the default.
 fn limit(value: i32, least: u8) -> Result<Option<u8>> {
     match u8::try_from(value) {
@@ -146,7 +179,7 @@ fn limit(value: i32, least: u8) -> Result<Option<u8>> {
 fn without_ecn(kind: Kind, old: u8, new: u8) -> u8 {
     match kind {
         Kind::Stream => (new & !ECN_MASK) | (old & ECN_MASK),
-        Kind::Datagram => new,
+        Kind::Datagram | Kind::Raw(_) | Kind::Ping => new,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The ACK field of a segment for a synchronized connection (RFC 9293 3.10.7.4, fifth; RFC 5961 5).
 
 use super::input::{GO_ON, STOP, Segment, Step};
+use super::seq::SeqNum;
 use super::tcb::{Cx, Fate, Tcb, Verdict};
 use crate::socket::{Ready, State};
 use crate::time::Instant;
@@ -26,6 +27,7 @@ impl Tcb {
             self.snd.wl2 = h.ack;
             self.syn_acknowledged(cx.now);
             self.established(cx, verdict);
+            self.syn_text_answered(cx, h);
         }
         // RFC 5961 5.2: older than the largest window ever, or for octets that we never sent.
         if h.ack.after(self.snd.max) || h.ack.before(self.snd.una - self.snd.max_wnd.max(1)) {
@@ -56,15 +58,20 @@ impl Tcb {
             }
             let segments = news.delivered.div_ceil(self.eff_mss());
             self.counts.delivered = self.counts.delivered.wrapping_add(segments);
+            if self.ecn.ok && h.has(Flags::ECE) {
+                self.counts.delivered_ce = self.counts.delivered_ce.wrapping_add(segments);
+            }
             self.counts.dsack_dups += u32::from(news.dsack > 0);
             let acked = h.ack.since(self.snd.una);
             self.counts.bytes_acked += u64::from(acked);
             if acked > 0 {
-                self.new_ack(cx, h, verdict);
+                self.new_ack(cx, h.ack);
             }
             self.recover(cx.now, news, acked, dup, h);
-            self.ecn_acknowledged(cx.now, h);
-            self.arm_tail_probe(cx.now);
+            // RFC 8985 7.2: an acknowledgement of nothing new does not put the probe off.
+            if acked > 0 || news.delivered > 0 || self.timers.tail_probe.is_none() {
+                self.arm_tail_probe(cx.now);
+            }
         }
         self.after_ack(cx, verdict)
     }
@@ -79,7 +86,7 @@ impl Tcb {
         self.counts.delivered = self.counts.delivered.wrapping_add(1);
         if let Some(rtt) = sample {
             self.rtt.sample(rtt);
-            self.recovery.rack.note_rtt(rtt, now);
+            self.rtt.note_min(rtt, now);
         }
     }
 
@@ -121,14 +128,14 @@ impl Tcb {
     }
 
     /// Octets are acknowledged for the first time; the scoreboard knows already.
-    fn new_ack(&mut self, cx: &mut Cx<'_>, h: &Header, verdict: &mut Verdict) {
-        let ack = h.ack;
+    pub(super) fn new_ack(&mut self, cx: &mut Cx<'_>, ack: SeqNum) {
         self.snd.una = ack;
         self.snd.nxt = self.snd.nxt.later(ack);
         let text = (ack.since(self.snd.base) as usize).min(self.snd.queue.len());
         self.snd.queue.consume(cx.pool, text);
         self.snd.queue.release_if_empty(cx.pool);
         self.snd.base += text as u32;
+        self.snd.pieces.acknowledge(self.snd.base);
         if self.snd.up.is_some_and(|up| up.before_eq(ack)) {
             self.snd.up = None;
         }
@@ -141,10 +148,6 @@ impl Tcb {
         self.try_whole_segments(cx.now);
         // RFC 6298 5.2 and 5.3.
         self.timers.rto = (!self.snd.sent.is_empty()).then(|| cx.now + self.rtt.rto());
-        if self.snd.full && self.snd.writable(self.tuning.notsent_lowat) {
-            self.snd.full = false;
-            verdict.wake |= Ready::OUT;
-        }
     }
 
     /// What an acknowledged FIN changes.

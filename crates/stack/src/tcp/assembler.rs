@@ -8,9 +8,12 @@ use crate::wire::tcp::{MAX_SACK_BLOCKS, SackBlock};
 /// Ranges remembered per connection; a segment that would make one more is not kept (it will be sent again).
 const MAX_RANGES: usize = 512;
 
-/// Out-of-order ranges, ascending, disjoint and not touching, all after rcv_nxt.
+/// Out-of-order ranges, ascending, disjoint and not touching, all after rcv_nxt. Mostly there are none, and no memory.
 #[derive(Default)]
-pub(crate) struct Assembler {
+pub(crate) struct Assembler(Option<Box<Ranges>>);
+
+#[derive(Default)]
+struct Ranges {
     ranges: SmallVec<[SackBlock; 2]>,
     /// Where the latest arrivals were, newest first: what RFC 2018 4 wants reported first.
     recent: SmallVec<[SeqNum; MAX_SACK_BLOCKS]>,
@@ -19,11 +22,93 @@ pub(crate) struct Assembler {
 impl Assembler {
     /// Whether nothing is out of order.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.0.is_none()
+    }
+
+    fn ranges(&self) -> &[SackBlock] {
+        self.0.as_ref().map_or(&[], |inner| &inner.ranges)
     }
 
     /// Records `start..end`; false when it can't be remembered.
     pub(crate) fn add(&mut self, start: SeqNum, end: SeqNum) -> bool {
+        self.0.get_or_insert_default().add(start, end)
+    }
+
+    /// Whether all of `start..end` is here already.
+    pub(crate) fn contains(&self, start: SeqNum, end: SeqNum) -> bool {
+        let ranges = self.ranges();
+        let at = ranges.partition_point(|(_, e)| e.before_eq(start));
+        ranges
+            .get(at)
+            .is_some_and(|(s, e)| s.before_eq(start) && e.after_eq(end))
+    }
+
+    /// rcv_nxt has come to `rcv_nxt`: returns how far it may go on over ranges that touch it, and forgets those.
+    pub(crate) fn advance(&mut self, rcv_nxt: SeqNum) -> SeqNum {
+        let Some(inner) = &mut self.0 else {
+            return rcv_nxt;
+        };
+        let mut nxt = rcv_nxt;
+        let mut gone = 0;
+        for (start, end) in &inner.ranges {
+            if start.after(nxt) {
+                break;
+            }
+            nxt = nxt.later(*end);
+            gone += 1;
+        }
+        inner.ranges.drain(..gone);
+        if inner.ranges.is_empty() {
+            self.0 = None;
+        }
+        nxt
+    }
+
+    /// SACK blocks to report, the one with the latest arrival first (RFC 2018 4); at most `max`.
+    pub(crate) fn sack_blocks(&self, max: usize) -> SmallVec<[SackBlock; MAX_SACK_BLOCKS]> {
+        let mut out: SmallVec<[SackBlock; MAX_SACK_BLOCKS]> = SmallVec::new();
+        let Some(inner) = &self.0 else {
+            return out;
+        };
+        for seq in &inner.recent {
+            let at = inner.ranges.partition_point(|(_, e)| e.before_eq(*seq));
+            if let Some(block) = inner.ranges.get(at).filter(|(s, _)| s.before_eq(*seq))
+                && !out.contains(block)
+                && out.len() < max.min(MAX_SACK_BLOCKS)
+            {
+                out.push(*block);
+            }
+        }
+        out
+    }
+
+    /// Behind the last octet of the last range.
+    pub(crate) fn reach(&self) -> Option<SeqNum> {
+        self.ranges().last().map(|(_, end)| *end)
+    }
+
+    /// Checks that the ranges are what the type says, after `nxt` and not beyond `edge`.
+    pub(crate) fn audit(&self, nxt: SeqNum, edge: SeqNum) -> Result<(), String> {
+        let mut after = nxt;
+        for (start, end) in self.ranges() {
+            if !start.after(after) || !end.after(*start) || end.after(edge) {
+                return Err(format!(
+                    "range {start:?}..{end:?} after {after:?}, window ends at {edge:?}"
+                ));
+            }
+            after = *end;
+        }
+        Ok(())
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        *self = Assembler::default();
+    }
+}
+
+impl Ranges {
+    fn add(&mut self, start: SeqNum, end: SeqNum) -> bool {
         // The ranges are ascending: find the first that ends at or after `start`.
         let first = self.ranges.partition_point(|(_, e)| e.before(start));
         let mut last = first;
@@ -46,71 +131,6 @@ impl Assembler {
         self.recent.insert(0, start);
         self.recent.truncate(MAX_SACK_BLOCKS);
         true
-    }
-
-    /// Whether all of `start..end` is here already.
-    pub(crate) fn contains(&self, start: SeqNum, end: SeqNum) -> bool {
-        let at = self.ranges.partition_point(|(_, e)| e.before_eq(start));
-        self.ranges
-            .get(at)
-            .is_some_and(|(s, e)| s.before_eq(start) && e.after_eq(end))
-    }
-
-    /// rcv_nxt has come to `rcv_nxt`: returns how far it may go on over ranges that touch it, and forgets those.
-    pub(crate) fn advance(&mut self, rcv_nxt: SeqNum) -> SeqNum {
-        let mut nxt = rcv_nxt;
-        let mut gone = 0;
-        for (start, end) in &self.ranges {
-            if start.after(nxt) {
-                break;
-            }
-            nxt = nxt.later(*end);
-            gone += 1;
-        }
-        self.ranges.drain(..gone);
-        if self.ranges.is_empty() {
-            self.recent.clear();
-        }
-        nxt
-    }
-
-    /// SACK blocks to report, the one with the latest arrival first (RFC 2018 4); at most `max`.
-    pub(crate) fn sack_blocks(&self, max: usize) -> SmallVec<[SackBlock; MAX_SACK_BLOCKS]> {
-        let mut out: SmallVec<[SackBlock; MAX_SACK_BLOCKS]> = SmallVec::new();
-        for seq in &self.recent {
-            let at = self.ranges.partition_point(|(_, e)| e.before_eq(*seq));
-            if let Some(block) = self.ranges.get(at).filter(|(s, _)| s.before_eq(*seq))
-                && !out.contains(block)
-                && out.len() < max.min(MAX_SACK_BLOCKS)
-            {
-                out.push(*block);
-            }
-        }
-        out
-    }
-
-    /// Behind the last octet of the last range.
-    pub(crate) fn reach(&self) -> Option<SeqNum> {
-        self.ranges.last().map(|(_, end)| *end)
-    }
-
-    /// Checks that the ranges are what the type says, after `nxt` and not beyond `edge`.
-    pub(crate) fn audit(&self, nxt: SeqNum, edge: SeqNum) -> Result<(), String> {
-        let mut after = nxt;
-        for (start, end) in &self.ranges {
-            if !start.after(after) || !end.after(*start) || end.after(edge) {
-                return Err(format!(
-                    "range {start:?}..{end:?} after {after:?}, window ends at {edge:?}"
-                ));
-            }
-            after = *end;
-        }
-        Ok(())
-    }
-
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        *self = Assembler::default();
     }
 }
 
@@ -158,7 +178,7 @@ mod tests {
                         break;
                     }
                 }
-                for (start, end) in &assembler.ranges {
+                for (start, end) in assembler.ranges() {
                     let (start, end) = (start.since(s(0)) as usize, end.since(s(0)) as usize);
                     assert!(bitmap[start..end].iter().all(|bit| *bit));
                     assert!(!bitmap[start - 1] && bitmap.get(end) != Some(&true));

@@ -2,7 +2,9 @@
 
 use slotmap::SecondaryMap;
 
-use super::layer::{Flow, TcpSocket};
+use super::flows::Flow;
+use super::layer::TcpSocket;
+use super::pacing::Pacing;
 use super::tcb::Tcb;
 use super::vars::AckDue;
 use crate::socket::{SocketId, State};
@@ -23,6 +25,8 @@ struct Sums {
     connections: usize,
     chunks: usize,
     undelivered: usize,
+    /// Connections opened by text in a SYN whose handshakes go on, by listener.
+    pending: SecondaryMap<SocketId, usize>,
     /// Half-open connections by listener.
     half_open: SecondaryMap<SocketId, usize>,
 }
@@ -31,10 +35,10 @@ impl Stack {
     /// Checks TCP's invariants.
     pub(crate) fn audit_tcp(&self) -> Result<(), String> {
         let mut sums = Sums::default();
-        for (id, entry) in &self.tcp.half_open {
-            let flow = self.tcp.flows.get(&entry.tuple);
+        for (id, entry) in self.tcp.half_open.iter() {
+            let flow = self.flow(&entry.tuple);
             hold!(
-                flow == Some(&Flow::HalfOpen(id)),
+                flow == Some(Flow::HalfOpen(id)),
                 "half-open {:?}: its flow is {flow:?}",
                 entry.tuple
             );
@@ -44,21 +48,21 @@ impl Stack {
                 sums.half_open.insert(entry.listener, 1);
             }
         }
-        for (id, remnant) in &self.tcp.time_wait {
-            let flow = self.tcp.flows.get(&remnant.tuple);
+        for (id, remnant) in self.tcp.time_wait.iter() {
+            let flow = self.flow(&remnant.tuple);
             hold!(
-                flow == Some(&Flow::TimeWait(id)),
+                flow == Some(Flow::TimeWait(id)),
                 "TIME-WAIT {:?}: its flow is {flow:?}",
                 remnant.tuple
             );
         }
-        for (id, socket) in &self.sockets {
+        for (id, socket) in self.sockets.iter() {
             if let Some(tcp) = socket.tcp() {
                 self.audit_socket(id, tcp, &mut sums).map_err(|e| {
                     format!(
                         "{id:?} {:?}->{:?} {}: {e}",
-                        socket.local,
-                        socket.peer,
+                        socket.local(),
+                        socket.peer(),
                         tcp.state()
                     )
                 })?;
@@ -76,12 +80,22 @@ impl Stack {
             "{held} chunks accounted, {} held",
             sums.chunks
         );
+        self.tcp.pool.account.audit()?;
         let told = self.tcp.undelivered;
         hold!(
             sums.undelivered == told,
             "{told} undelivered accounted, {} there",
             sums.undelivered
         );
+        for (id, socket) in self.sockets.iter() {
+            let listener = socket.tcp().and_then(|tcp| tcp.listener.as_deref());
+            let here = sums.pending.get(id).copied().unwrap_or(0);
+            hold!(
+                listener.is_none_or(|listener| listener.pending_count() == here),
+                "{id:?}: {:?} pending counted, {here} there",
+                listener.map(|listener| listener.pending_count())
+            );
+        }
         for (key, ids) in &self.tcp.listeners {
             for id in ids {
                 let listens = self
@@ -131,8 +145,14 @@ impl Stack {
             return Ok(());
         }
         sums.connections += 1;
-        let flow = self.tcp.flows.get(&tcb.tuple);
-        hold!(flow == Some(&Flow::Conn(id)), "its flow is {flow:?}");
+        if tcb.fast_open_pending()
+            && let Some(listener) = tcb.fast_open.as_deref().and_then(|state| state.listener)
+            && let Some(n) = sums.pending.entry(listener)
+        {
+            *n.or_default() += 1;
+        }
+        let flow = self.flow(&tcb.tuple);
+        hold!(flow == Some(Flow::Conn(id)), "its flow is {flow:?}");
         hold!(tcb.orphan == tcp.orphan, "orphan in one place only");
         let deadline = tcb.deadline();
         let armed = deadline.is_none_or(|at| tcp.armed.is_some_and(|armed| armed <= at));
@@ -163,7 +183,8 @@ impl Tcb {
             s.data_end()
         );
         // One octet for the SYN or the FIN, which no window keeps back.
-        let reach = s.max_wnd.saturating_add(1);
+        let syn_text = self.fast_open.as_deref().map_or(0, |state| state.text);
+        let reach = s.max_wnd.max(syn_text).saturating_add(1);
         hold!(
             s.max.since(s.una) <= reach,
             "{} in flight, largest window {}",
@@ -171,6 +192,9 @@ impl Tcb {
             s.max_wnd
         );
         s.sent.audit(s.una, s.max)?;
+        if !syn_out {
+            s.pieces.audit(s.base, s.max, s.data_end())?;
+        }
         self.audit_receiver()?;
         self.audit_timers(queued)
     }
@@ -219,9 +243,17 @@ impl Tcb {
         let s = &self.snd;
         let sending = !matches!(self.state, State::SynSent | State::SynReceived);
         let waits = s.una != s.max || (sending && !s.all_sent());
-        // Whatever drives it on: retransmission, probe, hold. Keepalive and the ACK's timer do not.
-        let others = [t.keepalive, t.delayed_ack, t.fin_wait_2];
-        let driven = self.deadline_without(&others);
+        // Whatever drives it on: retransmission, probe, hold, pace. Keepalive and the ACK's timer do not.
+        let driving = [
+            t.rto,
+            t.reorder,
+            t.tail_probe,
+            t.persist,
+            s.hold_until,
+            t.cork,
+            self.pacing.as_deref().and_then(Pacing::deadline),
+        ];
+        let driven = driving.iter().any(Option::is_some);
         hold!(
             !waits || driven,
             "una {:?} nxt {:?} max {:?} queue ends {:?} wnd {}: nothing will send it",
@@ -240,21 +272,5 @@ impl Tcb {
             "keepalive runs unasked"
         );
         Ok(())
-    }
-
-    /// Whether a deadline other than `others` is armed.
-    fn deadline_without(&self, others: &[Option<crate::time::Instant>]) -> bool {
-        let t = &self.timers;
-        let driving = [
-            t.rto,
-            t.reorder,
-            t.tail_probe,
-            t.persist,
-            self.snd.hold_until,
-        ];
-        driving.iter().any(Option::is_some)
-            || self
-                .deadline()
-                .is_some_and(|at| !others.contains(&Some(at)))
     }
 }

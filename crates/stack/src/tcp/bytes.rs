@@ -5,6 +5,10 @@ use std::io::IoSlice;
 
 use smallvec::SmallVec;
 
+use super::memory::{Account, Whose};
+use super::recv_queue::Front;
+use crate::socket::SocketId;
+
 /// Octets in a chunk.
 pub(crate) const CHUNK: usize = 4096;
 /// Chunks that the pool keeps for reuse at least, and as many as are in use otherwise: what breathes in and out with every window is
@@ -12,8 +16,14 @@ pub(crate) const CHUNK: usize = 4096;
 const POOL_KEEPS: usize = 2048;
 /// An empty queue gives up an index longer than this.
 const INDEX_KEEPS: usize = 8;
+/// Emptied queues that the pool keeps.
+const SPARES: usize = 64;
 
-type Chunk = Box<[u8; CHUNK]>;
+/// Frames' buffers that the pool keeps for reuse at least: as many as are taken from the device in one go.
+const FRAMES: usize = 64;
+
+/// What octets are copied into.
+pub(crate) type Chunk = Box<[u8; CHUNK]>;
 
 /// Slices of one segment's payload: 64 KB in chunks, and two partial ones.
 pub(crate) type Slices<'a> = SmallVec<[IoSlice<'a>; 20]>;
@@ -22,70 +32,322 @@ pub(crate) type Slices<'a> = SmallVec<[IoSlice<'a>; 20]>;
 #[derive(Default)]
 pub(crate) struct Pool {
     free: Vec<Chunk>,
-    /// Chunks that queues hold now.
-    in_use: usize,
+    /// What emptied queues have left behind, for the next ones: a request and its answer cost no allocation.
+    #[expect(
+        clippy::vec_box,
+        reason = "the boxes themselves go from queue to queue"
+    )]
+    spare: Vec<Box<Chunks>>,
+    /// Chunks that queues hold now, and may hold.
+    pub(crate) account: Account,
+    /// Frames' buffers that were read.
+    frames: Vec<Box<[u8]>>,
+    /// Frames that queues hold now.
+    frames_in_use: usize,
+    /// What queues of frames have left behind.
+    #[expect(
+        clippy::vec_box,
+        reason = "the boxes themselves go from queue to queue"
+    )]
+    fronts: Vec<Box<Front>>,
+    /// Where the buffer lies that may be kept now, and what was asked for of it.
+    lent: Lent,
+}
+
+/// A frame's buffer while its segment is dealt with: addresses only, to tell whether a text lies in it.
+#[derive(Default)]
+struct Lent {
+    /// First octet and length; nothing while no buffer may be kept.
+    buffer: Option<(usize, usize)>,
+    /// First octet of the text for which the buffer is to be kept.
+    kept: Option<usize>,
+    /// Whose queue waits for it.
+    keeper: Option<SocketId>,
 }
 
 impl Pool {
+    /// With nothing in it. `marks`: octets, as [`Account::new`] has them.
+    pub(crate) fn new(marks: [usize; 3]) -> Pool {
+        Pool {
+            account: Account::new(marks),
+            ..Pool::default()
+        }
+    }
+
     fn take(&mut self) -> Chunk {
-        self.in_use += 1;
+        self.account.take();
         self.free.pop().unwrap_or_else(|| Box::new([0; CHUNK]))
     }
 
-    fn give(&mut self, chunk: Chunk) {
-        self.in_use = self.in_use.saturating_sub(1);
-        if self.free.len() < POOL_KEEPS.max(self.in_use) {
+    /// From now on a queue may keep `frame`'s buffer for a text in it, until [`Pool::kept`].
+    pub(crate) fn lend(&mut self, frame: &[u8]) {
+        self.lent = Lent {
+            buffer: Some((frame.as_ptr().addr(), frame.len())),
+            ..Lent::default()
+        };
+    }
+
+    /// A queue wants to keep the buffer in which `text` lies. False: it has to copy, also when memory is too scarce for a whole buffer.
+    pub(crate) fn keep(&mut self, text: &[u8]) -> bool {
+        let at = text.as_ptr().addr();
+        let Some((start, len)) = self.lent.buffer else {
+            return false;
+        };
+        let inside = at >= start && (at - start).saturating_add(text.len()) <= len;
+        let chunks = len.div_ceil(CHUNK);
+        let room = self.account.room(Whose::Filled) / CHUNK;
+        if !inside || self.account.pressed() || room < chunks {
+            return false;
+        }
+        self.lent = Lent {
+            kept: Some(at),
+            ..Lent::default()
+        };
+        self.account.take_many(chunks);
+        self.frames_in_use += 1;
+        true
+    }
+
+    /// The last segment was `id`'s: if its queue is to keep the buffer, this is whose it is.
+    pub(crate) fn note_keeper(&mut self, id: SocketId) {
+        if self.lent.kept.is_some() {
+            self.lent.keeper = Some(id);
+        }
+    }
+
+    /// The segment in `frame` is dealt with. Where the text begins for which a queue keeps the buffer, if one does, and whose that is.
+    pub(crate) fn kept(&mut self, frame: &[u8]) -> Option<(usize, Option<SocketId>)> {
+        let lent = std::mem::take(&mut self.lent);
+        Some((lent.kept?.wrapping_sub(frame.as_ptr().addr()), lent.keeper))
+    }
+
+    /// A buffer of `len` octets in place of one that was kept.
+    pub(crate) fn take_frame(&mut self, len: usize) -> Box<[u8]> {
+        match self.frames.pop() {
+            Some(frame) if frame.len() == len => frame,
+            _ => vec![0; len].into_boxed_slice(),
+        }
+    }
+
+    /// A kept buffer was read.
+    pub(super) fn give_frame(&mut self, frame: Box<[u8]>) {
+        let chunks = frame.len().div_ceil(CHUNK);
+        self.account.give_many(chunks);
+        self.frames_in_use = self.frames_in_use.saturating_sub(1);
+        let held = self.account.in_use() + self.free.len() + self.spare_chunks();
+        let fits = held.saturating_add(chunks) <= self.account.high();
+        if fits && self.frames.len() < FRAMES.max(self.frames_in_use) {
+            self.frames.push(frame);
+        }
+    }
+
+    /// What the spare frames measure, in chunks.
+    fn spare_chunks(&self) -> usize {
+        let one = self.frames.first().map_or(0, |frame| frame.len());
+        self.frames.len() * one.div_ceil(CHUNK)
+    }
+
+    /// An empty list of frames.
+    pub(super) fn take_front(&mut self) -> Box<Front> {
+        self.fronts.pop().unwrap_or_default()
+    }
+
+    /// A list of frames is empty again.
+    pub(super) fn give_front(&mut self, front: Box<Front>) {
+        if self.fronts.len() < SPARES {
+            self.fronts.push(front);
+        }
+    }
+
+    /// A chunk was read.
+    pub(super) fn give(&mut self, chunk: Chunk) {
+        self.account.give();
+        let held = self.account.in_use() + self.spare_chunks();
+        // What is kept counts as held: both together are within the limit.
+        let most = self.account.high().saturating_sub(held);
+        let keeps = POOL_KEEPS.max(self.account.in_use()).min(most);
+        if self.free.len() < keeps {
             self.free.push(chunk);
         }
     }
 
-    /// Chunks held by queues.
+    /// Chunks held by queues, frames as so many of them.
     pub(crate) fn in_use(&self) -> usize {
-        self.in_use
+        self.account.in_use()
     }
 
     /// Octets held by queues, in whole chunks.
     #[cfg(test)]
     pub(crate) fn bytes_in_use(&self) -> usize {
-        self.in_use * CHUNK
+        self.in_use() * CHUNK
     }
 }
 
-/// Octets in order, read at the front, written anywhere behind it. A chunk that nothing was written to is absent, so a
-/// write far behind the front costs one chunk, not the gap.
+/// Octets in order, read at the front, written anywhere behind it. An empty one is a null pointer: most connections are idle.
 #[derive(Default)]
-pub(crate) struct ByteQueue {
+pub(crate) struct ByteQueue(Option<Box<Chunks>>);
+
+impl ByteQueue {
+    /// Octets that can be read.
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |chunks| chunks.len)
+    }
+
+    /// Chunks it holds.
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.0.as_ref().map_or(0, |chunks| chunks.chunk_count())
+    }
+
+    /// Whether nothing can be read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn chunks(&mut self, pool: &mut Pool) -> &mut Chunks {
+        self.0
+            .get_or_insert_with(|| pool.spare.pop().unwrap_or_default())
+    }
+
+    /// Appends `data`.
+    pub(crate) fn push(&mut self, pool: &mut Pool, data: &[u8]) {
+        if data.is_empty() {
+            return;
+        }
+        let chunks = self.chunks(pool);
+        chunks.write_at(pool, chunks.len, data);
+        chunks.len += data.len();
+    }
+
+    /// Writes `data` `offset` octets behind the front without making it readable; see [`ByteQueue::extend`].
+    pub(crate) fn write_at(&mut self, pool: &mut Pool, offset: usize, data: &[u8]) {
+        self.chunks(pool).write_at(pool, offset, data);
+    }
+
+    /// Makes `n` more octets readable that were written before.
+    pub(crate) fn extend(&mut self, n: usize) {
+        if let Some(chunks) = &mut self.0 {
+            chunks.len += n;
+        }
+    }
+
+    /// The octets `offset..offset + len`, as slices. What is not there is left out.
+    pub(crate) fn slices<'a>(&'a self, offset: usize, len: usize, out: &mut Slices<'a>) {
+        if let Some(chunks) = &self.0 {
+            chunks.slices(offset, len, out);
+        }
+    }
+
+    /// Copies from `offset` on into `buf` as much as there is; returns how much.
+    pub(crate) fn copy_out(&self, offset: usize, buf: &mut [u8]) -> usize {
+        self.0
+            .as_ref()
+            .map_or(0, |chunks| chunks.copy_out(offset, buf))
+    }
+
+    /// Drops `n` octets at the front (at most what is there).
+    pub(crate) fn consume(&mut self, pool: &mut Pool, n: usize) {
+        if let Some(chunks) = &mut self.0 {
+            chunks.consume(pool, n);
+        }
+    }
+
+    /// Hands every chunk over with the range of its readable octets, in order, and is empty. Not to be called while octets wait
+    /// behind a gap.
+    pub(super) fn drain(&mut self, pool: &mut Pool, mut to: impl FnMut(Chunk, usize, usize)) {
+        let Some(mut chunks) = self.0.take() else {
+            return;
+        };
+        let (mut start, mut left) = (chunks.head, chunks.len);
+        for chunk in chunks.chunks.drain(..).flatten() {
+            let n = left.min(CHUNK - start);
+            if n > 0 {
+                to(chunk, start, start + n);
+            } else {
+                pool.give(chunk);
+            }
+            left -= n;
+            start = 0;
+        }
+        chunks.clear(pool);
+        if pool.spare.len() < SPARES {
+            pool.spare.push(chunks);
+        }
+    }
+
+    /// What a receive queue has before its first chunk.
+    pub(super) fn front(&self) -> Option<&Front> {
+        self.0.as_ref()?.front.as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn front_mut(&mut self) -> Option<&mut Front> {
+        self.0.as_mut()?.front.as_deref_mut()
+    }
+
+    /// Takes it out.
+    pub(super) fn detach_front(&mut self) -> Option<Box<Front>> {
+        self.0.as_mut()?.front.take()
+    }
+
+    /// Puts it in.
+    pub(super) fn attach_front(&mut self, pool: &mut Pool, front: Box<Front>) {
+        self.chunks(pool).front = Some(front);
+    }
+
+    /// Gives all memory back when nothing readable is left. Not to be called while octets wait behind a gap.
+    pub(crate) fn release_if_empty(&mut self, pool: &mut Pool) {
+        if self.is_empty() && self.front().is_none() {
+            self.clear(pool);
+        }
+    }
+
+    /// Drops what was written and not made readable.
+    pub(crate) fn forget_unreadable(&mut self, pool: &mut Pool) {
+        if let Some(chunks) = &mut self.0 {
+            let holds = (chunks.head + chunks.len).div_ceil(CHUNK);
+            for chunk in chunks
+                .chunks
+                .drain(holds.min(chunks.chunks.len())..)
+                .flatten()
+            {
+                pool.give(chunk);
+            }
+        }
+        self.release_if_empty(pool);
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+        if let Some(mut chunks) = self.0.take() {
+            chunks.clear(pool);
+            if pool.spare.len() < SPARES {
+                pool.spare.push(chunks);
+            }
+        }
+    }
+}
+
+/// What a queue that is not empty consists of. A chunk that nothing was written to is absent, so a write far behind the front costs
+/// one chunk, not the gap.
+#[derive(Default)]
+struct Chunks {
     chunks: VecDeque<Option<Chunk>>,
+    /// What a receive queue has before them ([`super::recv_queue`]): here, so that an idle one is a pointer.
+    front: Option<Box<Front>>,
     /// Octets of the first chunk that are consumed already; less than `CHUNK`.
     head: usize,
     /// Octets from the front that are valid.
     len: usize,
 }
 
-impl ByteQueue {
-    /// Octets that can be read.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
+impl Chunks {
     /// Chunks it holds.
-    pub(crate) fn chunk_count(&self) -> usize {
+    fn chunk_count(&self) -> usize {
         self.chunks.iter().flatten().count()
     }
 
-    /// Whether nothing can be read.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Appends `data`.
-    pub(crate) fn push(&mut self, pool: &mut Pool, data: &[u8]) {
-        self.write_at(pool, self.len, data);
-        self.len += data.len();
-    }
-
-    /// Writes `data` `offset` octets behind the front without making it readable; see [`ByteQueue::extend`].
-    pub(crate) fn write_at(&mut self, pool: &mut Pool, offset: usize, mut data: &[u8]) {
+    /// Writes `data` `offset` octets behind the front without making it readable.
+    fn write_at(&mut self, pool: &mut Pool, offset: usize, mut data: &[u8]) {
         let mut at = self.head + offset;
         while !data.is_empty() {
             let (index, start) = (at / CHUNK, at % CHUNK);
@@ -100,13 +362,8 @@ impl ByteQueue {
         }
     }
 
-    /// Makes `n` more octets readable that were written before.
-    pub(crate) fn extend(&mut self, n: usize) {
-        self.len += n;
-    }
-
     /// The octets `offset..offset + len`, as slices. What is not there is left out.
-    pub(crate) fn slices<'a>(&'a self, offset: usize, len: usize, out: &mut Slices<'a>) {
+    fn slices<'a>(&'a self, offset: usize, len: usize, out: &mut Slices<'a>) {
         let end = self.len.min(offset.saturating_add(len));
         let mut at = offset;
         while at < end {
@@ -121,7 +378,7 @@ impl ByteQueue {
     }
 
     /// Copies from `offset` on into `buf` as much as there is; returns how much.
-    pub(crate) fn copy_out(&self, offset: usize, buf: &mut [u8]) -> usize {
+    fn copy_out(&self, offset: usize, buf: &mut [u8]) -> usize {
         let mut done = 0;
         let mut at = self.head + offset;
         let end = self.head + self.len;
@@ -139,7 +396,7 @@ impl ByteQueue {
     }
 
     /// Drops `n` octets at the front (at most what is there).
-    pub(crate) fn consume(&mut self, pool: &mut Pool, n: usize) {
+    fn consume(&mut self, pool: &mut Pool, n: usize) {
         let n = n.min(self.len);
         self.len -= n;
         self.head += n;
@@ -151,15 +408,8 @@ impl ByteQueue {
         }
     }
 
-    /// Gives every chunk back when nothing readable is left. Not to be called while octets wait behind a gap.
-    pub(crate) fn release_if_empty(&mut self, pool: &mut Pool) {
-        if self.len == 0 {
-            self.clear(pool);
-        }
-    }
-
     /// Drops everything.
-    pub(crate) fn clear(&mut self, pool: &mut Pool) {
+    fn clear(&mut self, pool: &mut Pool) {
         self.len = 0;
         self.head = 0;
         for chunk in self.chunks.drain(..).flatten() {

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::connection::{self, schedule, with_tcb};
-use super::layer::{Flow, Link, TcpSocket};
+use super::flows::{self, Flow};
+use super::layer::{Link, TcpSocket};
 use super::tcb::{Birth, Tcb, Verdict};
 use super::tuple::Tuple;
-use super::{gso_for, listener};
+use super::{fastopen_client, gso_for, listener};
 use crate::config::Ecn;
 use crate::error::{Error, Result};
 use crate::ip::DstKind;
@@ -17,8 +18,10 @@ use crate::socket::{Closed, Kind, Ready, Shutdown, SocketId, SocketInfo, State, 
 use crate::stack::Stack;
 use crate::time::Instant;
 
-pub(crate) use super::data::{at_mark, readable_bytes, readiness, recv, send, unsent_bytes};
-pub(crate) use super::options::{get_option, option_changed, set_option};
+pub(crate) use super::data::{
+    at_mark, never_sent_bytes, readable_bytes, readiness, recv, recv_controls, send, unsent_bytes,
+};
+pub(crate) use super::options::{buffers, get_option, option_changed, set_option};
 
 pub(super) fn socket(stack: &Stack, id: SocketId) -> Result<(&Socket, &TcpSocket)> {
     let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
@@ -52,8 +55,13 @@ pub(crate) fn accept(
     let peer = stack
         .sockets
         .get(child)
-        .and_then(|s| s.peer)
+        .and_then(|s| s.peer())
         .ok_or(Error::ConnectionAborted)?;
+    if let Some(state) =
+        connection::tcb_mut(&mut stack.sockets, child).and_then(|tcb| tcb.fast_open.as_deref_mut())
+    {
+        state.accepted = true;
+    }
     Ok((child, peer))
 }
 
@@ -62,8 +70,19 @@ pub(crate) fn connect(stack: &mut Stack, now: Instant, id: SocketId, to: SocketA
     let (_, tcp) = socket(stack, id)?;
     match (tcp.link, tcp.state()) {
         (Link::Connected, _) => Err(Error::IsConnected),
-        (Link::Unconnected, State::Closed) => start(stack, now, id, to),
+        (Link::Unconnected, State::Closed) => {
+            let mut tcb = prepare(stack, now, id, to)?;
+            let deferred = fastopen_client::on_connect(stack, now, id, &mut tcb);
+            begin(stack, id, tcb, to)?;
+            if deferred {
+                Ok(())
+            } else {
+                Err(Error::InProgress)
+            }
+        }
         (Link::Unconnected, _) => Err(Error::IsConnected),
+        // As far as the program knows it is connected (inet_stream_connect).
+        (Link::Connecting, _) if fastopen_client::deferred(stack, id) => Err(Error::IsConnected),
         (Link::Connecting, State::SynSent | State::SynReceived) => Err(Error::AlreadyConnecting),
         (Link::Connecting, State::Closed) => {
             let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
@@ -83,12 +102,17 @@ pub(crate) fn connect(stack: &mut Stack, now: Instant, id: SocketId, to: SocketA
     }
 }
 
-/// Chooses source address and port and sends the SYN (tcp_v4_connect).
-fn start(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Result<()> {
+/// Chooses source address and port (tcp_v4_connect).
+pub(super) fn prepare(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    to: SocketAddr,
+) -> Result<Tcb> {
     let (sock, tcp) = socket(stack, id)?;
-    let bound = sock.local.filter(|_| stack.ports.holds(id));
+    let bound = sock.local().filter(|_| stack.ports.holds(id));
     let src = sock
-        .local
+        .local()
         .map(|local| local.ip())
         .filter(|ip| !ip.is_unspecified() && sock.addr_locked);
     let to = SocketAddr::new(stack.ip.resolve_unspecified(to.ip(), src), to.port());
@@ -101,18 +125,23 @@ fn start(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Resul
     }
     let path = stack.ip.path(to.ip(), src)?;
     let opts = sock.opts.clone();
-    let tuning = tcp.tuning;
+    let tuning = tcp.tuning.clone();
     let tuple_of = |port: u16| Tuple::new(SocketAddr::new(path.src, port), to);
     let port = match bound {
-        Some(local) if stack.tcp.flows.contains_key(&tuple_of(local.port())) => {
+        Some(local) if stack.flow(&tuple_of(local.port())).is_some() => {
             return Err(Error::AddressNotAvailable);
         }
         Some(local) => local.port(),
         None => {
             let shape = Shape::new(path.src, opts.v6only, opts.reuse_addr, opts.reuse_port);
-            let flows = &stack.tcp.flows;
-            let in_use = |port| flows.contains_key(&tuple_of(port));
-            stack.ports.connect_port(id, shape, path.src, to, &in_use)?
+            let Stack {
+                sockets,
+                tcp,
+                ports,
+                ..
+            } = stack;
+            let in_use = |port| flows::find(sockets, tcp, &tuple_of(port)).is_some();
+            ports.connect_port(id, shape, path.src, to, &in_use)?
         }
     };
     let tuple = tuple_of(port);
@@ -122,23 +151,22 @@ fn start(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Resul
         iss: stack.tcp.isn(&tuple, now),
         timestamps: stack.config.timestamps,
         ts_offset: stack.tcp.ts_offset(&tuple),
-        sndbuf: connection::send_capacity(&opts),
-        rcvbuf: connection::recv_capacity(&opts),
+        buffers: connection::buffers(&opts),
         wscale: connection::window_shift(&stack.config, &opts),
+        congestion: tuning.congestion.unwrap_or(stack.config.congestion),
         tuning,
         gso: gso_for(stack, &tuple, &path),
         ecn: stack.config.ecn == Ecn::Request,
-        congestion: tuning.congestion.unwrap_or(stack.config.congestion),
     };
-    begin(stack, id, Tcb::new(birth, now), to)?;
-    Err(Error::InProgress)
+    Ok(Tcb::new(birth, now))
 }
 
-fn begin(stack: &mut Stack, id: SocketId, tcb: Tcb, to: SocketAddr) -> Result<()> {
+/// The connection is in SYN-SENT; the SYN goes with the next transmission.
+pub(super) fn begin(stack: &mut Stack, id: SocketId, tcb: Tcb, to: SocketAddr) -> Result<()> {
     let tuple = tcb.tuple;
     let sock = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
-    sock.local = Some(tuple.local_addr());
-    sock.peer = Some(to);
+    sock.set_local(Some(tuple.local_addr()));
+    sock.set_peer(Some(to));
     // tcp_connect_init: what a dissolved connection left behind is not this one's.
     sock.pending_error = None;
     let tcp = sock.tcp_mut().ok_or(Error::NotSupported)?;
@@ -175,17 +203,19 @@ pub(crate) fn disconnect(stack: &mut Stack, now: Instant, id: SocketId) -> Resul
     } = stack;
     let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let wildcard = sock.wildcard();
-    sock.peer = None;
+    sock.set_peer(None);
     if !sock.addr_locked {
-        sock.local = sock
-            .local
-            .map(|local| SocketAddr::new(wildcard, local.port()));
+        sock.set_local(
+            sock.local()
+                .map(|local| SocketAddr::new(wildcard, local.port())),
+        );
     }
     if !sock.port_locked {
-        sock.local = sock
-            .local
-            .filter(|_| sock.addr_locked)
-            .map(|local| SocketAddr::new(local.ip(), 0));
+        sock.set_local(
+            sock.local()
+                .filter(|_| sock.addr_locked)
+                .map(|local| SocketAddr::new(local.ip(), 0)),
+        );
     }
     let tcp = sock.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(mut tcb) = tcp.tcb.take() {
@@ -272,7 +302,7 @@ pub(crate) fn close(stack: &mut Stack, now: Instant, id: SocketId) -> Closed {
     let Ok((sock, tcp)) = socket(stack, id) else {
         return Closed::Done;
     };
-    let linger = sock.opts.linger;
+    let linger = sock.opts.linger();
     match tcp.state() {
         State::Listen => {
             listener::stop(stack, now, id);
@@ -351,7 +381,7 @@ pub(crate) fn peer_addr(stack: &Stack, id: SocketId) -> Result<SocketAddr> {
     let (sock, tcp) = socket(stack, id)?;
     match tcp.state() {
         State::Closed | State::SynSent | State::Listen => Err(Error::NotConnected),
-        _ => sock.peer.ok_or(Error::NotConnected),
+        _ => sock.peer().ok_or(Error::NotConnected),
     }
 }
 
@@ -365,10 +395,10 @@ pub(crate) fn list(stack: &Stack, out: &mut Vec<SocketInfo>) {
         recv_q,
         send_q,
     };
-    for (id, sock) in &stack.sockets {
+    for (id, sock) in stack.sockets.iter() {
         let Some(tcp) = sock.tcp() else { continue };
         let nowhere = SocketAddr::new(sock.wildcard(), 0);
-        let local = sock.local.unwrap_or(nowhere);
+        let local = sock.local().unwrap_or(nowhere);
         out.push(match (&tcp.listener, &tcp.tcb) {
             (Some(l), _) => row(State::Listen, local, nowhere, l.queue.len(), l.backlog),
             (None, Some(tcb)) => {
@@ -376,7 +406,7 @@ pub(crate) fn list(stack: &Stack, out: &mut Vec<SocketInfo>) {
                 row(
                     tcb.state,
                     local,
-                    sock.peer.unwrap_or(nowhere),
+                    sock.peer().unwrap_or(nowhere),
                     tcb.readable(),
                     unsent,
                 )

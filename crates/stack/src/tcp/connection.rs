@@ -2,48 +2,53 @@
 
 use std::io::IoSlice;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::bytes::Slices;
 use super::ecn;
 use super::emit::{self, Dress, Head};
+use super::fastopen;
+use super::flows::Flow;
 use super::input::Segment;
-use super::layer::{TcpSocket, TimerKey};
+use super::layer::TcpSocket;
+use super::marks;
 use super::output::Plan;
-use super::tcb::{Cx, Fate, Tcb, Verdict};
+use super::sizing;
+use super::tcb::{Buffers, Cx, Fate, Tcb, Verdict};
 use super::time_wait;
 use crate::config::Config;
 use crate::error::Error;
 use crate::ip::IcmpError;
-use crate::socket::table::{CommonOpts, Proto, Socket};
+use crate::socket::attribute::{Extra, pmtu};
+use crate::socket::errqueue::Report;
+use crate::socket::table::{CommonOpts, Proto, Socket, Sockets};
 use crate::socket::{Ready, SocketId, State};
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, Header, Options};
+use crate::wire::vnet;
 
-/// Octets a connection may have queued to send. SO_SNDBUF's doubled value counts the kernel's overhead; half of it is for data.
-pub(crate) fn send_capacity(opts: &CommonOpts) -> usize {
-    if opts.sndbuf_locked {
-        (opts.sndbuf / 2).max(2304)
-    } else {
-        opts.sndbuf
+/// After this long without anything to wait for a connection is idle.
+pub(super) const IDLE: Duration = Duration::from_secs(1);
+
+/// The buffers of a connection of a socket with these options.
+pub(crate) fn buffers(opts: &CommonOpts) -> Buffers {
+    Buffers {
+        send: opts.sndbuf(),
+        send_locked: opts.sndbuf_locked,
+        recv: sizing::window_of(opts.rcvbuf()),
+        recv_locked: opts.rcvbuf_locked,
     }
 }
 
-/// Octets a connection may have unread: the window (tcp_adv_win_scale = 1 makes it half of the doubled SO_RCVBUF).
-pub(crate) fn recv_capacity(opts: &CommonOpts) -> usize {
-    if opts.rcvbuf_locked {
-        (opts.rcvbuf / 2).max(1152)
-    } else {
-        opts.rcvbuf
-    }
-}
-
-/// Window shift to offer: the smallest with which the largest buffer can be told (RFC 7323 2.3).
+/// Window shift to offer: the smallest with which the largest buffer can be told (RFC 7323 2.3). As on Linux that of a buffer which
+/// may grow counts whole (tcp_select_initial_window).
 pub(crate) fn window_shift(config: &Config, opts: &CommonOpts) -> u8 {
     let largest = if opts.rcvbuf_locked {
-        recv_capacity(opts)
+        sizing::window_of(opts.rcvbuf())
     } else {
-        config.buf_max.max(opts.rcvbuf)
+        config.tcp_rmem[2].max(sizing::window_of(opts.rcvbuf()))
     };
     (0..14)
         .find(|shift| largest >> shift <= 65_535)
@@ -51,14 +56,11 @@ pub(crate) fn window_shift(config: &Config, opts: &CommonOpts) -> u8 {
 }
 
 /// The socket, its TCP part and its control block.
-fn parts(
-    sockets: &mut slotmap::SlotMap<SocketId, Socket>,
-    id: SocketId,
-) -> Option<(&mut TcpSocket, &CommonOpts)> {
+fn parts(sockets: &mut Sockets, id: SocketId) -> Option<(&mut TcpSocket, &CommonOpts)> {
     let socket = sockets.get_mut(id)?;
     match &mut socket.proto {
         Proto::Tcp(tcp) => Some((tcp, &socket.opts)),
-        Proto::Udp(_) => None,
+        Proto::Udp(_) | Proto::Raw(_) => None,
     }
 }
 
@@ -84,14 +86,38 @@ pub(crate) fn with_tcb(
         &mut Cx {
             now,
             pool: &mut stack.tcp.pool,
+            config: &stack.config,
         },
     );
+    stack.tcp.pool.note_keeper(id);
     settle(stack, now, id, verdict);
 }
 
 /// A segment for this connection.
 pub(crate) fn input(stack: &mut Stack, now: Instant, id: SocketId, seg: Segment<'_>) {
     with_tcb(stack, now, id, |tcb, cx| tcb.on_segment(cx, seg));
+}
+
+/// The frame of the last segment is done with. When a receive queue keeps its buffer, another of the same size is put in its place.
+pub(crate) fn keep_frame(stack: &mut Stack, frame: &mut Box<[u8]>) {
+    let Stack {
+        sockets,
+        tcp: layer,
+        ..
+    } = stack;
+    let Some((offset, id)) = layer.pool.kept(frame) else {
+        return;
+    };
+    let spare = layer.pool.take_frame(frame.len());
+    let full = std::mem::replace(frame, spare);
+    let unwanted = match id.and_then(|id| tcb_mut(sockets, id)) {
+        Some(tcb) => tcb.rcv.queue.fill(full, offset).err(),
+        None => Some(full),
+    };
+    // The connection ended with this very segment, and its queue with it.
+    if let Some(frame) = unwanted {
+        layer.pool.give_frame(frame);
+    }
 }
 
 /// An armed deadline, armed for `at`, has come.
@@ -106,8 +132,11 @@ pub(crate) fn on_timer(stack: &mut Stack, now: Instant, at: Instant, id: SocketI
     with_tcb(stack, now, id, |tcb, cx| {
         // Armed too early is the common case: deadlines mostly move back.
         if tcb.deadline().is_some_and(|deadline| deadline <= now) {
-            tcb.on_timer(cx)
+            let verdict = tcb.on_timer(cx);
+            tcb.rest(now);
+            verdict
         } else {
+            tcb.rest(now);
             Verdict::default()
         }
     });
@@ -126,6 +155,9 @@ fn settle(stack: &mut Stack, now: Instant, id: SocketId, verdict: Verdict) {
         tcp.shut_rd = true;
         tcp.done = true;
     }
+    if tcb(stack, id).is_some_and(|tcb| tcb.fast_open.is_some()) {
+        fastopen::settle(stack, now, id, verdict.fate);
+    }
     stack.notify(id, verdict.wake);
     match verdict.fate {
         Fate::Keep => {
@@ -141,6 +173,7 @@ fn settle(stack: &mut Stack, now: Instant, id: SocketId, verdict: Verdict) {
                 delivered(tcp, &mut layer.undelivered);
             }
             schedule(stack, id);
+            marks::acknowledged(stack, now, id, false);
         }
         Fate::Closed => end(stack, id, None),
         Fate::Failed(error) => end(stack, id, Some(error)),
@@ -164,6 +197,11 @@ pub(crate) fn tcb(stack: &Stack, id: SocketId) -> Option<&Tcb> {
     stack.sockets.get(id)?.tcp()?.tcb.as_deref()
 }
 
+/// The control block, to be changed.
+pub(crate) fn tcb_mut(sockets: &mut Sockets, id: SocketId) -> Option<&mut Tcb> {
+    parts(sockets, id)?.0.tcb.as_deref_mut()
+}
+
 /// Arms the earliest deadline if it is earlier than what is armed, and queues the socket for transmission.
 pub(crate) fn schedule(stack: &mut Stack, id: SocketId) {
     arm(stack, id);
@@ -176,19 +214,24 @@ pub(crate) fn schedule(stack: &mut Stack, id: SocketId) {
     }
 }
 
-/// Arms the earliest deadline if it is earlier than what is armed.
+/// Arms the earliest deadline if it is earlier than what is armed. One that has none is looked at again when it may be idle.
 fn arm(stack: &mut Stack, id: SocketId) {
+    let now = stack.ip.now();
     let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
         return;
     };
-    let Some(deadline) = tcp.tcb.as_deref().and_then(Tcb::deadline) else {
+    let Some(tcb) = tcp.tcb.as_deref() else {
+        return;
+    };
+    let rest = (tcb.stirred && tcp.armed.is_none()).then(|| now + IDLE);
+    let Some(deadline) = tcb.deadline().into_iter().chain(rest).min() else {
         return;
     };
     if tcp.armed.is_some_and(|armed| armed <= deadline) {
         return;
     }
     tcp.armed = Some(deadline);
-    stack.tcp.arm(deadline, TimerKey::Conn(id));
+    stack.tcp.arm(deadline, id);
     sweep_deadlines(stack);
 }
 
@@ -196,19 +239,15 @@ fn arm(stack: &mut Stack, id: SocketId) {
 /// a cost that the arming of as many has paid for.
 fn sweep_deadlines(stack: &mut Stack) {
     let Stack { sockets, tcp, .. } = stack;
-    let live = sockets.len() + tcp.half_open.len();
-    if tcp.deadlines_armed() <= 2 * live + 1024 {
+    if tcp.deadlines_armed() <= 2 * sockets.len() + 1024 {
         return;
     }
-    let half_open = std::mem::take(&mut tcp.half_open);
-    tcp.retain_deadlines(|at, key| match key {
-        TimerKey::Conn(id) => sockets
+    tcp.retain_deadlines(|at, id| {
+        sockets
             .get(id)
             .and_then(Socket::tcp)
-            .is_some_and(|tcp| tcp.armed == Some(at)),
-        TimerKey::HalfOpen(id) => half_open.contains_key(id),
+            .is_some_and(|tcp| tcp.armed == Some(at))
     });
-    tcp.half_open = half_open;
 }
 
 /// Sends what may be sent now.
@@ -219,20 +258,35 @@ pub(crate) fn output(
     sink: &mut dyn FnMut(&[IoSlice<'_>]),
 ) {
     let Stack {
-        sockets, ip, stats, ..
+        sockets,
+        ip,
+        stats,
+        config,
+        tcp: layer,
+        ..
     } = stack;
-    let Some((tcp, opts)) = parts(sockets, id) else {
+    let Some(socket) = sockets.get_mut(id) else {
+        return;
+    };
+    let (opts, extra) = (&socket.opts, &mut socket.extra);
+    let Proto::Tcp(tcp) = &mut socket.proto else {
         return;
     };
     tcp.queued = false;
+    let df = dont_fragment(extra.as_deref(), &tcp.tcb);
+    let mut told = false;
     let Some(tcb) = tcp.tcb.as_deref_mut() else {
         return;
     };
+    tcb.rcv.pressed = layer.pool.account.pressed();
     while let Some(plan) = tcb.next_segment(now) {
-        let dress = dress(tcb, opts, &plan);
+        let dress = Dress {
+            df,
+            ..dress(tcb, opts, &plan)
+        };
         let header = tcb.header_for(&plan, now);
         let mut text = Slices::new();
-        let offset = plan.seq.since(tcb.snd.base) as usize;
+        let offset = plan.text().since(tcb.snd.base) as usize;
         if plan.len > 0 {
             tcb.snd.queue.slices(offset, plan.len as usize, &mut text);
         }
@@ -244,11 +298,34 @@ pub(crate) fn output(
             stats.frames_out += 1;
             sink(&text);
         }
+        if let Some(extra) = extra.as_deref_mut() {
+            let packet = || whole_packet(&text);
+            told |= marks::sent(extra, &plan, now, opts.rcvbuf(), packet);
+        }
         drop(text);
         tcb.sent(&plan, now);
     }
+    let room = tcb.check_room(config, layer.pool.account.pressed());
     tcb.note_waits(now);
+    if told {
+        stack.notify(id, Ready::ERR);
+    }
+    if room {
+        stack.notify(id, Ready::OUT);
+    }
     arm(stack, id);
+}
+
+/// A frame's IP packet.
+fn whole_packet(frame: &[IoSlice<'_>]) -> Arc<[u8]> {
+    let octets: Vec<u8> = frame.iter().flat_map(|part| part.iter().copied()).collect();
+    octets.get(vnet::LEN..).unwrap_or_default().into()
+}
+
+/// Whether packets say don't-fragment (ip_dont_fragment).
+fn dont_fragment(extra: Option<&Extra>, tcb: &Option<Box<Tcb>>) -> bool {
+    let v6 = tcb.as_deref().is_some_and(|tcb| !tcb.tuple.is_v4());
+    extra.is_none_or(|extra| matches!(extra.opts.pmtu(v6), pmtu::WANT | pmtu::DO))
 }
 
 fn dress(tcb: &Tcb, opts: &CommonOpts, plan: &Plan) -> Dress {
@@ -260,6 +337,7 @@ fn dress(tcb: &Tcb, opts: &CommonOpts, plan: &Plan) -> Dress {
         dst,
         ttl,
         // Linux keeps the program's IP_TOS out of the ECN bits of TCP.
+        df: true,
         tos: tos & !ecn::MASK | tcb.ecn_bits(plan.seq, plan.len),
         local: tcb.path.local,
         gso_size: (plan.len > mss).then_some(mss),
@@ -298,6 +376,7 @@ pub(crate) fn end(stack: &mut Stack, id: SocketId, error: Option<Error>) {
     let Stack {
         sockets,
         tcp: layer,
+        ports,
         ..
     } = stack;
     let Some(socket) = sockets.get_mut(id) else {
@@ -312,9 +391,13 @@ pub(crate) fn end(stack: &mut Stack, id: SocketId, error: Option<Error>) {
     };
     if tcb.state != State::Closed {
         tcb.state = State::Closed;
-        layer.flows.remove(&tcb.tuple);
+        layer.flows.remove(&tcb.tuple, Flow::Conn(id));
+        let (local, remote) = (tcb.tuple.local_addr(), tcb.tuple.remote_addr());
+        ports.vacated(local, remote);
         tcb.snd.queue.clear(&mut layer.pool);
+        tcb.snd.pieces = Default::default();
         tcb.timers = Default::default();
+        tcb.pacing = None;
         tcb.snd.hold_until = None;
         tcb.snd.sent = Default::default();
         tcb.rcv.assembler.clear();
@@ -326,6 +409,8 @@ pub(crate) fn end(stack: &mut Stack, id: SocketId, error: Option<Error>) {
         socket.pending_error = error;
     }
     let (orphan, lingering) = (tcp.orphan, tcp.lingering);
+    let now = stack.ip.now();
+    marks::acknowledged(stack, now, id, true);
     if orphan && !lingering {
         discard(stack, id);
         return;
@@ -369,7 +454,13 @@ fn enter_time_wait(stack: &mut Stack, now: Instant, id: SocketId) {
 
 /// ICMP about a segment of ours: in SYN-SENT it ends the attempt (Linux), later it is remembered and reported should the
 /// connection fail (MUST-56); a smaller MTU is believed when it is about an octet in flight (RFC 5927 4.1).
-pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, id: SocketId, error: &IcmpError) {
+pub(crate) fn icmp_error(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    error: &IcmpError,
+    quoted: &[u8],
+) {
     let Some(tcb) = tcb(stack, id) else { return };
     let believable = error.seq.is_some_and(|seq| {
         let seq = super::seq::SeqNum::new(seq);
@@ -385,7 +476,10 @@ pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, id: SocketId, error: &
             with_tcb(stack, now, id, |tcb, _| {
                 // What changes nothing, a forged error or the next one of the same flight, sends nothing again (RFC 5927 7).
                 if tcb.path_changed(path) {
-                    tcb.resend_all(now);
+                    match tcb.state {
+                        State::SynSent => tcb.renew_syn(),
+                        _ => tcb.resend_all(now),
+                    }
                 }
                 Verdict::default()
             });
@@ -393,8 +487,26 @@ pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, id: SocketId, error: &
         return;
     }
     let what = error.error;
+    let opening = matches!(tcb.state, State::SynSent | State::SynReceived);
+    // A passive open that is accepted counts as connected (Linux: tcp_v4_err).
+    let accepted = tcb.fast_open.as_deref().is_some_and(|s| s.accepted);
+    if opening && !accepted {
+        // Of an open the whole story is told, asked for or not; of a connection only the error, when asked for.
+        let report = Report {
+            name: Some(error.remote),
+            data: Some(Arc::from(quoted)),
+            ..error.report()
+        };
+        stack.report_error(id, report);
+    } else if let Some(socket) = stack.sockets.get_mut(id)
+        && socket.wants_errors(error.remote.is_ipv6())
+    {
+        socket.pending_error = Some(what);
+        stack.notify(id, Ready::ERR);
+        return;
+    }
     with_tcb(stack, now, id, |tcb, _| {
-        if matches!(tcb.state, State::SynSent | State::SynReceived) {
+        if opening && !accepted {
             return Verdict::end(Fate::Failed(what));
         }
         tcb.soft_error = Some(what);

@@ -6,9 +6,12 @@ use super::bytes::Pool;
 use super::calls::socket;
 use super::connection::schedule;
 use super::layer::TcpSocket;
+use super::marks::{self, Wanted};
 use super::tcb::Tcb;
 use super::vars::AckDue;
 use crate::error::{Error, Result};
+use crate::socket::attribute::{Attribute, sof};
+use crate::socket::control::{self, Control, Controls, SendControl};
 use crate::socket::table::{Proto, Socket};
 use crate::socket::{Ready, Received, RecvFlags, SendFlags, SocketId, State};
 use crate::stack::Stack;
@@ -21,13 +24,16 @@ pub(crate) fn send(
     id: SocketId,
     data: &[IoSlice<'_>],
     flags: SendFlags,
+    control: &SendControl,
 ) -> Result<usize> {
     let Stack {
         sockets,
+        config,
         tcp: layer,
         ..
     } = stack;
     let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let wanted = wanted(sock, flags, control)?;
     let Proto::Tcp(tcp) = &mut sock.proto else {
         return Err(Error::NotSupported);
     };
@@ -39,14 +45,29 @@ pub(crate) fn send(
     }
     match tcp.state() {
         State::Established | State::CloseWait => {}
+        State::SynReceived if tcp.tcb.as_deref().is_some_and(Tcb::fast_open_pending) => {}
         State::SynSent | State::SynReceived => return Err(Error::WouldBlock),
         _ => return Err(Error::BrokenPipe),
     }
-    let tcb = tcp.tcb.as_deref_mut().ok_or(Error::BrokenPipe)?;
-    let taken = enqueue(tcb, &mut layer.pool, data);
     let asked = data.iter().any(|s| !s.is_empty());
-    if !tcb.snd.writable(tcb.tuning.notsent_lowat) {
+    let tcb = tcp.tcb.as_deref_mut().ok_or(Error::BrokenPipe)?;
+    tcb.check_app_limited();
+    let waiting = tcb.snd.refused;
+    let taken = tcb.write(config, &mut layer.pool, data, flags);
+    if wanted.any()
+        && taken > 0
+        && let Some(extra) = sock.extra.as_deref_mut()
+    {
+        let total: usize = data.iter().map(|s| s.len()).sum();
+        let goes_on = flags.contains(SendFlags::WHOLE) && taken < total;
+        let stamps = if goes_on { 0 } else { wanted.stamps };
+        marks::written(extra, tcb, taken, Wanted { stamps, ..wanted });
+    }
+    if tcb.snd.starved || !tcb.snd.writable(tcb.lowat(config)) {
         tcb.snd.full = true;
+    }
+    if tcb.snd.refused && !waiting {
+        layer.refused.push(id);
     }
     if taken == 0 && asked {
         return Err(Error::WouldBlock);
@@ -55,35 +76,79 @@ pub(crate) fn send(
         tcb.snd.up = Some(tcb.snd.data_end());
     }
     let more = flags.contains(SendFlags::MORE);
-    tcb.snd.hold_until = more.then(|| now + tcb.hold());
-    if !more {
-        tcb.snd.pushed = tcb.snd.data_end();
-    }
+    tcb.snd.hold_until = (more && !tcb.snd.starved).then(|| now + tcb.hold());
     schedule(stack, id);
     Ok(taken)
 }
 
-fn enqueue(tcb: &mut Tcb, pool: &mut Pool, data: &[IoSlice<'_>]) -> usize {
-    // A full queue takes nothing before a segment's worth is free: Linux frees by whole segments.
-    if !tcb.snd.queue.is_empty() && tcb.snd.room() < tcb.snd.unit() {
-        return 0;
+/// What a call is to be told of later.
+fn wanted(sock: &mut Socket, flags: SendFlags, control: &SendControl) -> Result<Wanted> {
+    if control.timestamping.is_some() || control.stamp_id.is_some() {
+        sock.extra_mut();
     }
-    let mut taken = 0;
-    for piece in data {
-        let n = piece.len().min(tcb.snd.room());
-        tcb.snd.queue.push(pool, piece.get(..n).unwrap_or_default());
-        taken += n;
-        if n < piece.len() {
-            break;
+    let stamps = control.timestamping(sock)?;
+    let Some(extra) = sock.extra.as_deref() else {
+        return Ok(Wanted::default());
+    };
+    let zerocopy = flags.contains(SendFlags::ZEROCOPY) && extra.opts.has(Attribute::ZeroCopy);
+    if zerocopy {
+        marks::may_owe(extra)?;
+    }
+    Ok(Wanted {
+        zerocopy,
+        stamps,
+        resumed: flags.contains(SendFlags::RESUMED),
+    })
+}
+
+/// A call took `taken` octets on a way of its own: marks those that it is to be told of.
+pub(crate) fn written(
+    stack: &mut Stack,
+    id: SocketId,
+    taken: usize,
+    flags: SendFlags,
+    control: &SendControl,
+) -> Result<()> {
+    let sock = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let wanted = wanted(sock, flags, control)?;
+    if let Proto::Tcp(tcp) = &sock.proto
+        && let Some(tcb) = tcp.tcb.as_deref()
+        && let Some(extra) = sock.extra.as_deref_mut()
+        && wanted.any()
+        && taken > 0
+    {
+        marks::written(extra, tcb, taken, wanted);
+    }
+    Ok(())
+}
+
+/// What recvmsg tells besides the octets: when the last of them came, what is left (tcp_recvmsg, tcp_inq_hint).
+pub(crate) fn recv_controls(stack: &Stack, id: SocketId, len: usize, controls: &mut Controls) {
+    let Some(sock) = stack.sockets.get(id) else {
+        return;
+    };
+    let (Some(opts), Some(tcp)) = (sock.extra_opts(), sock.tcp()) else {
+        return;
+    };
+    if let Some(tcb) = tcp.tcb.as_deref().filter(|_| len > 0) {
+        let at = tcb.rcv.last_rx;
+        let asked = opts.stamp().is_some() || opts.timestamping & sof::RX_SOFTWARE != 0;
+        if asked {
+            control::stamps(opts, at, Some(at), controls);
         }
     }
-    taken
+    if opts.has(Attribute::Inq) {
+        let left = readable_bytes(stack, id).unwrap_or(0);
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        // After the FIN the program is to read on, so that it learns of it.
+        controls.push(Control::Inq(left.max(u32::from(tcp.done))));
+    }
 }
 
 /// recv(2).
 pub(crate) fn recv(
     stack: &mut Stack,
-    _now: Instant,
+    now: Instant,
     id: SocketId,
     bufs: &mut [IoSliceMut<'_>],
     flags: RecvFlags,
@@ -91,6 +156,7 @@ pub(crate) fn recv(
     let Stack {
         sockets,
         tcp: layer,
+        config,
         ..
     } = stack;
     let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
@@ -108,6 +174,9 @@ pub(crate) fn recv(
         None => 0,
     };
     if got > 0 {
+        if let Some(tcb) = tcp.tcb.as_deref_mut() {
+            tcb.grow_receive_buffer(now, config.tcp_rmem[2], layer.pool.account.pressed());
+        }
         let update = tcp.tcb.as_deref_mut().is_some_and(note_room);
         if update {
             schedule(stack, id);
@@ -270,7 +339,7 @@ fn recv_oob(
 }
 
 /// Octets that recv would return, without an urgent one at the mark.
-fn in_stream(tcb: &Tcb) -> usize {
+pub(super) fn in_stream(tcb: &Tcb) -> usize {
     let n = tcb.readable();
     let at_mark = tcb.rcv.urgent.is_some_and(|u| u.seq == tcb.rcv.base);
     if at_mark && !tcb.tuning.oob_inline {
@@ -300,9 +369,15 @@ pub(crate) fn readiness(stack: &Stack, id: SocketId) -> Ready {
     if tcp.shut_rd {
         ready |= Ready::IN | Ready::RDHUP;
     }
-    if !matches!(state, State::SynSent | State::SynReceived) {
+    let opening = matches!(state, State::SynSent | State::SynReceived);
+    let open = tcp.tcb.as_deref().is_some_and(Tcb::fast_open_pending);
+    if tcp.tcb.as_deref().is_some_and(Tcb::deferred) {
+        // What is written makes the SYN.
+        ready |= Ready::OUT;
+    }
+    if !opening || open {
         if let Some(tcb) = tcp.tcb.as_deref() {
-            let target = sock.opts.rcvlowat.min(tcb.rcv.capacity).max(1);
+            let target = sock.opts.rcvlowat().min(tcb.rcv.capacity()).max(1);
             if in_stream(tcb) >= target {
                 ready |= Ready::IN;
             }
@@ -315,13 +390,13 @@ pub(crate) fn readiness(stack: &Stack, id: SocketId) -> Ready {
             }
         }
         let writable = tcp.tcb.as_deref().is_none_or(|tcb| {
-            tcb.state == State::Closed || tcb.snd.writable(tcb.tuning.notsent_lowat)
+            tcb.state == State::Closed || tcb.snd.writable(tcb.lowat(&stack.config))
         });
         if tcp.shut_wr || writable {
             ready |= Ready::OUT;
         }
     }
-    if sock.pending_error.is_some() {
+    if sock.pending_error.is_some() || sock.has_reports() {
         ready |= Ready::ERR;
     }
     ready
@@ -352,11 +427,27 @@ pub(crate) fn unsent_bytes(stack: &Stack, id: SocketId) -> Result<usize> {
     }
     Ok(tcp.tcb.as_deref().map_or(0, |tcb| {
         let fin = usize::from(tcb.snd.fin && !tcb.snd.fin_acked());
-        if matches!(tcb.state, State::SynSent | State::Closed) {
+        if matches!(
+            tcb.state,
+            State::SynSent | State::SynReceived | State::Closed
+        ) {
             0
         } else {
             tcb.snd.queue.len() + fin
         }
+    }))
+}
+
+/// SIOCOUTQNSD (tcp_ioctl: write_seq - snd_nxt, so a FIN that waits counts).
+pub(crate) fn never_sent_bytes(stack: &Stack, id: SocketId) -> Result<usize> {
+    let (_, tcp) = socket(stack, id)?;
+    if tcp.listener.is_some() {
+        return Err(Error::Invalid);
+    }
+    Ok(tcp.tcb.as_deref().map_or(0, |tcb| match tcb.state {
+        State::SynSent | State::SynReceived | State::Closed => 0,
+        _ if tcb.snd.all_sent() => 0,
+        _ => tcb.snd.data_end().since(tcb.snd.nxt) as usize + usize::from(tcb.snd.fin),
     }))
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct EcnState {
     pub(crate) asks: bool,
     /// Both sides agreed.
     pub(crate) ok: bool,
+    /// A packet with an ECN codepoint has arrived.
+    pub(crate) seen: bool,
     /// A mark has arrived: every ACK says so until the peer's CWR (RFC 3168 6.1.3).
     echo: bool,
     /// The next new segment tells that the window was reduced (RFC 3168 6.1.2).
@@ -90,28 +92,22 @@ impl Tcb {
         if h.has(Flags::CWR) {
             self.ecn.echo = false;
         }
+        self.ecn.seen |= tos & MASK != 0;
         if tos & MASK == CE {
             self.ecn.echo = true;
             self.rcv.ack = AckDue::Now;
         }
     }
 
-    /// An ACK that says that a mark has arrived (RFC 3168 6.1.2): the window is reduced as for a loss, once a round trip, and nothing is
+    /// Whether an ACK says that a mark has arrived for which the window has to come down (RFC 3168 6.1.2): once a round trip. Nothing is
     /// sent again.
-    pub(crate) fn ecn_acknowledged(&mut self, now: Instant, h: &Header) {
-        if !self.ecn.ok || !h.has(Flags::ECE) || !self.recovery_open() {
-            return;
-        }
-        if self
-            .ecn
-            .until
-            .is_some_and(|until| self.snd.una.before_eq(until))
-        {
-            return;
+    pub(crate) fn marked(&mut self, now: Instant, h: &Header) -> bool {
+        let again = |until: SeqNum| self.snd.una.before_eq(until);
+        if !self.ecn.ok || !h.has(Flags::ECE) || self.ecn.until.is_some_and(again) {
+            return false;
         }
         self.ecn.until = Some(self.snd.nxt);
         self.ecn.cwr_due = true;
-        self.cc.on_loss(now, self.snd.flight());
-        self.cc.set_cwnd(self.cc.ssthresh());
+        !self.cc.on_mark(now)
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Dress {
     pub(crate) dst: IpAddr,
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
+    /// IPv4: don't fragment.
+    pub(crate) df: bool,
     /// It goes round inside.
     pub(crate) local: bool,
     /// Payload octets of each segment when this is a super-segment.
@@ -59,7 +61,7 @@ impl Head {
             dress.ttl,
             dress.tos,
             tcp_len,
-            true,
+            dress.df,
         );
         let tcp = rest.get_mut(ip_len..).unwrap_or_default();
         let header_len = header.emit(tcp);

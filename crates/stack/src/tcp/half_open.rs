@@ -1,22 +1,28 @@
 //! Passive opens between SYN and ACK (SYN-RECEIVED from LISTEN), in a form much smaller than a connection.
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
+use bitflags::bitflags;
+
 use super::emit;
+use super::flows::Flow;
 use super::input::Segment;
-use super::layer::{Flow, TimerKey};
+use super::layer::TcpLayer;
 use super::listener;
 use super::seq::SeqNum;
 use super::tcb::{Birth, Tcb};
 use super::timers::SYN_ACK_RETRIES;
 use super::tuple::Tuple;
-use super::{connection, ecn, gso_for};
+use super::{connection, ecn, gso_for, sizing};
 use crate::error::Error;
+use crate::fifo::{Linked, Links};
 use crate::ip::IcmpError;
 use crate::socket::table::Socket;
 use crate::socket::{SocketId, State};
 use crate::stack::Stack;
 use crate::time::Instant;
+use crate::wire::fast_open::FastOpenOption;
 use crate::wire::tcp::{Flags, Header, Options};
 
 slotmap::new_key_type! {
@@ -27,6 +33,21 @@ slotmap::new_key_type! {
 /// First wait for the ACK (RFC 6298 2.1).
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 
+bitflags! {
+    /// What a SYN said that was answered.
+    #[derive(Copy, Clone, Debug)]
+    struct Said: u8 {
+        /// It had a timestamp.
+        const TS = 1;
+        /// It had SACK-permitted.
+        const SACK = 2;
+        /// It asked for ECN and we agree.
+        const ECN = 4;
+        /// It was not remembered but recalled from a cookie.
+        const COOKIE = 8;
+    }
+}
+
 /// A SYN that was answered.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct HalfOpen {
@@ -34,6 +55,8 @@ pub(crate) struct HalfOpen {
     pub(crate) listener: SocketId,
     /// The 4-tuple.
     pub(crate) tuple: Tuple,
+    /// In [`TcpLayer::half_open_due`].
+    links: Links,
     /// The peer's initial sequence number.
     pub(crate) irs: SeqNum,
     /// Ours.
@@ -41,15 +64,13 @@ pub(crate) struct HalfOpen {
     /// The SYN's window.
     window: u16,
     /// The SYN's MSS.
-    mss: Option<u16>,
+    mss: Option<NonZeroU16>,
     /// The SYN's window scale.
     wscale: Option<u8>,
-    /// The SYN's TSval.
-    ts: Option<u32>,
-    /// The SYN had SACK-permitted.
-    sack_ok: bool,
-    /// The SYN asked for ECN and we agree.
-    ecn: bool,
+    /// The SYN's TSval, if it had one.
+    ts_val: u32,
+    /// What else it said.
+    said: Said,
     /// Window shift that we offer.
     our_wscale: u8,
     /// MSS that we offer.
@@ -58,23 +79,30 @@ pub(crate) struct HalfOpen {
     our_window: u16,
     /// SYN-ACKs sent again.
     retries: u8,
-    /// It was not remembered but recalled from a cookie.
-    cookie: bool,
-    /// When the SYN-ACK was first sent.
+    /// When the SYN-ACK was last sent.
     sent: Instant,
 }
 
 impl HalfOpen {
+    /// When the SYN-ACK is to be sent again: each wait is twice as long as the one before (RFC 6298 5.5).
+    pub(crate) fn due(&self) -> Instant {
+        self.sent + FIRST_WAIT * (1 << u32::from(self.retries))
+    }
+
     /// The SYN's options cannot be kept: none was agreed on.
     pub(crate) fn forgo_options(&mut self) {
         self.wscale = None;
-        self.ts = None;
-        self.sack_ok = false;
+        self.said.remove(Said::TS | Said::SACK);
     }
 
     /// ECN is not agreed on.
     pub(crate) fn forgo_ecn(&mut self) {
-        self.ecn = false;
+        self.said.remove(Said::ECN);
+    }
+
+    /// The SYN's TSval.
+    fn ts(&self) -> Option<u32> {
+        self.said.contains(Said::TS).then_some(self.ts_val)
     }
 
     /// What a cookie says of a SYN that was not kept. The round-trip time is not known: the SYN-ACK counts as sent again.
@@ -88,11 +116,17 @@ impl HalfOpen {
     ) {
         self.irs = irs;
         self.iss = iss;
-        self.mss = mss;
+        self.mss = mss.and_then(NonZeroU16::new);
         self.wscale = wscale;
-        self.sack_ok = sack_ok;
-        self.ecn = false;
-        self.cookie = true;
+        self.said.set(Said::SACK, sack_ok);
+        self.said.remove(Said::ECN);
+        self.said.insert(Said::COOKIE);
+    }
+}
+
+impl Linked for HalfOpen {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
     }
 }
 
@@ -106,87 +140,105 @@ pub(crate) fn describe(
 ) -> Option<HalfOpen> {
     let birth = birth(stack, now, listener, tuple)?;
     let options = &seg.header.options;
+    let our_mss = birth.mss_option();
+    let ts = options.ts.filter(|_| stack.config.timestamps);
+    let mut said = Said::empty();
+    said.set(Said::TS, ts.is_some());
+    said.set(Said::SACK, options.sack_permitted);
+    said.set(
+        Said::ECN,
+        ecn::agrees(stack.config.ecn, seg.header, seg.tos),
+    );
+    let text = usize::from(our_mss).saturating_sub(if ts.is_some() { 12 } else { 0 });
     Some(HalfOpen {
         listener,
         tuple,
+        links: Links::default(),
         irs: seg.header.seq,
         iss: birth.iss,
         window: seg.header.window,
-        mss: options.mss,
+        // None is smaller than the smallest that is heeded.
+        mss: options.mss.map(|mss| mss.max(1)).and_then(NonZeroU16::new),
         wscale: options.wscale,
-        ts: (options.ts.filter(|_| stack.config.timestamps)).map(|(val, _)| val),
-        sack_ok: options.sack_permitted,
-        ecn: ecn::agrees(stack.config.ecn, seg.header, seg.tos),
+        ts_val: ts.map_or(0, |(val, _)| val),
+        said,
         our_wscale: birth.wscale,
-        our_mss: birth.mss_option(),
-        our_window: birth.rcvbuf.min(65_535) as u16,
+        our_mss,
+        our_window: sizing::syn_window(birth.buffers.recv, text),
         retries: 0,
-        cookie: false,
         sent: now,
     })
 }
 
-/// A SYN for a listener: remembers it and answers (RFC 9293 3.10.7.2). The caller has looked at the queues' limits.
+/// A SYN for a listener: remembers it and answers (RFC 9293 3.10.7.2), the first time with this Fast Open option. The caller has
+/// looked at the queues' limits.
 pub(crate) fn open(
     stack: &mut Stack,
     now: Instant,
     listener: SocketId,
     tuple: Tuple,
     seg: &Segment<'_>,
+    option: Option<FastOpenOption>,
 ) {
     let Some(entry) = describe(stack, now, listener, tuple, seg) else {
         return;
     };
     let id = stack.tcp.half_open.insert(entry);
     stack.tcp.flows.insert(tuple, Flow::HalfOpen(id));
-    stack.tcp.arm(now + FIRST_WAIT, TimerKey::HalfOpen(id));
+    wait_for_ack(&mut stack.tcp, id, 0);
     listener::count_half_open(stack, listener, 1);
-    send_syn_ack(stack, now, id);
+    send_syn_ack(stack, now, id, option);
 }
 
 /// What a connection from this listener is made from.
 fn birth(stack: &Stack, now: Instant, listener: SocketId, tuple: Tuple) -> Option<Birth> {
     let socket = stack.sockets.get(listener)?;
     let path = stack.ip.path(tuple.remote, Some(tuple.local)).ok()?;
-    let tuning = socket.tcp()?.tuning;
+    let tuning = socket.tcp()?.tuning.clone();
     Some(Birth {
         tuple,
         path,
         iss: stack.tcp.isn(&tuple, now),
         timestamps: stack.config.timestamps,
         ts_offset: stack.tcp.ts_offset(&tuple),
-        sndbuf: connection::send_capacity(&socket.opts),
-        rcvbuf: connection::recv_capacity(&socket.opts),
+        buffers: connection::buffers(&socket.opts),
         wscale: connection::window_shift(&stack.config, &socket.opts),
+        congestion: tuning.congestion.unwrap_or(stack.config.congestion),
         tuning,
         gso: gso_for(stack, &tuple, &path),
         ecn: false,
-        congestion: tuning.congestion.unwrap_or(stack.config.congestion),
     })
 }
 
-fn send_syn_ack(stack: &mut Stack, now: Instant, id: HalfOpenId) {
+fn send_syn_ack(stack: &mut Stack, now: Instant, id: HalfOpenId, option: Option<FastOpenOption>) {
     let Some(entry) = stack.tcp.half_open.get(id).copied() else {
         return;
     };
     let offset = stack.tcp.ts_offset(&entry.tuple);
-    emit_syn_ack(stack, &entry, (now.as_millis() as u32).wrapping_add(offset));
+    let ts_val = (now.as_millis() as u32).wrapping_add(offset);
+    emit_syn_ack(stack, &entry, ts_val, option);
 }
 
-/// Sends the SYN-ACK for a SYN, with this TSval.
-pub(crate) fn emit_syn_ack(stack: &mut Stack, entry: &HalfOpen, ts_val: u32) {
+/// Sends the SYN-ACK for a SYN, with this TSval and Fast Open option.
+pub(crate) fn emit_syn_ack(
+    stack: &mut Stack,
+    entry: &HalfOpen,
+    ts_val: u32,
+    fast_open: Option<FastOpenOption>,
+) {
     let options = Options {
         mss: Some(entry.our_mss),
         // RFC 7323 2.2, 3.2 and RFC 2018 2: only what the SYN had.
         wscale: entry.wscale.map(|_| entry.our_wscale),
-        ts: entry.ts.map(|recent| (ts_val, recent)),
-        sack_permitted: entry.sack_ok,
+        ts: entry.ts().map(|recent| (ts_val, recent)),
+        sack_permitted: entry.said.contains(Said::SACK),
+        fast_open,
         ..Options::default()
     };
     let header = Header {
         seq: entry.iss,
         ack: entry.irs + 1,
-        flags: if entry.ecn {
+        flags: if entry.said.contains(Said::ECN) {
             Flags::SYN | Flags::ACK | Flags::ECE
         } else {
             Flags::SYN | Flags::ACK
@@ -198,29 +250,58 @@ pub(crate) fn emit_syn_ack(stack: &mut Stack, entry: &HalfOpen, ts_val: u32) {
     emit::control(stack, &entry.tuple, header);
 }
 
-/// The SYN-ACK's timer (RFC 6298 5).
-pub(crate) fn on_timer(stack: &mut Stack, now: Instant, id: HalfOpenId) {
-    let Some(entry) = stack.tcp.half_open.get_mut(id) else {
+/// Puts `id` into the queue of those whose SYN-ACK was sent again `retries` times.
+fn wait_for_ack(tcp: &mut TcpLayer, id: HalfOpenId, retries: u8) {
+    if let Some(queue) = tcp.half_open_due.get_mut(usize::from(retries)) {
+        queue.push(&mut tcp.half_open, id);
+    }
+}
+
+fn leave_queue(tcp: &mut TcpLayer, id: HalfOpenId) {
+    let retries = tcp.half_open.get(id).map_or(0, |entry| entry.retries);
+    if let Some(queue) = tcp.half_open_due.get_mut(usize::from(retries)) {
+        queue.take(&mut tcp.half_open, id);
+    }
+}
+
+/// Sends the SYN-ACKs again whose time has come (RFC 6298 5).
+pub(crate) fn expire(stack: &mut Stack, now: Instant) {
+    for retries in 0..stack.tcp.half_open_due.len() {
+        while let Some((id, _)) = (stack.tcp.half_open_due.get(retries))
+            .and_then(|queue| queue.front(&stack.tcp.half_open))
+            .filter(|(_, entry)| entry.due() <= now)
+        {
+            on_timer(stack, now, id);
+        }
+    }
+}
+
+/// The SYN-ACK's timer.
+fn on_timer(stack: &mut Stack, now: Instant, id: HalfOpenId) {
+    let Some(entry) = stack.tcp.half_open.get(id) else {
         return;
     };
-    let orphaned = stack
-        .sockets
-        .get(entry.listener)
-        .is_none_or(|s| s.tcp().is_none_or(|t| t.listener.is_none()));
-    if u32::from(entry.retries) >= SYN_ACK_RETRIES || orphaned {
+    let retries = entry.retries + 1;
+    if u32::from(retries) > SYN_ACK_RETRIES || !listener::exists(stack, entry.listener) {
         remove(stack, id);
         return;
     }
-    entry.retries += 1;
-    let wait = FIRST_WAIT * (1 << u32::from(entry.retries));
-    stack.tcp.arm(now + wait, TimerKey::HalfOpen(id));
-    send_syn_ack(stack, now, id);
+    leave_queue(&mut stack.tcp, id);
+    if let Some(entry) = stack.tcp.half_open.get_mut(id) {
+        entry.retries = retries;
+        entry.sent = now;
+    }
+    wait_for_ack(&mut stack.tcp, id, retries);
+    send_syn_ack(stack, now, id, None);
 }
 
 /// Forgets a half-open connection.
 pub(crate) fn remove(stack: &mut Stack, id: HalfOpenId) {
+    leave_queue(&mut stack.tcp, id);
     if let Some(entry) = stack.tcp.half_open.remove(id) {
-        stack.tcp.flows.remove(&entry.tuple);
+        stack.tcp.flows.remove(&entry.tuple, Flow::HalfOpen(id));
+        let (local, remote) = (entry.tuple.local_addr(), entry.tuple.remote_addr());
+        stack.ports.vacated(local, remote);
         listener::count_half_open(stack, entry.listener, -1);
     }
 }
@@ -248,8 +329,11 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, id: HalfOpenId, seg: &Segme
         return;
     };
     let h = seg.header;
-    let in_window = h.seq.after_eq(entry.irs + 1)
-        && h.seq.before_eq(entry.irs + 1 + u32::from(entry.our_window));
+    let (nxt, edge) = (entry.irs + 1, entry.irs + 1 + u32::from(entry.our_window));
+    // At the window's end an empty segment passes, a FIN does not (Linux: tcp_in_window): it would make a connection and not open it.
+    let in_window = h.seq == nxt
+        || (h.seq.after(nxt) && h.seq.before(edge))
+        || (h.seq == edge && seg.len() == 0);
     if h.has(Flags::RST) {
         // RFC 5961 3.2, and back to LISTEN as RFC 9293 has it for passive opens.
         if h.seq == entry.irs + 1 {
@@ -259,7 +343,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, id: HalfOpenId, seg: &Segme
     }
     if h.has(Flags::SYN) {
         // The SYN again: our answer was lost. Another one: the old one's ACK will sort it out (RFC 5961 4.2).
-        send_syn_ack(stack, now, id);
+        send_syn_ack(stack, now, id, None);
         return;
     }
     if !h.has(Flags::ACK) {
@@ -271,11 +355,11 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, id: HalfOpenId, seg: &Segme
     }
     let older = |(val, _): (u32, u32)| {
         entry
-            .ts
+            .ts()
             .is_some_and(|recent| (val.wrapping_sub(recent) as i32) < 0)
     };
     if !in_window || h.options.ts.is_some_and(older) {
-        send_syn_ack(stack, now, id);
+        send_syn_ack(stack, now, id, None);
         return;
     }
     // TCP_DEFER_ACCEPT: the bare ACK is not enough until SYN-ACKs enough were sent again (Linux: tcp_check_req).
@@ -303,9 +387,26 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, id: HalfOpenId, seg: &Segme
 
 /// The third segment of the handshake is here: the connection gets its control block and stands in the accept queue.
 pub(crate) fn promote(stack: &mut Stack, now: Instant, entry: HalfOpen, seg: &Segment<'_>) {
-    let Some(birth) = birth(stack, now, entry.listener, entry.tuple) else {
+    let Some(mut tcb) = control_block(stack, now, &entry) else {
         return;
     };
+    tcb.snd.nxt = entry.iss + 1;
+    tcb.snd.max = entry.iss + 1;
+    let stamp = tcb.rate.on_send(entry.sent, 0, 1);
+    tcb.snd.sent.push(entry.iss, 1, 1, entry.sent, stamp);
+    if entry.retries > 0 || entry.said.contains(Said::COOKIE) {
+        tcb.snd.sent.resend(entry.iss, 1, 1, now, stamp);
+        tcb.timers.retries = u32::from(entry.retries);
+    }
+    let Some(child) = listener::enqueue(stack, entry.listener, tcb) else {
+        return;
+    };
+    connection::input(stack, now, child, *seg);
+}
+
+/// The control block of a connection whose SYN is described, in SYN-RECEIVED, before the SYN-ACK.
+pub(super) fn control_block(stack: &Stack, now: Instant, entry: &HalfOpen) -> Option<Tcb> {
+    let birth = birth(stack, now, entry.listener, entry.tuple)?;
     let mut tcb = Tcb::new(
         Birth {
             iss: entry.iss,
@@ -315,26 +416,17 @@ pub(crate) fn promote(stack: &mut Stack, now: Instant, entry: HalfOpen, seg: &Se
         now,
     );
     let options = Options {
-        mss: entry.mss,
+        mss: entry.mss.map(NonZeroU16::get),
         wscale: entry.wscale,
-        ts: entry.ts.map(|val| (val, 0)),
-        sack_permitted: entry.sack_ok,
+        ts: entry.ts().map(|val| (val, 0)),
+        sack_permitted: entry.said.contains(Said::SACK),
         ..Options::default()
     };
+    tcb.syn.window = entry.our_window;
     tcb.take_syn(now, entry.irs, entry.window, &options);
     tcb.state = State::SynReceived;
-    tcb.ecn.ok = entry.ecn;
-    tcb.snd.nxt = entry.iss + 1;
-    tcb.snd.max = entry.iss + 1;
-    tcb.snd.sent.push(entry.iss, 1, entry.sent);
-    if entry.retries > 0 || entry.cookie {
-        tcb.snd.sent.resend(entry.iss, 1, now);
-        tcb.timers.retries = u32::from(entry.retries);
-    }
-    let Some(child) = listener::enqueue(stack, entry.listener, tcb) else {
-        return;
-    };
-    connection::input(stack, now, child, *seg);
+    tcb.ecn.ok = entry.said.contains(Said::ECN);
+    Some(tcb)
 }
 
 /// A socket for an accepted connection: the listener's options, as Linux's inet_csk_clone_lock() copies them.
@@ -346,7 +438,7 @@ pub(crate) fn clone_socket(
     use super::layer::{Link, TcpSocket};
     use crate::socket::table::Proto;
     let tcp = TcpSocket {
-        tuning: tcb.tuning,
+        tuning: tcb.tuning.clone(),
         link: Link::Connected,
         ..TcpSocket::default()
     };
@@ -354,14 +446,15 @@ pub(crate) fn clone_socket(
     let mut socket = Socket::new(
         parent.domain,
         stack_config,
-        Proto::Tcp(Box::new(TcpSocket {
+        Proto::Tcp(TcpSocket {
             tcb: Some(Box::new(tcb)),
             ..tcp
-        })),
+        }),
     );
     socket.opts = parent.opts.clone();
-    socket.local = Some(local);
-    socket.peer = Some(peer);
+    socket.extra = parent.inherited();
+    socket.set_local(Some(local));
+    socket.set_peer(Some(peer));
     // The port is the listener's: it does not go back to the pool when the connection ends (SOCK_BINDPORT_LOCK is inherited).
     socket.port_locked = parent.port_locked;
     socket.addr_locked = parent.addr_locked;

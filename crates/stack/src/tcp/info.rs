@@ -20,6 +20,8 @@ const REORDERING_MAX: u32 = 300;
 pub(crate) struct Counters {
     /// Segments that the peer has told of, by ACK or SACK.
     pub(crate) delivered: u32,
+    /// Those of them that were told of together with a router's mark.
+    pub(crate) delivered_ce: u32,
     /// Segments sent again.
     pub(crate) retrans: u32,
     /// Octets sent again.
@@ -46,10 +48,12 @@ pub(crate) struct Counters {
     pub(crate) last_ack: Instant,
     /// What sending waits for, and since when.
     pub(crate) waits: Option<(Waits, Instant)>,
-    /// How long it did, before that.
-    pub(crate) busy: Duration,
+    /// How long it did, before that, microseconds.
+    pub(crate) busy: u64,
     /// How long the peer's window held it up, before that.
-    pub(crate) rwnd: Duration,
+    pub(crate) rwnd: u64,
+    /// How long the send buffer did, before that.
+    pub(crate) sndbuf: u64,
 }
 
 /// What sending waits for.
@@ -59,6 +63,8 @@ pub(crate) enum Waits {
     Busy,
     /// The peer's window.
     Window,
+    /// The send buffer, which had no room for what the program has.
+    Buffer,
 }
 
 impl Counters {
@@ -88,37 +94,48 @@ impl Counters {
     }
 }
 
+impl Counters {
+    /// How long sending waited, in all, for the peer's window and for the send buffer, as of `now`, microseconds.
+    fn waited(&self, now: Instant) -> (u64, u64, u64) {
+        let (mut busy, mut rwnd, mut sndbuf) = (self.busy, self.rwnd, self.sndbuf);
+        if let Some((what, since)) = self.waits {
+            let span = now.since(since).as_micros() as u64;
+            busy += span;
+            match what {
+                Waits::Busy => {}
+                Waits::Window => rwnd += span,
+                Waits::Buffer => sndbuf += span,
+            }
+        }
+        (busy, rwnd, sndbuf)
+    }
+}
+
 impl Tcb {
     /// Something has changed: notes what sending waits for from now on (Linux: tcp_chrono_start).
     pub(crate) fn note_waits(&mut self, now: Instant) {
         let snd = &self.snd;
         let unsent = snd.data_end().since(snd.nxt).min(snd.queue.len() as u32);
         let opening = matches!(self.state, State::SynSent | State::SynReceived);
+        let room = self.pipe().saturating_add(self.eff_mss()) <= self.cc.cwnd();
+        let buffer = matches!(self.counts.waits, Some((Waits::Buffer, _)));
         let waits = if opening || (unsent == 0 && snd.sent.is_empty()) {
             None
+        } else if snd.starved && (buffer || (unsent == 0 && room)) {
+            // Nothing outranks it until there is room (Linux: tcp_cwnd_validate, tcp_check_space).
+            Some(Waits::Buffer)
         } else if unsent > 0
             && snd.wnd.saturating_sub(snd.flight()) < unsent.min(self.eff_mss())
-            && self.pipe().saturating_add(self.eff_mss()) <= self.cc.cwnd()
+            && room
         {
             Some(Waits::Window)
         } else {
             Some(Waits::Busy)
         };
         if waits != self.counts.waits.map(|(what, _)| what) {
-            (self.counts.busy, self.counts.rwnd) = self.waited(now);
-            self.counts.waits = waits.map(|what| (what, now));
-        }
-    }
-
-    /// How long sending waited, in all and for the peer's window, as of `now`.
-    fn waited(&self, now: Instant) -> (Duration, Duration) {
-        let Counters {
-            waits, busy, rwnd, ..
-        } = self.counts;
-        match waits {
-            None => (busy, rwnd),
-            Some((Waits::Busy, since)) => (busy + now.since(since), rwnd),
-            Some((Waits::Window, since)) => (busy + now.since(since), rwnd + now.since(since)),
+            let counts = &mut self.counts;
+            (counts.busy, counts.rwnd, counts.sndbuf) = counts.waited(now);
+            counts.waits = waits.map(|what| (what, now));
         }
     }
 
@@ -130,19 +147,20 @@ impl Tcb {
         for record in self.snd.sent.iter() {
             let n = segments(record.len);
             unacked += n;
-            sacked += if record.sacked { n } else { 0 };
+            sacked += if record.sacked() { n } else { 0 };
             // As on Linux what was lost counts until it is acknowledged.
-            let lost_once = record.resent && !record.sacked && !self.recovery_open();
-            lost += if record.lost || lost_once { n } else { 0 };
-            retrans += if record.resent && !record.lost && !record.sacked {
+            let lost_once = record.resent && !record.sacked() && !self.recovery_open();
+            lost += if record.lost() || lost_once { n } else { 0 };
+            retrans += if record.resent && !record.lost() && !record.sacked() {
                 n
             } else {
                 0
             };
         }
         let ssthresh = self.cc.ssthresh();
+        let (delivery_rate, delivery_app_limited) = self.rate.told();
         let counts = &self.counts;
-        let (busy_time, rwnd_limited) = self.waited(now);
+        let (busy, rwnd, sndbuf) = counts.waited(now);
         TcpInfo {
             state: self.state,
             ca_state: self.ca_state(),
@@ -169,7 +187,7 @@ impl Tcb {
             last_ack_recv: now.since(counts.last_ack),
             rtt: self.rtt.srtt().unwrap_or(Duration::ZERO),
             rttvar: self.rtt.rttvar(),
-            min_rtt: self.recovery.rack.min_rtt(),
+            min_rtt: self.rtt.min(),
             snd_ssthresh: (ssthresh != u32::MAX).then(|| ssthresh / mss),
             snd_cwnd: if self.snd.una == self.snd.iss {
                 INITIAL_CWND
@@ -180,7 +198,7 @@ impl Tcb {
             reord_seen: self.recovery.rack.reorderings(),
             snd_wnd: self.snd.wnd,
             rcv_wnd: self.rcv.wnd(),
-            rcv_space: self.rcv.capacity.min(u32::MAX as usize) as u32,
+            rcv_space: self.rcv_space(),
             total_retrans: counts.retrans,
             bytes_acked: counts.bytes_acked,
             bytes_received: counts.bytes_received,
@@ -192,13 +210,28 @@ impl Tcb {
                 self.snd.data_end().since(self.snd.nxt)
             },
             delivered: counts.delivered,
+            delivered_ce: counts.delivered_ce,
+            delivery_rate,
+            delivery_app_limited,
+            pacing_rate: self.told_pacing_rate(),
+            max_pacing_rate: self.tuning.max_pacing_rate,
+            ecn: self.ecn.ok,
+            ecn_seen: self.ecn.seen,
             segs_out: counts.segs_out,
             segs_in: counts.segs_in,
             data_segs_out: counts.data_segs_out,
             data_segs_in: counts.data_segs_in,
-            busy_time,
-            rwnd_limited,
+            busy_time: Duration::from_micros(busy),
+            rwnd_limited: Duration::from_micros(rwnd),
+            sndbuf_limited: Duration::from_micros(sndbuf),
             dsack_dups: counts.dsack_dups,
+            bbr: self.cc.bbr_info(),
+            syn_data: self.fast_open.as_deref().is_some_and(|s| s.acknowledged),
+            fast_open_failure: self
+                .fast_open
+                .as_deref()
+                .map(|s| s.failure)
+                .unwrap_or_default(),
         }
     }
 
@@ -208,6 +241,7 @@ impl Tcb {
                 CaState::Disorder
             }
             Phase::Open => CaState::Open,
+            Phase::Cwr => CaState::Cwr,
             Phase::Fast => CaState::Recovery,
             Phase::Loss => CaState::Loss,
         }

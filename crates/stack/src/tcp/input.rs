@@ -18,6 +18,13 @@ const TS_RECENT_LIFE: Duration = Duration::from_secs(24 * 86400);
 
 /// Acknowledgements that go at once at the beginning and after a pause (Linux: TCP_MAX_QUICKACKS).
 const QUICK_ACKS: u32 = 16;
+/// Repetitions of an acknowledgement after which the peer knows of a hole.
+const TOLD_ENOUGH: u8 = 3;
+/// Arrivals behind a hole that one acknowledgement may tell of (Linux: tcp_comp_sack_nr).
+const GATHERED_MOST: u8 = 44;
+/// How long they are gathered at most (Linux: tcp_comp_sack_delay_ns), and below what it is not worth a timer.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+const GATHER_MIN: Duration = Duration::from_micros(100);
 
 /// A segment on its way through the steps.
 #[derive(Copy, Clone)]
@@ -60,6 +67,7 @@ impl Tcb {
         let mut verdict = Verdict::default();
         let len = seg.payload.len() as u32;
         let before = self.rcv.nxt;
+        self.stirred = true;
         let _ = match self.state {
             State::SynSent => self.syn_sent(cx, &seg, &mut verdict),
             _ => self.synchronized(cx, &seg, &mut verdict),
@@ -91,7 +99,10 @@ impl Tcb {
         if !seg.has(Flags::SYN) {
             return STOP;
         }
-        // RFC 7323 3.2: a TSecr that we did not send means somebody else's answer.
+        if ack_ok && self.foreign_echo(cx.now, h) {
+            verdict.reset_reply = Some(h.ack);
+            return STOP;
+        }
         self.take_syn(cx.now, h.seq, h.window, &h.options);
         self.heard(cx.now);
         if !ack_ok {
@@ -99,13 +110,20 @@ impl Tcb {
             self.state = State::SynReceived;
             self.snd.nxt = self.snd.iss;
             self.timers.rto = None;
-            return self.text(cx, seg, verdict);
+            // Its text is not taken before the handshake is through (Linux: tcp_rcv_synsent_state_process).
+            return STOP;
         }
         self.snd.wl2 = h.ack;
         self.ecn_answered(h);
         self.syn_acknowledged(cx.now);
         self.established(cx, verdict);
+        self.syn_text_answered(cx, h);
         self.rcv.ack = AckDue::Now;
+        if self.more_follows() {
+            self.rcv.ack = AckDue::Delayed;
+            self.timers.delayed_ack = Some(cx.now + DELAYED_ACK);
+            self.rcv.interactive = true;
+        }
         self.urgent(seg, verdict);
         self.text(cx, seg, verdict)?;
         self.fin(seg, verdict)
@@ -124,9 +142,13 @@ impl Tcb {
             // RFC 6928 2: a lost SYN means a path that is not for a large first window.
             self.cc.on_timeout(cx.now, 0, false);
         }
-        self.timers.retries = 0;
+        let timeouts = std::mem::take(&mut self.timers.retries);
+        if !cx.pool.account.pressed() {
+            self.grow_send_buffer(cx.config.tcp_wmem[2]);
+        }
         self.timers.rto = None;
-        self.snd.nxt = self.snd.nxt.later(self.snd.una);
+        self.snd.nxt = self.snd.max;
+        self.handshake_through(cx.now, timeouts);
         self.arm_keepalive(cx.now);
         self.counts.last_data = cx.now;
         verdict.wake |= Ready::OUT | Ready::IN;
@@ -134,6 +156,9 @@ impl Tcb {
 
     /// RFC 9293 3.10.7.4.
     fn synchronized(&mut self, cx: &mut Cx<'_>, seg: &Segment<'_>, verdict: &mut Verdict) -> Step {
+        if self.syn_again(cx.now, seg) {
+            return STOP;
+        }
         self.paws(cx.now, seg)?;
         self.acceptable(cx.now, seg)?;
         self.reset(cx.now, seg, verdict)?;
@@ -143,6 +168,11 @@ impl Tcb {
         }
         self.heard(cx.now);
         self.acknowledgement(cx, seg, verdict)?;
+        if seg.has(Flags::SYN) {
+            // The SYN of a simultaneous open, heard before: the peer is told so (Linux: tcp_data_queue).
+            self.note_duplicate(seg.header.seq, seg.header.seq + 1);
+            self.rcv.ack = AckDue::Now;
+        }
         self.urgent(seg, verdict);
         self.text(cx, seg, verdict)?;
         self.fin(seg, verdict)
@@ -200,7 +230,7 @@ impl Tcb {
         }
         // tcp_reset() of Linux; a refused passive open never gets here, it has its own compact form.
         let error = match self.state {
-            State::SynReceived => Error::ConnectionRefused,
+            State::SynReceived if !self.fast_open_pending() => Error::ConnectionRefused,
             State::CloseWait => Error::BrokenPipe,
             _ => Error::ConnectionReset,
         };
@@ -230,10 +260,18 @@ impl Tcb {
 
     /// An ACK in answer to something doubtful, not more often than is good for the network (RFC 5961 7).
     pub(super) fn challenge(&mut self, now: Instant, _seg: &Segment<'_>) {
-        if now >= self.challenge_after {
-            self.challenge_after = now + CHALLENGE_INTERVAL;
+        if self.may_challenge(now) {
             self.rcv.ack = AckDue::Now;
         }
+    }
+
+    /// Whether an answer to something doubtful may go now; the next not before long.
+    pub(super) fn may_challenge(&mut self, now: Instant) -> bool {
+        let may = now >= self.challenge_after;
+        if may {
+            self.challenge_after = now + CHALLENGE_INTERVAL;
+        }
+        may
     }
 
     /// RFC 7323 4.3 (2).
@@ -257,8 +295,8 @@ impl Tcb {
             return;
         }
         let seq = seg.header.seq + u32::from(seg.header.urgent) - 1;
-        // Already read, or no newer than what is known.
-        if seq.before(self.rcv.base) || self.rcv.urgent.is_some_and(|u| seq.before_eq(u.seq)) {
+        // It has come before (tcp_check_urg), or is no newer than what is known.
+        if seq.before(self.rcv.nxt) || self.rcv.urgent.is_some_and(|u| seq.before_eq(u.seq)) {
             return;
         }
         self.rcv.urgent = Some(Urgent {
@@ -329,17 +367,27 @@ impl Tcb {
         data: &[u8],
         verdict: &mut Verdict,
     ) {
+        let room = self.admit(cx.pool, data.len(), start == self.rcv.nxt);
+        let data = data.get(..room).unwrap_or_default();
+        if data.is_empty() {
+            self.rcv.ack = AckDue::Now;
+            return;
+        }
         let end = start + data.len() as u32;
         if start == self.rcv.nxt && self.rcv.assembler.is_empty() {
-            self.rcv.queue.push(cx.pool, data);
+            self.rcv.queue.push_text(cx.pool, data);
             self.rcv.nxt = end;
+            self.measure_window(cx.now);
             self.delay_ack(cx.now, cx.now.since(self.counts.last_data), seg);
         } else {
             // MUST-58, SHLD-31: out of order, or filling a hole: acknowledge at once.
-            self.rcv.ack = AckDue::Now;
+            let known = self.rcv.assembler.contains(start, end);
+            if start == self.rcv.nxt || known || !self.gather_duplicates(cx.now) {
+                self.rcv.ack = AckDue::Now;
+            }
             self.rcv.interactive = false;
             self.quicken();
-            if self.sack_ok && self.rcv.assembler.contains(start, end) {
+            if self.sack_ok && known {
                 self.rcv.dsack = Some((start, end));
                 return;
             }
@@ -397,8 +445,28 @@ impl Tcb {
         }
     }
 
+    /// When the peer has been told three times of a hole, it knows: further arrivals behind it are told of together, a twentieth of a
+    /// round trip later, instead of each with an acknowledgement of its own (Linux: tcp_comp_sack_delay_ns, tcp_comp_sack_nr).
+    /// Returns whether this one waits for others.
+    fn gather_duplicates(&mut self, now: Instant) -> bool {
+        let delay = (self.rtt.srtt().unwrap_or_default() / 20).min(GATHER_MAX);
+        let waits = self.sack_ok
+            && self.rcv.repeated >= TOLD_ENOUGH
+            && self.rcv.gathered < GATHERED_MOST
+            && self.rcv.ack != AckDue::Now
+            && delay >= GATHER_MIN;
+        if waits {
+            self.rcv.gathered += 1;
+            self.rcv.ack = AckDue::Delayed;
+            let at = now + delay;
+            let due = self.timers.delayed_ack.map_or(at, |due| due.min(at));
+            self.timers.delayed_ack = Some(due);
+        }
+        waits
+    }
+
     /// The next acknowledgements go at once: the peer is in slow start, or has lost something (Linux: tcp_incr_quickack).
-    fn quicken(&mut self) {
+    pub(super) fn quicken(&mut self) {
         let segments = self.rcv.wnd() / (2 * self.rcv.seen_mss.max(1));
         self.rcv.quick = self.rcv.quick.max(segments.clamp(2, QUICK_ACKS) as u8);
     }

@@ -5,81 +5,79 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::net::IpAddr;
 
 use rand_chacha::ChaCha8Rng;
-use slotmap::SlotMap;
 use smallvec::SmallVec;
 
 use super::bytes::Pool;
+use super::fastopen::{FastOpenLayer, FastOpenSettings};
+use super::flows::Flows;
 use super::half_open::{HalfOpen, HalfOpenId};
 use super::listener::Listener;
-use super::options::Tuning;
+use super::options::SharedTuning;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
 use super::time_wait::{TimeWait, TimeWaitId};
+use super::timers::SYN_ACK_RETRIES;
 use super::tuple::Tuple;
-use crate::config::Config;
+use crate::config::{Config, FastOpenKeys};
+use crate::fifo::Fifo;
 use crate::keyed::{KeyedMap, KeyedState};
+use crate::slab::Slab;
 use crate::socket::{SocketId, State};
 use crate::time::Instant;
-
-/// Where the segments of a 4-tuple go.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Flow {
-    /// A connection with a control block of its own.
-    Conn(SocketId),
-    /// A SYN that was answered.
-    HalfOpen(HalfOpenId),
-    /// A connection that is over.
-    TimeWait(TimeWaitId),
-}
-
-/// Whose deadline it is.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum TimerKey {
-    /// A connection's.
-    Conn(SocketId),
-    /// A half-open connection's.
-    HalfOpen(HalfOpenId),
-}
 
 /// What all TCP sockets of a stack share.
 pub(crate) struct TcpLayer {
     /// Connections by 4-tuple.
-    pub(crate) flows: KeyedMap<Tuple, Flow>,
+    pub(crate) flows: Flows,
     /// Listeners by bound address (or a family's wildcard) and port; several with SO_REUSEPORT.
     pub(crate) listeners: KeyedMap<(IpAddr, u16), SmallVec<[SocketId; 1]>>,
     /// The SYN queues of all listeners.
-    pub(crate) half_open: SlotMap<HalfOpenId, HalfOpen>,
+    pub(crate) half_open: Slab<HalfOpenId, HalfOpen>,
+    /// The same in order of the next SYN-ACK, by how many were sent again: who waits as often waits as long.
+    pub(crate) half_open_due: [Fifo; SYN_ACK_RETRIES as usize + 1],
     /// TIME-WAIT remnants.
-    pub(crate) time_wait: SlotMap<TimeWaitId, TimeWait>,
-    /// Their ends in order of time: all wait equally long. A restarted one stands here twice.
-    pub(crate) time_wait_ends: VecDeque<(Instant, TimeWaitId)>,
+    pub(crate) time_wait: Slab<TimeWaitId, TimeWait>,
+    /// The same in order of their ends: all wait equally long.
+    pub(crate) time_wait_ends: Fifo,
     /// Sockets that may have something to send.
     pub(crate) tx: VecDeque<SocketId>,
+    /// Sockets whose writes were refused for want of memory.
+    pub(crate) refused: Vec<SocketId>,
     /// Memory of all buffers.
     pub(crate) pool: Pool,
     /// Closed connections that still have octets or a FIN to deliver.
     pub(crate) undelivered: usize,
-    deadlines: BinaryHeap<Reverse<(Instant, u64, TimerKey)>>,
-    deadline_count: u64,
+    /// Fast Open's keys and what is remembered of servers.
+    pub(crate) fast_open: FastOpenLayer,
+    deadlines: BinaryHeap<Reverse<(Instant, SocketId)>>,
     secret: KeyedState,
 }
 
 impl TcpLayer {
     /// With nothing in it.
-    pub(crate) fn new(_config: &Config, rng: &mut ChaCha8Rng) -> TcpLayer {
+    pub(crate) fn new(config: &Config, rng: &mut ChaCha8Rng) -> TcpLayer {
+        let (flows, listeners) = (Flows::new(rng), KeyedState::map(rng));
+        let secret = KeyedState::new(rng);
         TcpLayer {
-            flows: KeyedState::map(rng),
-            listeners: KeyedState::map(rng),
-            half_open: SlotMap::with_key(),
-            time_wait: SlotMap::with_key(),
-            time_wait_ends: VecDeque::new(),
+            flows,
+            listeners,
+            half_open: Slab::default(),
+            time_wait: Slab::default(),
+            time_wait_ends: Fifo::default(),
+            half_open_due: Default::default(),
             tx: VecDeque::new(),
-            pool: Pool::default(),
+            refused: Vec::new(),
+            pool: Pool::new(config.tcp_mem),
             undelivered: 0,
             deadlines: BinaryHeap::new(),
-            deadline_count: 0,
-            secret: KeyedState::new(rng),
+            fast_open: FastOpenLayer::new(config, secret),
+            secret,
         }
+    }
+
+    /// Other keys for Fast Open.
+    pub(crate) fn retune_keys(&mut self, keys: FastOpenKeys) {
+        self.fast_open.set_keys(keys);
     }
 
     /// RFC 6528 3: a clock of 4 microseconds and a keyed hash of the 4-tuple.
@@ -103,19 +101,23 @@ impl TcpLayer {
         self.secret.hash(&(2u8, tuple)) as usize
     }
 
-    /// Arms a deadline. There is no disarming: who finds himself called early arms again.
-    pub(crate) fn arm(&mut self, at: Instant, key: TimerKey) {
-        self.deadline_count += 1;
-        self.deadlines.push(Reverse((at, self.deadline_count, key)));
+    /// Arms a connection's deadline. There is no disarming: who finds himself called early arms again.
+    pub(crate) fn arm(&mut self, at: Instant, id: SocketId) {
+        self.deadlines.push(Reverse((at, id)));
     }
 
     /// The next deadline that is due at `now`, with the time it was armed for.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, TimerKey)> {
-        let Reverse((at, _, _)) = self.deadlines.peek()?;
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, SocketId)> {
+        let Reverse((at, _)) = self.deadlines.peek()?;
         if *at > now {
             return None;
         }
-        self.deadlines.pop().map(|Reverse((at, _, key))| (at, key))
+        let due = self.deadlines.pop().map(|Reverse(due)| due);
+        // What many connections needed once is given back when few do.
+        if self.deadlines.len() < self.deadlines.capacity() / 8 {
+            self.deadlines.shrink_to(1024.max(2 * self.deadlines.len()));
+        }
+        due
     }
 
     /// Deadlines in the heap, those that mean nothing any more included.
@@ -124,9 +126,9 @@ impl TcpLayer {
     }
 
     /// Keeps the deadlines of which `live` is true.
-    pub(crate) fn retain_deadlines(&mut self, mut live: impl FnMut(Instant, TimerKey) -> bool) {
-        self.deadlines
-            .retain(|Reverse((at, _, key))| live(*at, *key));
+    pub(crate) fn retain_deadlines(&mut self, mut live: impl FnMut(Instant, SocketId) -> bool) {
+        self.deadlines.retain(|Reverse((at, id))| live(*at, *id));
+        self.deadlines.shrink_to(1024.max(2 * self.deadlines.len()));
     }
 
     /// TIME-WAIT remnants that hold their port.
@@ -136,9 +138,16 @@ impl TcpLayer {
 
     /// The earliest deadline of anybody.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let armed = self.deadlines.peek().map(|Reverse((at, _, _))| *at);
-        let ends = self.time_wait_ends.front().map(|(at, _)| *at);
-        armed.into_iter().chain(ends).min()
+        let armed = self.deadlines.peek().map(|Reverse((at, _))| *at);
+        let ends = self.time_wait_ends.front(&self.time_wait);
+        let again = (self.half_open_due.iter())
+            .filter_map(|queue| queue.front(&self.half_open))
+            .map(|(_, entry)| entry.due());
+        armed
+            .into_iter()
+            .chain(ends.map(|(_, tw)| tw.ends()))
+            .chain(again)
+            .min()
     }
 }
 
@@ -171,7 +180,9 @@ pub(crate) struct TcpSocket {
     /// The listener's part.
     pub(crate) listener: Option<Box<Listener>>,
     /// Options as set.
-    pub(crate) tuning: Tuning,
+    pub(crate) tuning: SharedTuning,
+    /// Fast Open's options, where any was set.
+    pub(crate) fast_open: Option<Box<FastOpenSettings>>,
     /// What connect has come to.
     pub(crate) link: Link,
     /// SHUT_RD, or the peer's FIN (sk_shutdown & RCV_SHUTDOWN).

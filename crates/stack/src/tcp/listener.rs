@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::emit;
+use super::fastopen_server::{self, Answer, Pending};
+use super::flows::Flow;
 use super::half_open;
 use super::input::Segment;
-use super::layer::Flow;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
 use super::{connection, syn_cookie};
@@ -35,6 +36,8 @@ pub(crate) struct Listener {
     pub(crate) queue: VecDeque<SocketId>,
     /// Half-open connections that name this listener.
     half_open: usize,
+    /// Connections opened by text in a SYN whose handshakes are not through.
+    pending: Pending,
     /// SYN cookies were sent lately: an ACK out of nothing may carry one, until then.
     cookies_until: Option<Instant>,
 }
@@ -43,6 +46,11 @@ impl Listener {
     /// Half-open connections that name this listener.
     pub(crate) fn half_open_count(&self) -> usize {
         self.half_open
+    }
+
+    /// Connections opened by text in a SYN whose handshakes go on.
+    pub(crate) fn pending_count(&self) -> usize {
+        self.pending.going_on()
     }
 }
 
@@ -54,13 +62,19 @@ fn keys(domain: Domain, v6only: bool, local: SocketAddr) -> ([(IpAddr, u16); 2],
     ([key, v4], if dual { 2 } else { 1 })
 }
 
+/// A queue's limit as listen and TCP_FASTOPEN take it.
+pub(super) fn queue_limit(wanted: usize) -> usize {
+    wanted.min(SOMAXCONN)
+}
+
 /// listen(2): a second call only changes the backlog. `backlog` is clipped to SOMAXCONN.
 pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<()> {
-    let backlog = backlog.min(SOMAXCONN);
+    let backlog = queue_limit(backlog);
+    fastopen_server::on_listen(stack, id, backlog)?;
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let (domain, opts) = (socket.domain, socket.opts.clone());
     let wildcard = socket.wildcard();
-    let local = socket.local;
+    let local = socket.local();
     let tcp = socket.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(listener) = &mut tcp.listener {
         listener.backlog = backlog;
@@ -83,7 +97,7 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
         stack.tcp.listeners.entry(*key).or_default().push(id);
     }
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
-    socket.local = Some(local);
+    socket.set_local(Some(local));
     if let Some(tcp) = socket.tcp_mut() {
         // A fresh life: what a former connection left is gone.
         tcp.tcb = None;
@@ -103,7 +117,7 @@ pub(crate) fn stop(stack: &mut Stack, now: Instant, id: SocketId) {
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };
-    let (domain, v6only, local) = (socket.domain, socket.opts.v6only, socket.local);
+    let (domain, v6only, local) = (socket.domain, socket.opts.v6only, socket.local());
     let Some(listener) = socket.tcp_mut().and_then(|tcp| tcp.listener.take()) else {
         return;
     };
@@ -155,6 +169,11 @@ fn get_mut(stack: &mut Stack, id: SocketId) -> Option<&mut Listener> {
         .as_deref_mut()
 }
 
+/// Its connections opened by text in a SYN whose handshakes are not through.
+pub(super) fn pending(stack: &mut Stack, id: SocketId) -> Option<&mut Pending> {
+    get_mut(stack, id).map(|listener| &mut listener.pending)
+}
+
 /// Whether it still listens.
 pub(crate) fn exists(stack: &Stack, id: SocketId) -> bool {
     get(stack, id).is_some()
@@ -200,8 +219,8 @@ pub(crate) fn input(
     } else if listener.half_open >= listener.backlog.max(HALF_OPEN_MIN) {
         listener.cookies_until = Some(now + COOKIES_LINGER);
         syn_cookie::answer(stack, now, id, tuple, seg);
-    } else {
-        half_open::open(stack, now, id, tuple, seg);
+    } else if let Answer::Ordinary(option) = fastopen_server::answer(stack, now, id, tuple, seg) {
+        half_open::open(stack, now, id, tuple, seg, option);
     }
 }
 
@@ -226,7 +245,7 @@ pub(crate) fn enqueue(stack: &mut Stack, id: SocketId, tcb: Tcb) -> Option<Socke
     let parent = stack.sockets.get(id)?;
     parent.tcp()?.listener.as_ref()?;
     let shape = Shape::new(
-        parent.local.map_or(tuple.local, |local| local.ip()),
+        parent.local().map_or(tuple.local, |local| local.ip()),
         parent.opts.v6only,
         parent.opts.reuse_addr,
         parent.opts.reuse_port,

@@ -4,38 +4,52 @@
 //! RFC's order and comes back as a verdict, which `connection.rs` carries out (wake, end, TIME-WAIT); what is to be sent is not
 //! decided there but at the next [`transmit`], segment by segment, by `output.rs`. What was lost is decided in `recovery.rs` alone,
 //! how much may be in flight in `congestion/`. Passive opens (`half_open.rs`) and TIME-WAIT (`time_wait.rs`) have forms of their own
-//! that hold little. Socket calls are in `calls.rs` and `data.rs`, in Linux's order of checks.
+//! that hold little; a SYN whose text is taken makes a connection at once (`fastopen_server.rs`). Socket calls are in `calls.rs` and `data.rs`, in Linux's order of checks.
 
 mod ack;
 mod assembler;
 mod audit;
 mod bytes;
 pub(crate) mod calls;
+mod cold;
 mod congestion;
 mod connection;
 mod data;
 mod ecn;
 mod emit;
+mod fastopen;
+pub(crate) mod fastopen_client;
+mod fastopen_server;
+mod flows;
 mod half_open;
 mod info;
 mod input;
 mod layer;
 mod listener;
+pub(crate) mod marks;
+mod memory;
 mod mss;
 mod options;
 mod output;
+mod pacing;
+mod pieces;
 mod prr;
 mod rack;
+mod rate;
+mod records;
 mod recovery;
+mod recv_queue;
 mod rtt;
 mod sent;
 pub(crate) mod seq;
+mod sizing;
 mod syn_cookie;
 mod tcb;
 mod time_wait;
 mod timers;
 mod tuple;
 mod vars;
+mod write;
 
 use std::io::IoSlice;
 
@@ -45,8 +59,9 @@ use crate::time::Instant;
 use crate::wire::checksum::pseudo_header;
 use crate::wire::tcp::{Flags, Header};
 
+pub(crate) use bytes::CHUNK;
+use flows::Flow;
 use input::Segment;
-use layer::{Flow, TimerKey};
 pub(crate) use layer::{TcpLayer, TcpSocket};
 use tuple::Tuple;
 
@@ -81,7 +96,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         gso_size: meta.gso_size,
         tos: meta.tos,
     };
-    match stack.tcp.flows.get(&tuple).copied() {
+    match stack.flow(&tuple) {
         Some(Flow::Conn(id)) => connection::input(stack, now, id, seg),
         Some(Flow::HalfOpen(id)) => half_open::input(stack, now, id, &seg),
         Some(Flow::TimeWait(id)) => time_wait::input(stack, now, id, &seg),
@@ -90,6 +105,11 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
             None => closed(stack, &tuple, &seg),
         },
     }
+}
+
+/// The frame in `buffer` is done with; see [`Stack::handle_buffer`].
+pub(crate) fn keep_frame(stack: &mut Stack, buffer: &mut Box<[u8]>) {
+    connection::keep_frame(stack, buffer);
 }
 
 /// A segment for nobody (RFC 9293 3.10.7.1).
@@ -105,11 +125,11 @@ fn closed(stack: &mut Stack, tuple: &Tuple, seg: &Segment<'_>) {
     }
 }
 
-/// An ICMP error about a segment of ours (RFC 9293 3.9.2.2, RFC 5927 4).
-pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, error: &IcmpError) {
+/// An ICMP error about a segment of ours, of which `quoted` is there (RFC 9293 3.9.2.2, RFC 5927 4).
+pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, error: &IcmpError, quoted: &[u8]) {
     let tuple = Tuple::new(error.local, error.remote);
-    match stack.tcp.flows.get(&tuple).copied() {
-        Some(Flow::Conn(id)) => connection::icmp_error(stack, now, id, error),
+    match stack.flow(&tuple) {
+        Some(Flow::Conn(id)) => connection::icmp_error(stack, now, id, error, quoted),
         Some(Flow::HalfOpen(id)) => half_open::icmp_error(stack, id, error),
         _ => {}
     }
@@ -120,20 +140,19 @@ pub(crate) fn transmit(stack: &mut Stack, now: Instant, sink: &mut dyn FnMut(&[I
     while let Some(id) = stack.tcp.tx.pop_front() {
         connection::output(stack, now, id, sink);
     }
+    memory::wake(stack);
 }
 
 /// Lets every deadline up to `now` do its work.
 pub(crate) fn handle_timers(stack: &mut Stack, now: Instant) {
     // Bounded, so that a deadline armed for the past by mistake costs a wake-up and not the program.
     for _ in 0..2 * stack.tcp.deadlines_armed() + 16 {
-        let Some((at, key)) = stack.tcp.pop_due(now) else {
+        let Some((at, id)) = stack.tcp.pop_due(now) else {
             break;
         };
-        match key {
-            TimerKey::Conn(id) => connection::on_timer(stack, now, at, id),
-            TimerKey::HalfOpen(id) => half_open::on_timer(stack, now, id),
-        }
+        connection::on_timer(stack, now, at, id);
     }
+    half_open::expire(stack, now);
     time_wait::expire(stack, now);
 }
 
@@ -155,3 +174,5 @@ fn gso_for(stack: &Stack, tuple: &Tuple, path: &Path) -> u32 {
     }
     u32::from(stack.config.tso_segments_min).max(1)
 }
+#[cfg(test)]
+mod sizes;

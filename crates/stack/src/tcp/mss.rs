@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::pacing;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
 use crate::ip::Path;
@@ -19,15 +20,30 @@ const SHORTENED_FOR: Duration = Duration::from_secs(600);
 /// No segment smaller than this is formed however small the peer's MSS (Linux: tcp_min_snd_mss).
 const MIN_MSS: u32 = 48;
 /// Largest payload of one super-segment: an IP packet has at most 65535 octets, with headers and options in it.
-const GSO_MAX: u32 = 65_535 - 60 - 60;
+pub(crate) const GSO_MAX: u32 = 65_535 - 60 - 60;
 
 /// Payload of one packet without TCP options.
-pub(super) fn path_mss(tuple: &Tuple, path: &Path) -> u32 {
+pub(super) fn path_mss(tuple: &Tuple, mtu: u32) -> u32 {
     let ip = if tuple.is_v4() { 20 } else { 40 };
-    path.mtu
-        .min(65_535)
+    mtu.min(65_535)
         .saturating_sub(ip + HEADER_LEN as u32)
         .max(MIN_MSS)
+}
+
+/// Octets that a super-segment may have beyond what evenness allows: on a short path the cost of many small ones outweighs it (Linux:
+/// tcp_tso_rtt_log).
+pub(crate) fn on_short_path(min_rtt: Duration) -> u64 {
+    u64::from(GSO_MAX) >> (min_rtt.as_micros() >> 9).min(31)
+}
+
+/// MSS option of a SYN: what the path carries in one packet (RFC 9293 MUST-67), TCP_MAXSEG at most.
+pub(super) fn mss_option(tuple: &Tuple, mtu: u32, max_seg: u32) -> u16 {
+    let by_path = path_mss(tuple, mtu);
+    let asked = match max_seg {
+        0 => by_path,
+        max_seg => by_path.min(max_seg),
+    };
+    asked.min(65_495) as u16
 }
 
 impl Tcb {
@@ -36,20 +52,20 @@ impl Tcb {
         let default = DEFAULT_MSS[usize::from(!self.tuple.is_v4())];
         let mut mss = mss.map_or(default, u32::from).max(MIN_MSS);
         if self.tuning.max_seg != 0 {
-            mss = mss.min(self.tuning.max_seg);
+            mss = mss.min(self.tuning.max_seg.into());
         }
-        self.snd.mss = mss.min(path_mss(&self.tuple, &self.path));
-        self.cc.set_mss(self.snd.mss);
+        self.snd.mss = mss.min(path_mss(&self.tuple, self.path.mtu));
+        self.cc.set_mss(self.full_mss());
     }
 
     /// The path's MTU has become known to be smaller (RFC 1191, RFC 8201). Whether segments have to be shorter than they were.
     pub(crate) fn path_changed(&mut self, path: Path) -> bool {
-        self.path = path;
-        let limit = path_mss(&self.tuple, &self.path);
+        self.path = path.into();
+        let limit = path_mss(&self.tuple, self.path.mtu);
         let shorter = limit < self.snd.mss;
         if shorter {
             self.snd.mss = limit;
-            self.cc.set_mss(limit);
+            self.cc.set_mss(self.full_mss());
         }
         shorter
     }
@@ -60,23 +76,30 @@ impl Tcb {
         let floor = if self.tuple.is_v4() { 536 } else { 1220 };
         let shorter = (self.snd.mss / 2).min(BASE_MSS).max(floor);
         if shorter < self.snd.mss {
-            let whole = self.snd.shortened.map_or(self.snd.mss, |(whole, _)| whole);
-            self.snd.shortened = Some((whole, now));
+            let whole = (self.snd.shortened.as_ref()).map_or(self.snd.mss, |short| short.0);
+            self.snd.shortened = Some(Box::new((whole, now)));
             self.snd.mss = shorter;
-            self.cc.set_mss(shorter);
+            self.cc.set_mss(self.full_mss());
         }
     }
 
     /// Segments that were made shorter on suspicion alone are tried whole again some time later (RFC 4821 7.7: a mere outage looks
     /// the same).
     pub(crate) fn try_whole_segments(&mut self, now: Instant) {
-        if let Some((whole, since)) = self.snd.shortened
+        if let Some((whole, since)) = self.snd.shortened.as_deref().copied()
             && now.since(since) > SHORTENED_FOR
         {
             self.snd.shortened = None;
-            self.snd.mss = whole.min(path_mss(&self.tuple, &self.path));
-            self.cc.set_mss(self.snd.mss);
+            self.snd.mss = whole.min(path_mss(&self.tuple, self.path.mtu));
+            self.cc.set_mss(self.full_mss());
         }
+    }
+
+    /// Payload of one full-sized segment with the options that every one carries. Segments are counted in this unit: by 1460 octets,
+    /// three segments of 1448 are not quite three.
+    pub(crate) fn full_mss(&self) -> u32 {
+        let timestamps = if self.ts.ok { 12 } else { 0 };
+        self.snd.mss.saturating_sub(timestamps).max(1)
     }
 
     /// Payload of one full-sized segment with the options that it carries now.
@@ -100,11 +123,15 @@ impl Tcb {
     /// Octets that go in a millisecond when the window is let go evenly at twice its rate; on a short path more, since there the
     /// cost of many small pieces outweighs evenness (Linux: tcp_tso_autosize, tcp_tso_rtt_log).
     fn millisecond(&self) -> u32 {
+        let min_rtt = self.rtt.min().unwrap_or_default();
+        if let Some(rate) = self.paced_at() {
+            return pacing::quantum(rate, min_rtt, 0);
+        }
         let srtt = self.rtt.srtt().unwrap_or_default().as_micros().max(1);
-        let evenly = u128::from(self.cc.cwnd()) * 2000 / srtt;
-        let min_rtt = self.recovery.rack.min_rtt().unwrap_or_default();
-        let short = u128::from(GSO_MAX) >> (min_rtt.as_micros() >> 9).min(31);
-        evenly.saturating_add(short).min(u128::from(u32::MAX)) as u32
+        let evenly = (u128::from(self.cc.cwnd()) * 2000 / srtt).min(u128::from(u32::MAX)) as u64;
+        evenly
+            .saturating_add(on_short_path(min_rtt))
+            .min(u64::from(u32::MAX)) as u32
     }
 
     fn data_options_len(&self) -> u32 {

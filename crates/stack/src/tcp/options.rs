@@ -1,13 +1,21 @@
 //! TCP's own socket options (tcp(7)): their domains, what they change, and TCP_INFO.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::calls::{socket, tcp_mut};
-use super::connection::{self, with_tcb};
+use super::connection::with_tcb;
+use super::layer::TcpSocket;
+use super::listener::queue_limit;
+use super::pacing::UNLIMITED;
+use super::sizing;
 use super::tcb::Verdict;
 use super::timers::{SYN_RETRIES, syn_ack_retries_for};
 use super::vars::AckDue;
+use crate::config::FastOpen;
 use crate::error::{Error, Result};
+use crate::socket::table::in_four;
 use crate::socket::{SockOpt, SockOptName, SocketId, State};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -34,34 +42,36 @@ pub(crate) struct Tuning {
     pub(crate) cork: bool,
     /// SO_KEEPALIVE.
     pub(crate) keepalive: bool,
-    /// TCP_KEEPIDLE.
-    pub(crate) keep_idle: Duration,
-    /// TCP_KEEPINTVL.
-    pub(crate) keep_intvl: Duration,
+    /// TCP_KEEPIDLE, seconds.
+    pub(crate) keep_idle: u16,
+    /// TCP_KEEPINTVL, seconds.
+    pub(crate) keep_intvl: u16,
     /// TCP_KEEPCNT.
-    pub(crate) keep_cnt: u32,
+    pub(crate) keep_cnt: u8,
     /// SO_OOBINLINE.
     pub(crate) oob_inline: bool,
     /// TCP_MAXSEG, 0 when unset.
-    pub(crate) max_seg: u32,
-    /// TCP_USER_TIMEOUT, zero when unset.
-    pub(crate) user_timeout: Duration,
+    pub(crate) max_seg: u16,
+    /// TCP_USER_TIMEOUT, milliseconds; 0 when unset.
+    pub(crate) user_timeout: u32,
     /// TCP_SYNCNT.
-    pub(crate) syn_retries: u32,
-    /// TCP_LINGER2: how long an orphan stays in FIN-WAIT-2; `None`: not at all.
-    pub(crate) linger2: Option<Duration>,
+    pub(crate) syn_retries: u8,
+    /// TCP_LINGER2: how long an orphan stays in FIN-WAIT-2, seconds; `None`: not at all.
+    pub(crate) linger2: Option<u8>,
     /// TCP_WINDOW_CLAMP, octets; 0 when unset.
     pub(crate) window_clamp: u32,
     /// TCP_NOTSENT_LOWAT, octets; 0 when unset.
     pub(crate) notsent_lowat: u32,
     /// TCP_DEFER_ACCEPT, in SYN-ACKs sent again; 0: off.
     pub(crate) defer_accept: u8,
+    /// SO_MAX_PACING_RATE, octets a second.
+    pub(crate) max_pacing_rate: u64,
     /// TCP_CONGESTION; `None`: the stack's default.
     pub(crate) congestion: Option<crate::config::CongestionControl>,
 }
 
-/// tcp_fin_timeout.
-const FIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// tcp_fin_timeout, seconds.
+const FIN_TIMEOUT: u8 = 60;
 
 impl Default for Tuning {
     /// Linux's defaults (tcp(7)).
@@ -70,24 +80,90 @@ impl Default for Tuning {
             nodelay: false,
             cork: false,
             keepalive: false,
-            keep_idle: Duration::from_secs(7200),
-            keep_intvl: Duration::from_secs(75),
+            keep_idle: 7200,
+            keep_intvl: 75,
             keep_cnt: 9,
             oob_inline: false,
             max_seg: 0,
-            user_timeout: Duration::ZERO,
-            syn_retries: SYN_RETRIES,
+            user_timeout: 0,
+            syn_retries: SYN_RETRIES as u8,
             linger2: Some(FIN_TIMEOUT),
             window_clamp: 0,
             notsent_lowat: 0,
             defer_accept: 0,
+            max_pacing_rate: UNLIMITED,
             congestion: None,
         }
     }
 }
 
-fn seconds(s: u32) -> Duration {
-    Duration::from_secs(u64::from(s))
+/// A connection's options, in one place with those of all that never changed theirs: the default's, or their listener's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SharedTuning(Arc<Tuning>);
+
+impl Default for SharedTuning {
+    fn default() -> SharedTuning {
+        static DEFAULT: LazyLock<SharedTuning> =
+            LazyLock::new(|| SharedTuning(Arc::new(Tuning::default())));
+        DEFAULT.clone()
+    }
+}
+
+impl Deref for SharedTuning {
+    type Target = Tuning;
+
+    fn deref(&self) -> &Tuning {
+        &self.0
+    }
+}
+
+impl DerefMut for SharedTuning {
+    /// From now on it has its own.
+    fn deref_mut(&mut self) -> &mut Tuning {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl Tuning {
+    /// TCP_KEEPIDLE.
+    pub(crate) fn keep_idle(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keep_idle))
+    }
+
+    /// TCP_KEEPINTVL.
+    pub(crate) fn keep_intvl(&self) -> Duration {
+        Duration::from_secs(u64::from(self.keep_intvl))
+    }
+
+    /// TCP_USER_TIMEOUT.
+    pub(crate) fn user_timeout(&self) -> Option<Duration> {
+        (self.user_timeout > 0).then(|| Duration::from_millis(u64::from(self.user_timeout)))
+    }
+
+    /// TCP_LINGER2; zero: not at all.
+    pub(crate) fn linger2(&self) -> Duration {
+        Duration::from_secs(self.linger2.map_or(0, u64::from))
+    }
+}
+
+/// setsockopt(2) of the options of Fast Open (do_tcp_setsockopt).
+fn set_fast_open(stack: &mut Stack, id: SocketId, opt: SockOpt) -> Result<()> {
+    let enabled = stack.config.fast_open.contains(FastOpen::CLIENT);
+    let tcp = tcp_mut(stack, id)?;
+    let (closed, listens) = (tcp.state() == State::Closed, tcp.listener.is_some());
+    let settings = tcp.fast_open.get_or_insert_default();
+    match opt {
+        SockOpt::FastOpen(n) if closed || listens => settings.queue = queue_limit(n as usize),
+        SockOpt::FastOpenConnect(_) if !enabled => return Err(Error::NotSupported),
+        SockOpt::FastOpenConnect(on) if closed => settings.connect = on,
+        SockOpt::FastOpenNoCookie(on) if closed || listens => settings.no_cookie = on,
+        SockOpt::FastOpenKey(Some(keys)) => settings.keys = Some(keys),
+        _ => return Err(Error::Invalid),
+    }
+    if matches!(opt, SockOpt::FastOpen(_)) {
+        stack.tcp.fast_open.use_keys();
+    }
+    Ok(())
 }
 
 /// setsockopt(2) of TCP's own options.
@@ -103,15 +179,15 @@ pub(crate) fn set_option(
     match opt {
         SockOpt::NoDelay(on) => tuning.nodelay = on,
         SockOpt::Cork(on) => tuning.cork = on,
-        SockOpt::KeepIdle(s @ 1..=MAX_KEEP_SECONDS) => tuning.keep_idle = seconds(s),
-        SockOpt::KeepIntvl(s @ 1..=MAX_KEEP_SECONDS) => tuning.keep_intvl = seconds(s),
-        SockOpt::KeepCnt(n @ 1..=MAX_KEEP_COUNT) => tuning.keep_cnt = n,
-        SockOpt::MaxSeg(n) if n == 0 || MAXSEG.contains(&n) => tuning.max_seg = n,
-        SockOpt::UserTimeout(ms) => tuning.user_timeout = Duration::from_millis(u64::from(ms)),
-        SockOpt::SynCnt(n @ 1..=MAX_SYN_COUNT) => tuning.syn_retries = n,
+        SockOpt::KeepIdle(s @ 1..=MAX_KEEP_SECONDS) => tuning.keep_idle = s as u16,
+        SockOpt::KeepIntvl(s @ 1..=MAX_KEEP_SECONDS) => tuning.keep_intvl = s as u16,
+        SockOpt::KeepCnt(n @ 1..=MAX_KEEP_COUNT) => tuning.keep_cnt = n as u8,
+        SockOpt::MaxSeg(n) if n == 0 || MAXSEG.contains(&n) => tuning.max_seg = n as u16,
+        SockOpt::UserTimeout(ms) => tuning.user_timeout = ms,
+        SockOpt::SynCnt(n @ 1..=MAX_SYN_COUNT) => tuning.syn_retries = n as u8,
         SockOpt::Linger2(s) if s < 0 => tuning.linger2 = None,
         SockOpt::Linger2(0) => tuning.linger2 = Some(FIN_TIMEOUT),
-        SockOpt::Linger2(s) => tuning.linger2 = Some(seconds(s.min(MAX_LINGER2) as u32)),
+        SockOpt::Linger2(s) => tuning.linger2 = Some(s.min(MAX_LINGER2) as u8),
         SockOpt::WindowClamp(0) if !closed => return Err(Error::Invalid),
         SockOpt::WindowClamp(n) => {
             tuning.window_clamp = if n == 0 { 0 } else { n.max(MIN_WINDOW_CLAMP) };
@@ -119,7 +195,12 @@ pub(crate) fn set_option(
         SockOpt::NotSentLowat(n) => tuning.notsent_lowat = n,
         SockOpt::DeferAccept(s) => tuning.defer_accept = syn_ack_retries_for(s),
         SockOpt::Congestion(which) => tuning.congestion = Some(which),
+        SockOpt::MaxPacingRate(rate) => tuning.max_pacing_rate = rate,
         SockOpt::QuickAck(on) => return quick_ack(stack, now, id, on),
+        SockOpt::FastOpen(_)
+        | SockOpt::FastOpenConnect(_)
+        | SockOpt::FastOpenNoCookie(_)
+        | SockOpt::FastOpenKey(_) => return set_fast_open(stack, id, opt),
         SockOpt::KeepIdle(_)
         | SockOpt::KeepIntvl(_)
         | SockOpt::KeepCnt(_)
@@ -165,9 +246,11 @@ pub(crate) fn option_changed(stack: &mut Stack, now: Instant, id: SocketId) {
     };
     let opts = sock.opts.clone();
     let Some(tcp) = sock.tcp_mut() else { return };
-    tcp.tuning.keepalive = opts.keepalive;
-    tcp.tuning.oob_inline = opts.oob_inline;
-    let tuning = tcp.tuning;
+    if (tcp.tuning.keepalive, tcp.tuning.oob_inline) != (opts.keepalive, opts.oob_inline) {
+        tcp.tuning.keepalive = opts.keepalive;
+        tcp.tuning.oob_inline = opts.oob_inline;
+    }
+    let tuning = tcp.tuning.clone();
     with_tcb(stack, now, id, |tcb, cx| {
         let keepalive = |t: &Tuning| (t.keepalive, t.keep_idle, t.keep_intvl);
         let keepalive_changed = keepalive(&tuning) != keepalive(&tcb.tuning);
@@ -176,8 +259,14 @@ pub(crate) fn option_changed(stack: &mut Stack, now: Instant, id: SocketId) {
             tcb.switch_congestion(tuning.congestion.unwrap_or(default));
         }
         tcb.tuning = tuning;
-        tcb.snd.capacity = connection::send_capacity(&opts);
-        tcb.rcv.capacity = connection::recv_capacity(&opts);
+        // What grew by itself is not taken back.
+        if opts.sndbuf_locked {
+            let size = in_four(opts.sndbuf());
+            (tcb.snd.capacity, tcb.snd.locked) = (size, true);
+        }
+        if opts.rcvbuf_locked {
+            (tcb.rcv.capacity, tcb.rcv.locked) = (in_four(sizing::window_of(opts.rcvbuf())), true);
+        }
         if pushed {
             tcb.snd.hold_until = None;
         }
@@ -187,36 +276,58 @@ pub(crate) fn option_changed(stack: &mut Stack, now: Instant, id: SocketId) {
         if tcb.window_update_due() {
             tcb.rcv.ack = AckDue::Now;
         }
+        // A larger buffer, a higher mark: who waits for room is told at the next look (check_room).
         Verdict::default()
     });
+}
+
+/// SO_SNDBUF and SO_RCVBUF as the connection's buffers have grown, if there is one.
+pub(crate) fn buffers(tcp: &TcpSocket) -> Option<(usize, usize)> {
+    let tcb = tcp.tcb.as_deref()?;
+    Some((
+        tcb.snd.capacity as usize,
+        sizing::buffer_of(tcb.rcv.capacity()),
+    ))
 }
 
 /// getsockopt(2) of TCP's own options.
 pub(crate) fn get_option(stack: &Stack, id: SocketId, name: SockOptName) -> Result<SockOpt> {
     let (_, tcp) = socket(stack, id)?;
     let t = &tcp.tuning;
-    let whole_seconds = |d: Duration| d.as_secs() as u32;
+    let fast_open = tcp.fast_open.as_deref();
     Ok(match name {
         SockOptName::NoDelay => SockOpt::NoDelay(t.nodelay),
         SockOptName::Cork => SockOpt::Cork(t.cork),
         SockOptName::QuickAck => {
             SockOpt::QuickAck(tcp.tcb.as_deref().is_none_or(|tcb| !tcb.rcv.interactive))
         }
-        SockOptName::KeepIdle => SockOpt::KeepIdle(whole_seconds(t.keep_idle)),
-        SockOptName::KeepIntvl => SockOpt::KeepIntvl(whole_seconds(t.keep_intvl)),
-        SockOptName::KeepCnt => SockOpt::KeepCnt(t.keep_cnt),
-        SockOptName::UserTimeout => SockOpt::UserTimeout(t.user_timeout.as_millis() as u32),
-        SockOptName::SynCnt => SockOpt::SynCnt(t.syn_retries),
-        SockOptName::Linger2 => SockOpt::Linger2(t.linger2.map_or(-1, |d| d.as_secs() as i32)),
+        SockOptName::KeepIdle => SockOpt::KeepIdle(t.keep_idle.into()),
+        SockOptName::KeepIntvl => SockOpt::KeepIntvl(t.keep_intvl.into()),
+        SockOptName::KeepCnt => SockOpt::KeepCnt(t.keep_cnt.into()),
+        SockOptName::UserTimeout => SockOpt::UserTimeout(t.user_timeout),
+        SockOptName::SynCnt => SockOpt::SynCnt(t.syn_retries.into()),
+        SockOptName::Linger2 => SockOpt::Linger2(t.linger2.map_or(-1, i32::from)),
         SockOptName::WindowClamp => SockOpt::WindowClamp(t.window_clamp),
         SockOptName::NotSentLowat => SockOpt::NotSentLowat(t.notsent_lowat),
         SockOptName::DeferAccept => SockOpt::DeferAccept(deferral_seconds(t.defer_accept)),
         SockOptName::Congestion => {
             SockOpt::Congestion(t.congestion.unwrap_or(stack.config.congestion))
         }
+        SockOptName::MaxPacingRate => SockOpt::MaxPacingRate(t.max_pacing_rate),
+        SockOptName::FastOpen => SockOpt::FastOpen(fast_open.map_or(0, |f| f.queue as u32)),
+        SockOptName::FastOpenConnect => {
+            SockOpt::FastOpenConnect(fast_open.is_some_and(|f| f.connect))
+        }
+        SockOptName::FastOpenNoCookie => {
+            SockOpt::FastOpenNoCookie(fast_open.is_some_and(|f| f.no_cookie))
+        }
+        SockOptName::FastOpenKey => {
+            let own = fast_open.and_then(|f| f.keys);
+            SockOpt::FastOpenKey(own.or(stack.tcp.fast_open.keys_in_use()))
+        }
         SockOptName::MaxSeg => SockOpt::MaxSeg(match &tcp.tcb {
             Some(tcb) if tcb.state != State::Closed => tcb.eff_mss(),
-            _ if t.max_seg != 0 => t.max_seg,
+            _ if t.max_seg != 0 => t.max_seg.into(),
             _ => 536,
         }),
         _ => return Err(Error::NoSuchOption),

@@ -28,6 +28,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Sequence number of the text's first octet.
+    pub(super) fn text(&self) -> SeqNum {
+        self.seq + u32::from(self.flags.contains(Flags::SYN))
+    }
+
     fn bare(seq: SeqNum, flags: Flags) -> Plan {
         Plan { seq, len: 0, flags }
     }
@@ -45,35 +50,40 @@ impl Tcb {
     pub(crate) fn next_segment(&mut self, now: Instant) -> Option<Plan> {
         match self.state {
             State::Closed | State::Listen | State::TimeWait => None,
-            State::SynSent => {
-                (self.snd.nxt == self.snd.iss).then(|| Plan::bare(self.snd.iss, Flags::SYN))
-            }
-            State::SynReceived => self.next_in_syn_received(),
+            State::SynSent => self.plan_syn(),
+            State::SynReceived => self.next_in_syn_received(now),
             _ => self.next_synchronized(now),
         }
     }
 
-    fn next_in_syn_received(&mut self) -> Option<Plan> {
+    fn next_in_syn_received(&mut self, now: Instant) -> Option<Plan> {
         if self.snd.nxt == self.snd.iss {
             return Some(Plan::bare(self.snd.iss, Flags::SYN | Flags::ACK));
+        }
+        // RFC 7413 4.2.2: an answer need not wait for the handshake; what is lost of it does.
+        if self.fast_open_pending()
+            && let Some(plan) = self.plan_new(now)
+        {
+            return Some(plan);
         }
         self.bare_ack()
     }
 
     fn next_synchronized(&mut self, now: Instant) -> Option<Plan> {
         self.restart_after_idle(now);
-        if std::mem::take(&mut self.recovery.tail_probe.due)
+        // Looked at before it is changed: a connection at rest stays so.
+        if self.recovery.tail_probe.due
+            && std::mem::take(&mut self.recovery.tail_probe.due)
             && let Some(plan) = self.plan_tail_probe(now)
         {
             return Some(plan);
         }
-        if let Some(plan) = self.plan_lost() {
+        if !self.must_wait(now)
+            && let Some(plan) = self.plan_lost().or_else(|| self.plan_new(now))
+        {
             return Some(plan);
         }
-        if let Some(plan) = self.plan_new(now) {
-            return Some(plan);
-        }
-        if std::mem::take(&mut self.timers.probe_now) {
+        if self.timers.probe_now && std::mem::take(&mut self.timers.probe_now) {
             // As Linux does: an octet that is acknowledged already makes the peer say where it stands, and how wide its window is.
             return Some(Plan::bare(self.snd.una - 1, Flags::ACK));
         }
@@ -101,7 +111,11 @@ impl Tcb {
         let lost = self.snd.sent.next_lost()?;
         let mss = self.eff_mss();
         let room = self.cc.cwnd().saturating_sub(self.pipe());
-        let want = lost.len.min(self.segment_limit());
+        let want = lost
+            .len
+            .min(self.segment_limit())
+            .min(self.syn_text_room(lost.start));
+        let want = self.snd.pieces.limit(lost.start, want);
         let len = if room >= want { want } else { room / mss * mss };
         (len > 0).then(|| self.plan_again(lost.start, len))
     }
@@ -120,11 +134,12 @@ impl Tcb {
         }
     }
 
-    /// MUST-60, MUST-61: PSH on the last octet buffered, also when it goes again. On super-segments too, as Linux has it: the
-    /// receiver's merging is told not to wait for more.
+    /// MUST-60, MUST-61: PSH on the last octet buffered, also when it goes again. On new super-segments too, as Linux has it: the
+    /// receiver's merging is told not to wait for more. What fills a hole may be merged with what lies behind it, and save
+    /// acknowledgements where there is congestion.
     fn push_for(&self, start: SeqNum, len: u32) -> Flags {
-        let last = self.snd.pushed.after(start) && self.snd.pushed.before_eq(start + len);
-        if last || len > self.eff_mss() {
+        let fresh = start.after_eq(self.snd.max);
+        if (len > self.eff_mss() && fresh) || self.snd.pieces.pushes(start, len) {
             Flags::PSH
         } else {
             Flags::empty()
@@ -139,11 +154,23 @@ impl Tcb {
             self.recovery.tail_probe.is_resend = false;
             return Some(plan);
         }
-        let last = *self.snd.sent.iter().rev().find(|r| !r.sacked)?;
-        let len = last.len.min(self.eff_mss());
+        let last = *self.snd.sent.iter().rev().find(|r| !r.sacked())?;
+        let mut len = last.len.min(self.eff_mss());
+        // MSG_EOR keeps apart what it kept apart the first time.
+        while let part = self.snd.pieces.limit(last.end() - len, len)
+            && part < len
+        {
+            len -= part;
+        }
+        let start = last.end() - len;
+        // A peer that has taken its window back does not take the tail again either (Linux: __tcp_retransmit_skb).
+        let edge = self.snd.una + self.snd.wnd;
+        if !start.before(edge) {
+            return None;
+        }
         self.recovery.tail_probe.end = Some(self.snd.nxt);
         self.recovery.tail_probe.is_resend = true;
-        Some(self.plan_again(last.end() - len, len))
+        Some(self.plan_again(start, len.min(edge.since(start))))
     }
 
     /// One new segment, if the peer's window has room for it; a tail probe does not ask the congestion window (RFC 8985 7.3).
@@ -152,6 +179,7 @@ impl Tcb {
         let unsent = snd.data_end().since(snd.nxt).min(snd.queue.len() as u32);
         let room = snd.wnd.saturating_sub(snd.flight());
         let len = unsent.min(self.eff_mss());
+        let len = snd.pieces.limit(snd.nxt, len);
         (len > 0 && len <= room && !self.snd.all_sent()).then(|| Plan {
             seq: snd.nxt,
             len,
@@ -165,35 +193,42 @@ impl Tcb {
     /// New text, and the FIN behind it, as far as the windows allow.
     fn plan_new(&mut self, now: Instant) -> Option<Plan> {
         let snd = &self.snd;
-        let unsent = snd.data_end().since(snd.nxt);
-        let fin_due = snd.fin && snd.nxt.before_eq(snd.data_end());
+        let written = snd.data_end().since(snd.nxt);
+        // What MSG_EOR closed goes by itself, and what stands behind it makes it nobody's last segment (Linux: TCP_NAGLE_PUSH).
+        let unsent = snd.pieces.limit(snd.nxt, written);
+        let closed = unsent < written;
+        let fin_due = snd.fin && !closed && snd.nxt.before_eq(snd.data_end());
         if unsent == 0 && !fin_due {
             return None;
         }
-        let flight = snd.flight();
+        // A SYN takes no window.
+        let syn = u32::from(snd.una == snd.iss);
+        let flight = snd.flight().saturating_sub(syn);
         let allowed = self.cc.cwnd();
         let usable = snd
             .wnd
             .saturating_sub(flight)
-            .min(allowed.saturating_sub(self.pipe()));
-        // Never more than half the window at a time: what goes in two pieces is acknowledged in two (Linux: tcp_cwnd_test).
+            .min(allowed.saturating_sub(self.pipe().saturating_sub(syn)));
+        // Never more than half the window at a time, ours or the peer's: what goes in two pieces is acknowledged in two (Linux:
+        // tcp_cwnd_test, tcp_bound_to_half_wnd).
         let mss = self.eff_mss();
-        let half = (allowed / 2 / mss * mss).max(mss);
+        let half = (allowed / 2 / mss * mss).max(mss).min(self.piece_goal());
         let len = unsent.min(usable).min(self.segment_limit()).min(half);
         if len == 0 && unsent > 0 {
             self.window_closed(now, flight);
             return None;
         }
-        let mut len = self.whole_segments(now, len, unsent, allowed);
+        let mut len = self.whole_segments(now, len, unsent, usable);
         if len == 0 && unsent > 0 {
             return None;
         }
         // The end of a super-segment is held back by the same rules that a segment of its size is.
         let end = len % mss;
-        if len > mss && end > 0 && !fin_due && !self.small_may_go(end, end, flight + len, now) {
+        let whole = fin_due || (closed && len == unsent);
+        if len > mss && end > 0 && !whole && !self.small_may_go(end, end, flight + len, now) {
             len -= end;
         }
-        if len < unsent || !fin_due {
+        if len < unsent || !whole {
             let small = len < self.eff_mss();
             if small && !self.small_may_go(len, unsent, flight, now) {
                 return None;
@@ -242,7 +277,7 @@ impl Tcb {
 
     /// Cuts a piece that is not the queue's end down to whole segments, and waits for more window rather than send a small
     /// super-segment while acknowledgements are on their way (Linux: tcp_tso_should_defer).
-    fn whole_segments(&self, now: Instant, len: u32, unsent: u32, allowed: u32) -> u32 {
+    fn whole_segments(&self, now: Instant, len: u32, unsent: u32, usable: u32) -> u32 {
         if len == unsent {
             return len;
         }
@@ -250,26 +285,27 @@ impl Tcb {
         if len < mss {
             return len;
         }
-        let whole = len / mss * mss;
-        let worthwhile = self.segment_limit().min(self.snd.wnd.min(allowed) / 3);
-        if self.gso > 0 && whole < worthwhile && self.recovery_open() && self.ack_is_near(now) {
+        // Of whole segments: a third of a window of three and a half is one of them.
+        let third = self.snd.wnd.min(self.cc.cwnd() / mss * mss) / 3;
+        let worthwhile = self.segment_limit().min(third);
+        if self.gso > 0 && usable < worthwhile && self.recovery_open() && self.ack_is_near(now) {
             0
         } else {
-            whole
+            len / mss * mss
         }
     }
 
-    /// The next acknowledgement will come soon enough to wait for it: acknowledgements are dense, and the oldest octets out have
-    /// been so for half a round trip (Linux: tcp_tso_should_defer).
+    /// The next acknowledgement will come soon enough to wait for it: acknowledgements are dense, and that of the oldest octets out is
+    /// due within half a round trip, and within a millisecond (Linux: tcp_tso_should_defer).
     fn ack_is_near(&self, now: Instant) -> bool {
-        let half = self.rtt.srtt().unwrap_or_default() / 2;
+        let srtt = self.rtt.srtt().unwrap_or_default();
         now.since(self.snd.last_sent) <= DEFER_MAX
             && self
                 .snd
                 .sent
                 .iter()
                 .next()
-                .is_some_and(|oldest| now.since(oldest.at) >= half)
+                .is_some_and(|oldest| oldest.at + srtt <= now + (srtt / 2).min(DEFER_MAX))
     }
 
     /// RFC 9293 3.7.4 (Nagle, in Minshall's form) and 3.8.6.2.1 (SWS avoidance) for a piece below one segment.
@@ -308,7 +344,7 @@ impl Tcb {
     pub(crate) fn header_for(&mut self, plan: &Plan, now: Instant) -> Header {
         let syn = plan.flags.contains(Flags::SYN);
         let window = if syn {
-            self.rcv.capacity.min(65_535) as u16
+            self.syn_window()
         } else {
             self.window_field()
         };
@@ -318,6 +354,10 @@ impl Tcb {
         flags.set(Flags::URG, urgent.is_some());
         match plan.flags & (Flags::SYN | Flags::ACK) {
             syn if syn == Flags::SYN => flags |= self.ecn_syn_flags(),
+            syn_ack if syn_ack == Flags::SYN | Flags::ACK => {
+                // RFC 3168 6.1.1; of a simultaneous open it agrees to nothing.
+                flags.set(Flags::ECE, self.ecn.ok);
+            }
             ack if ack == Flags::ACK => flags |= self.ecn_flags(plan.seq, plan.len),
             _ => {}
         }
@@ -341,17 +381,16 @@ impl Tcb {
         }
     }
 
-    /// The urgent pointer. An urgent octet that it cannot reach yet is announced as far ahead as it can say, where nothing was sent
-    /// yet: never may it name an octet that is not urgent and that the peer then takes out of the stream (Linux: tcp_transmit_skb).
+    /// The urgent pointer, on everything in front of the urgent octet, so that it is heard of while the window is closed (RFC 9293
+    /// 3.8.5). What it cannot reach yet it does not announce. Linux then points as far ahead as it can say (tcp_transmit_skb), in the
+    /// belief that a later segment corrects that; when the later ones are lost and go again without a pointer, their receiver takes
+    /// an ordinary octet out of the stream.
     fn urgent_pointer(&self, plan: &Plan) -> Option<u16> {
-        let up = self
-            .snd
-            .up
-            .filter(|up| plan.len > 0 && up.after(plan.seq))?;
-        match u16::try_from(up.since(plan.seq)) {
-            Ok(ahead) => Some(ahead),
-            Err(_) => (plan.seq + 65_535).after(self.snd.nxt).then_some(65_535),
+        if plan.flags.intersects(Flags::SYN | Flags::RST) {
+            return None;
         }
+        let up = self.snd.up.filter(|up| up.after(plan.seq))?;
+        u16::try_from(up.since(plan.seq)).ok()
     }
 
     /// SYN: everything we can. SYN-ACK of a simultaneous open: what the peer's SYN had (RFC 7323 2.2, 3.2).
@@ -366,8 +405,19 @@ impl Tcb {
             })
             .then(|| (self.ts.val(now), if answer { self.ts.recent } else { 0 })),
             sack_permitted: !answer || self.sack_ok,
+            fast_open: self.fast_open_option(),
             ..Options::default()
         }
+    }
+
+    /// SEG.WND of a SYN, which is never scaled (RFC 7323 2.2), and with it RCV.WND.
+    fn syn_window(&mut self) -> u16 {
+        let rcv = &mut self.rcv;
+        let space = rcv.capacity().saturating_sub(rcv.queue.len()) as u32;
+        let space = space.min(self.syn.window.into());
+        let window = space.max(rcv.adv.since(rcv.nxt)).min(65_535);
+        rcv.adv = rcv.adv.later(rcv.nxt + window);
+        window as u16
     }
 
     fn options(&self, now: Instant) -> Options {
@@ -385,14 +435,15 @@ impl Tcb {
     /// SEG.WND, and with it RCV.WND: the right edge never moves left (MUST-34) and moves right only by steps that are worth it
     /// (RFC 9293 3.8.6.2.2).
     fn window_field(&mut self) -> u16 {
+        let limit = self.window_limit();
         let rcv = &mut self.rcv;
         let clamp = match self.tuning.window_clamp {
             0 => u32::MAX,
             clamp => clamp,
         };
-        let space = (rcv.capacity.saturating_sub(rcv.queue.len()) as u32).min(clamp);
+        let space = (rcv.capacity().saturating_sub(rcv.queue.len()) as u32).min(clamp.min(limit));
         let current = rcv.adv.since(rcv.nxt);
-        let step = (rcv.capacity as u32 / 2).min(self.snd.mss);
+        let step = (rcv.capacity / 2).min(self.snd.mss);
         let window = if space >= current.saturating_add(step) {
             space
         } else {
@@ -411,9 +462,10 @@ impl Tcb {
         if matches!(self.state, State::SynSent | State::SynReceived) || self.rcv.fin.is_some() {
             return false;
         }
-        let space = self.rcv.capacity.saturating_sub(self.rcv.queue.len()) as u32;
+        let space = self.rcv.capacity().saturating_sub(self.rcv.queue.len()) as u32;
+        let space = space.min(self.window_limit());
         let gain = space.saturating_sub(self.rcv.wnd());
-        let capacity = self.rcv.capacity as u32;
+        let capacity = self.rcv.capacity;
         // While the peer has room for many segments the next ordinary ACK tells it early enough.
         let ample = self.rcv.wnd() > (32 * self.snd.mss).min(capacity / 2);
         !ample && gain > 0 && gain >= (capacity / 4).max(2 * self.snd.mss).min(capacity / 2)
@@ -422,8 +474,19 @@ impl Tcb {
     /// `plan` has gone out.
     pub(crate) fn sent(&mut self, plan: &Plan, now: Instant) {
         let end = plan.end();
+        // A SYN is one segment whatever it carries.
+        let mss = match plan.flags.contains(Flags::SYN) {
+            true => end.since(plan.seq),
+            false => self.eff_mss(),
+        };
+        self.stirred = true;
         if plan.flags.contains(Flags::ACK) {
             self.rcv.ack = AckDue::No;
+            self.rcv.repeated = match self.rcv.last_ack_sent == self.rcv.nxt {
+                true => self.rcv.repeated.saturating_add(1),
+                false => 0,
+            };
+            self.rcv.gathered = 0;
             self.rcv.unacked = 0;
             self.rcv.pushed = false;
             self.rcv.quick = self.rcv.quick.saturating_sub(1);
@@ -439,10 +502,16 @@ impl Tcb {
         }
         self.timers.cork = None;
         let len = end.since(plan.seq);
+        let in_flight = self.pipe();
+        if in_flight == 0 && self.rate.app_limited() {
+            self.cc.on_restart(now);
+        }
+        let stamp = self.rate.on_send(now, in_flight, len);
+        self.pace(len, now);
         if fresh {
-            self.snd.sent.push(plan.seq, len, now);
+            self.snd.sent.push(plan.seq, len, mss, now, stamp);
         } else {
-            self.snd.sent.resend(plan.seq, len, now);
+            self.snd.sent.resend(plan.seq, len, mss, now, stamp);
             self.note_resend(len, now);
         }
         self.recovery.prr.out = self.recovery.prr.out.saturating_add(len);
@@ -451,13 +520,22 @@ impl Tcb {
         if now.since(self.counts.last_data) < DELAYED_ACK && plan.len > 0 && answers {
             self.rcv.interactive = true;
         }
-        if plan.len > 0 && plan.len < self.eff_mss() {
+        let syn = plan.flags.contains(Flags::SYN);
+        if plan.len > 0 && plan.len < self.eff_mss() && fresh && !syn {
             self.snd.small_end = end;
         }
-        if plan.seq == self.snd.nxt {
-            self.snd.nxt = end;
+        if fresh && plan.len > 0 {
+            let text = plan.seq + u32::from(syn);
+            self.snd.pieces.sent(self.snd.base, text, text + plan.len);
         }
         self.snd.max = self.snd.max.later(end);
+        if plan.seq == self.snd.nxt {
+            // A SYN that is sent again leaves its text where it is.
+            self.snd.nxt = match syn {
+                true => self.snd.max,
+                false => end,
+            };
+        }
         self.snd.last_sent = now;
         self.note_usage();
         // RFC 6298 5.1; and the first hole sent again has its own round trip to be waited for (RFC 6675 5.1, Linux:

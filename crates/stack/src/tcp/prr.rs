@@ -1,7 +1,7 @@
 //! Proportional rate reduction (RFC 9937, which replaces RFC 6937): how much is sent per acknowledgement during recovery.
 
 /// State of one recovery; all amounts are octets.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Debug, Default)]
 pub(crate) struct Prr {
     /// In flight when recovery began (RecoverFS).
     recover_fs: u32,
@@ -18,6 +18,11 @@ impl Prr {
             recover_fs: recover_fs.max(1),
             ..Prr::default()
         }
+    }
+
+    /// Less was delivered than was in flight when recovery began.
+    pub(crate) fn more_is_due(&self) -> bool {
+        self.delivered < self.recover_fs
     }
 
     /// The congestion window after an acknowledgement that delivered `delivered` octets with `pipe` in flight now. `safe`: SND.UNA

@@ -2,31 +2,30 @@
 
 use std::time::Duration;
 
+use super::recovery::tell_lost;
+use super::rtt::RttEstimator;
 use super::sent::Sent;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
-use crate::time::Instant;
+use crate::socket::State;
+use crate::time::{Instant, Span};
 
 /// RFC 8985 6.2: SACKed segments that mean a loss although nothing was ever seen reordered.
 const DUP_THRESH: u32 = 3;
 /// RFC 8985 6.2 step 4: rounds for which a widened window lasts.
 const REO_WND_PERSIST: u8 = 16;
-/// A minimum that is this old is forgotten (Linux: tcp_min_rtt_wlen).
-const MIN_RTT_WINDOW: Duration = Duration::from_secs(300);
 /// RFC 8985 7.2: the longest an acknowledgement may be delayed when only one segment is out.
 const WORST_DELAYED_ACK: Duration = Duration::from_millis(200);
 /// Allowance for timers elsewhere when more than one is out (Linux: TCP_TIMEOUT_MIN).
 const TIMER_SLACK: Duration = Duration::from_millis(2);
 
 /// RACK's variables (RFC 8985 5.3).
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Debug, Default)]
 pub(crate) struct Rack {
     /// The latest sent of all that was delivered: when, and its end.
     newest: Option<(Instant, SeqNum)>,
     /// Its round-trip time.
-    rtt: Duration,
-    /// Smallest round-trip time, and when it was seen.
-    min_rtt: Option<(Duration, Instant)>,
+    rtt: Span,
     /// Highest sequence number delivered.
     fack: Option<SeqNum>,
     /// Something was delivered out of order.
@@ -45,7 +44,7 @@ pub(crate) struct Rack {
 }
 
 /// The tail loss probe that is out.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Debug, Default)]
 pub(crate) struct TailProbe {
     /// SND.NXT after the probe; `None` when none is out.
     pub(crate) end: Option<SeqNum>,
@@ -56,14 +55,14 @@ pub(crate) struct TailProbe {
 }
 
 impl Rack {
-    /// Smallest round-trip time known.
-    pub(crate) fn min_rtt(&self) -> Option<Duration> {
-        self.min_rtt.map(|(rtt, _)| rtt)
-    }
-
     /// How far behind something was delivered, octets.
     pub(crate) fn extent(&self) -> u32 {
         self.extent
+    }
+
+    /// Highest sequence number delivered.
+    pub(crate) fn fack(&self) -> Option<SeqNum> {
+        self.fack
     }
 
     /// How many acknowledgements told of something delivered out of order.
@@ -71,24 +70,24 @@ impl Rack {
         self.reorderings
     }
 
-    /// A round-trip time was measured on octets sent once.
-    pub(crate) fn note_rtt(&mut self, rtt: Duration, now: Instant) {
-        match self.min_rtt {
-            Some((min, at)) if min < rtt && now.since(at) < MIN_RTT_WINDOW => {}
-            _ => self.min_rtt = Some((rtt, now)),
-        }
-    }
-
     /// RFC 8985 6.2 steps 2 and 3: `record` was delivered, by ACK or SACK. `ts_earlier`: the echoed timestamp is from before its
-    /// retransmission.
-    pub(crate) fn delivered(&mut self, record: &Sent, now: Instant, ts_earlier: bool) {
+    /// retransmission. `fack`: [`Rack::fack`] before the acknowledgement that is being handled, since what one acknowledgement tells of
+    /// together is in no order: a delayed one moves SND.UNA over segments that arrived before those in its SACK blocks.
+    pub(crate) fn delivered(
+        &mut self,
+        record: &Sent,
+        now: Instant,
+        ts_earlier: bool,
+        fack: Option<SeqNum>,
+        min_rtt: Option<Duration>,
+    ) {
         let rtt = now.since(record.at);
         if record.resent {
             // The ACK may be for the earlier transmission.
-            if ts_earlier || self.min_rtt().is_some_and(|min| rtt < min) {
+            if ts_earlier || min_rtt.is_some_and(|min| rtt < min) {
                 return;
             }
-        } else if let Some(fack) = self.fack.filter(|fack| record.end().before(*fack)) {
+        } else if let Some(fack) = fack.filter(|fack| record.end().before(*fack)) {
             self.reordering_seen = true;
             self.extent = self.extent.max(fack.since(record.start));
             self.reorderings += u32::from(self.reordered_at != Some(now));
@@ -98,7 +97,7 @@ impl Rack {
             self.fack
                 .map_or(record.end(), |fack| fack.later(record.end())),
         );
-        self.rtt = rtt;
+        self.rtt = rtt.into();
         if self
             .newest
             .is_none_or(|newest| sent_after((record.at, record.end()), newest))
@@ -125,13 +124,28 @@ impl Rack {
         }
     }
 
+    /// Everything that was sent is acknowledged: what the next octets are not held against is forgotten, reordering is not.
+    pub(crate) fn forget_delivered(&mut self) {
+        *self = Rack {
+            newest: None,
+            rtt: Span::ZERO,
+            fack: None,
+            dsack_round: None,
+            reo_wnd_mult: match self.reo_wnd_mult {
+                1 => 0,
+                mult => mult,
+            },
+            ..*self
+        };
+    }
+
     /// How long reordering is waited for.
-    fn reo_wnd(&self, impatient: bool, srtt: Duration) -> Duration {
+    fn reo_wnd(&self, impatient: bool, rtt: &RttEstimator) -> Duration {
         if !self.reordering_seen && impatient {
             return Duration::ZERO;
         }
-        let quarter = self.min_rtt().unwrap_or_default() / 4;
-        (quarter * u32::from(self.reo_wnd_mult.max(1))).min(srtt)
+        let quarter = rtt.min().unwrap_or_default() / 4;
+        (quarter * u32::from(self.reo_wnd_mult.max(1))).min(rtt.srtt().unwrap_or_default())
     }
 }
 
@@ -145,13 +159,21 @@ impl Tcb {
     /// reordering timer for what is not old enough yet.
     pub(crate) fn rack_detect_loss(&mut self, now: Instant) -> u32 {
         self.timers.reorder = None;
-        let rack = &self.recovery.rack;
+        let impatient =
+            !self.recovery_open() || self.snd.sent.sacked() >= DUP_THRESH * self.full_mss();
+        let (rack, rate, cc, sack) = (
+            &self.recovery.rack,
+            &mut self.rate,
+            &mut self.cc,
+            self.sack_ok,
+        );
         let (Some(newest), Some(fack)) = (rack.newest, rack.fack) else {
             return 0;
         };
-        let impatient =
-            !self.recovery_open() || self.snd.sent.sacked() >= DUP_THRESH * self.snd.mss;
-        let patience = rack.rtt + rack.reo_wnd(impatient, self.rtt.srtt().unwrap_or_default());
+        // Nothing is lost in no time: within one tick of the clock a retransmission to ourselves would be taken for lost, and repeated,
+        // for ever.
+        let patience =
+            (rack.rtt.get() + rack.reo_wnd(impatient, &self.rtt)).max(Duration::from_micros(1));
         let mut wait = Duration::ZERO;
         let marked = self.snd.sent.mark_lost(|record| {
             if record.start.after_eq(fack) && !record.resent
@@ -161,6 +183,7 @@ impl Tcb {
             }
             let remaining = (record.at + patience).since(now);
             if remaining.is_zero() {
+                tell_lost(now, rate, cc.as_mut(), sack, record);
                 return true;
             }
             wait = wait.max(remaining);
@@ -176,6 +199,7 @@ impl Tcb {
     pub(crate) fn arm_tail_probe(&mut self, now: Instant) {
         self.timers.tail_probe = None;
         let applies = self.sack_ok
+            && self.state != State::SynReceived
             && self.recovery_open()
             && self.recovery.tail_probe.end.is_none()
             && self.snd.sent.pipe() > 0
@@ -185,7 +209,7 @@ impl Tcb {
             return;
         }
         let timeout = match self.rtt.srtt() {
-            Some(srtt) if self.snd.sent.pipe() <= self.snd.mss => 2 * srtt + WORST_DELAYED_ACK,
+            Some(srtt) if self.snd.sent.pipe() <= self.full_mss() => 2 * srtt + WORST_DELAYED_ACK,
             Some(srtt) => 2 * srtt + TIMER_SLACK,
             None => Duration::from_secs(1),
         };

@@ -4,10 +4,14 @@
 //! This is the one place that decides about loss. `sent.rs` knows what is in flight, `rack.rs` what is overdue, `prr.rs` how much to
 //! send meanwhile, `congestion/` how much when all is well; `output.rs` asks them.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::cold::Calm;
+use super::congestion::{Congestion, Lost};
 use super::prr::Prr;
 use super::rack::{Rack, TailProbe};
+use super::rate::{Newest, Rate};
 use super::sent::Sent;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
@@ -23,6 +27,8 @@ pub(crate) enum Phase {
     /// Nothing is known to be lost.
     #[default]
     Open,
+    /// The window comes down because of a router's mark, until something sent after it is acknowledged.
+    Cwr,
     /// Fast recovery until `recover` is acknowledged.
     Fast,
     /// After a time-out, until `recover` is acknowledged.
@@ -30,7 +36,7 @@ pub(crate) enum Phase {
 }
 
 /// What is needed to take a reduction back.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, PartialEq, Debug)]
 struct Undo {
     cwnd: u32,
     ssthresh: u32,
@@ -43,7 +49,7 @@ struct Undo {
 }
 
 /// Loss recovery's variables.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Recovery {
     /// Where it stands.
     pub(crate) phase: Phase,
@@ -59,7 +65,7 @@ pub(crate) struct Recovery {
     recover: Option<SeqNum>,
     /// Without SACK: octets that duplicate acknowledgements say have arrived.
     reno_sacked: u32,
-    undo: Option<Undo>,
+    undo: Option<Box<Undo>>,
 }
 
 /// What one acknowledgement told of what was sent.
@@ -73,9 +79,30 @@ pub(crate) struct AckNews {
     original: bool,
     /// A DSACK block reported octets received twice: how many.
     pub(crate) dsack: u32,
+    /// The most recently sent of what was delivered.
+    pub(crate) newest: Option<Newest>,
+}
+
+impl Calm for Recovery {
+    fn calm() -> &'static Recovery {
+        static CALM: LazyLock<Recovery> = LazyLock::new(Recovery::default);
+        &CALM
+    }
 }
 
 impl Recovery {
+    /// Everything up to `una` was acknowledged and nothing is out.
+    pub(crate) fn forget(&mut self, una: SeqNum) {
+        if self.phase != Phase::Open || self.undo.is_some() {
+            return;
+        }
+        self.rack.forget_delivered();
+        self.prr = Prr::default();
+        self.dup_acks = 0;
+        self.reno_sacked = 0;
+        self.recover = self.recover.filter(|recover| recover.after(una));
+    }
+
     /// Duplicate acknowledgements have come and nothing is taken for lost.
     pub(crate) fn disordered(&self) -> bool {
         self.dup_acks > 0
@@ -93,26 +120,30 @@ impl Tcb {
 
     /// No loss is being recovered from.
     pub(crate) fn recovery_open(&self) -> bool {
-        self.recovery.phase == Phase::Open
+        matches!(self.recovery.phase, Phase::Open | Phase::Cwr)
     }
 
     /// Enters an acknowledgement with its SACK blocks into the scoreboard.
     pub(crate) fn take_acknowledgement(&mut self, now: Instant, h: &Header) -> AckNews {
+        self.check_app_limited();
         let mut news = AckNews::default();
         let una = self.snd.una;
         let recover = self.recovery.recover;
-        let stamp = self.recovery.undo.and_then(|undo| undo.stamp);
+        let stamp = self.recovery.undo.as_ref().and_then(|undo| undo.stamp);
         let echo = h.options.ts.map(|(_, ecr)| ecr).filter(|_| self.ts.ok);
         let ts_earlier =
             matches!((echo, stamp), (Some(e), Some(s)) if (e.wrapping_sub(s) as i32) < 0);
-        let rack = &mut self.recovery.rack;
+        let fack = self.recovery.rack.fack();
+        let min_rtt = self.rtt.min();
+        let (rack, rate) = (&mut self.recovery.rack, &mut self.rate);
         let mut each = |record: &Sent| {
             news.delivered += record.len;
             if !record.resent {
                 news.rtt = Some(now.since(record.at));
                 news.original |= recover.is_none_or(|recover| record.end().before_eq(recover));
             }
-            rack.delivered(record, now, ts_earlier);
+            rack.delivered(record, now, ts_earlier, fack, min_rtt);
+            rate.on_delivery(now, record, &mut news.newest);
         };
         let mut dsack = 0;
         if self.sack_ok {
@@ -135,7 +166,7 @@ impl Tcb {
         }
         news.dsack = dsack;
         if let Some(rtt) = news.rtt {
-            self.recovery.rack.note_rtt(rtt, now);
+            self.rtt.note_min(rtt, now);
         }
         news
     }
@@ -149,17 +180,21 @@ impl Tcb {
         dup: bool,
         h: &Header,
     ) {
+        let lost_before = self.lost_so_far();
+        self.judge(now, &news, acked, dup, h);
+        self.sample_rate(now, &news, lost_before);
+    }
+
+    fn judge(&mut self, now: Instant, news: &AckNews, acked: u32, dup: bool, h: &Header) {
         if news.dsack > 0 {
             self.on_dsack(news.dsack);
         }
         if self.tail_probe_acked(self.snd.una, news.dsack > 0, dup && news.delivered == 0) {
-            // One loss, one reduction (RFC 8985 7.4.2).
-            self.cc.on_loss(now, self.flight_size());
-            self.cc.set_cwnd(self.cc.ssthresh());
+            self.repaired_by_probe(now, acked);
         }
         // What SACK blocks or duplicates told of before has been counted then.
         // Where much is reordered anyway, what arrives counts though it is not in order (Linux: tcp_may_raise_cwnd).
-        let patient = self.recovery.rack.extent() > DUP_THRESH * self.snd.mss;
+        let patient = self.recovery.rack.extent() > DUP_THRESH * self.full_mss();
         let grows = match acked {
             0 if patient && self.sack_ok => news.delivered,
             0 => 0,
@@ -175,30 +210,44 @@ impl Tcb {
         if self.sack_ok {
             self.rack_detect_loss(now);
         } else if dup {
-            self.reno_dup_ack();
+            self.reno_dup_ack(now);
         }
         let through = self
             .recovery
             .recover
             .is_none_or(|recover| self.snd.una.after_eq(recover));
+        let marked = self.recovery.phase == Phase::Open && self.marked(now, h);
         match self.recovery.phase {
-            Phase::Open => {
-                if self.snd.sent.lost() > 0 {
-                    self.enter_fast_recovery(now);
-                    self.reduce(news.delivered, false);
-                } else {
-                    self.open_ack(now, grows, news.rtt);
-                }
+            Phase::Open | Phase::Cwr if self.snd.sent.lost() > 0 => {
+                self.enter_fast_recovery(now, acked, news.delivered);
+                self.reduce(news.delivered, false);
             }
+            Phase::Open if marked => {
+                self.enter_cwr(now, acked, news.delivered);
+                self.reduce(news.delivered, acked > 0);
+            }
+            Phase::Open => self.open_ack(now, grows, news.rtt),
+            // Something above it, for that carries CWR (Linux: tcp_fastretrans_alert).
+            Phase::Cwr
+                if self
+                    .recovery
+                    .recover
+                    .is_none_or(|end| self.snd.una.after(end)) =>
+            {
+                self.recovery.phase = Phase::Open;
+                self.window_to_ssthresh();
+            }
+            Phase::Cwr => self.reduce(news.delivered, acked > 0),
             Phase::Fast if through => self.leave_recovery(),
             Phase::Fast => {
                 if !self.sack_ok && acked > 0 {
-                    self.reno_partial_ack();
+                    self.reno_partial_ack(now);
                 }
                 let safe = acked > 0 && self.snd.sent.lost() <= before;
-                // Without SACK a duplicate tells of a segment's worth.
-                let told = if dup && !self.sack_ok {
-                    self.snd.mss
+                // Without SACK a duplicate tells of a segment's worth; all together of no more than was outstanding, for who sends more
+                // of them made them up (RFC 5681 3.2, at its end).
+                let told = if dup && !self.sack_ok && self.recovery.prr.more_is_due() {
+                    self.full_mss()
                 } else {
                     0
                 };
@@ -208,17 +257,16 @@ impl Tcb {
                 // What was SACKed before the time-out left the network then: to count it again would let a window's worth go at once.
                 self.open_ack(now, grows, news.rtt);
                 if through {
-                    self.recovery.phase = Phase::Open;
-                    self.recovery.undo = None;
-                    self.recovery.rack.recovery_over();
+                    self.repaired();
                 }
             }
         }
     }
 
-    /// FlightSize for the new ssthresh (RFC 5681 3.1): all that is outstanding, without what limited transmit added.
-    fn flight_size(&self) -> u32 {
-        self.snd.nxt.since(self.snd.una).min(self.cc.cwnd())
+    /// FlightSize for the new ssthresh (RFC 5681 3.1): all that was outstanding when the acknowledgement came that moved SND.UNA by
+    /// `acked`, without what limited transmit added. In a window of six segments the one that it covers makes a good part.
+    fn flight_size(&self, acked: u32) -> u32 {
+        (self.snd.nxt.since(self.snd.una).saturating_add(acked)).min(self.cc.cwnd())
     }
 
     fn open_ack(&mut self, now: Instant, acked: u32, rtt: Option<Duration>) {
@@ -236,7 +284,10 @@ impl Tcb {
 
     /// PRR for an acknowledgement in fast recovery.
     fn reduce(&mut self, delivered: u32, safe: bool) {
-        let (pipe, ssthresh, mss) = (self.pipe(), self.cc.ssthresh(), self.snd.mss);
+        if self.cc.governs() {
+            return;
+        }
+        let (pipe, ssthresh, mss) = (self.pipe(), self.cc.ssthresh(), self.full_mss());
         let cwnd = self.recovery.prr.cwnd(delivered, pipe, ssthresh, mss, safe);
         self.cc.set_cwnd(cwnd);
     }
@@ -244,21 +295,23 @@ impl Tcb {
     fn remember(&mut self, frto: bool) {
         if self.recovery.undo.is_none() {
             let (cwnd, ssthresh) = (self.cc.cwnd(), self.cc.ssthresh());
-            self.recovery.undo = Some(Undo {
+            self.recovery.undo = Some(Box::new(Undo {
                 cwnd,
                 ssthresh,
                 stamp: None,
                 unconfirmed: 0,
                 frto,
-            });
+            }));
         }
     }
 
-    fn enter_fast_recovery(&mut self, now: Instant) {
+    /// On an acknowledgement that moved SND.UNA by `acked` and told of `delivered` octets, or on a timer, without any.
+    fn enter_fast_recovery(&mut self, now: Instant, acked: u32, delivered: u32) {
         self.remember(false);
-        let outstanding = self.snd.nxt.since(self.snd.una);
-        self.cc.on_loss(now, self.flight_size());
-        self.recovery.prr = Prr::begin(outstanding);
+        // A reduction that a mark has begun goes on, there is none in addition (Linux: tcp_enter_recovery).
+        if self.recovery.phase != Phase::Cwr {
+            self.begin_reduction(now, acked, delivered);
+        }
         self.recovery.phase = Phase::Fast;
         self.recovery.recover = Some(self.snd.nxt);
         self.recovery.tail_probe.end = None;
@@ -266,15 +319,64 @@ impl Tcb {
     }
 
     fn leave_recovery(&mut self) {
+        self.repaired();
+        self.window_to_ssthresh();
+    }
+
+    fn begin_reduction(&mut self, now: Instant, acked: u32, delivered: u32) {
+        self.cc.on_loss(now, self.flight_size(acked));
+        // RFC 9937 6, RecoverFS: what was SACKed before will not be delivered any more, what this acknowledgement told of is counted as
+        // delivered after it.
+        let outstanding = self.snd.nxt.since(self.snd.una);
+        let fresh = outstanding.saturating_sub(self.snd.sent.sacked());
+        self.recovery.prr = Prr::begin(fresh.saturating_add(delivered));
+    }
+
+    /// A router's mark: the window comes down as for a loss, in proportion to what is delivered (RFC 9937 3: also for ECN).
+    fn enter_cwr(&mut self, now: Instant, acked: u32, delivered: u32) {
+        self.begin_reduction(now, acked, delivered);
+        self.recovery.phase = Phase::Cwr;
+        self.recovery.recover = Some(self.snd.nxt);
+    }
+
+    /// What was lost has been repaired.
+    fn repaired(&mut self) {
         self.recovery.phase = Phase::Open;
         self.recovery.undo = None;
         self.recovery.rack.recovery_over();
-        self.cc.set_cwnd(self.cc.ssthresh());
+        self.cc.on_recovered();
+    }
+
+    /// A tail loss probe has repaired a loss: one loss, one reduction (RFC 8985 7.4.2).
+    fn repaired_by_probe(&mut self, now: Instant, acked: u32) {
+        if !self.cc.governs() {
+            self.cc.on_loss(now, self.flight_size(acked));
+            self.cc.set_cwnd(self.cc.ssthresh());
+            return;
+        }
+        let mss = self.full_mss();
+        self.cc.on_lost(&Lost {
+            now,
+            start: self.snd.una - mss,
+            len: mss,
+            tx_in_flight: self.pipe().saturating_add(mss),
+            lost: mss,
+            // A tail is where the program had nothing more to send.
+            app_limited: true,
+            sack: self.sack_ok,
+        });
+    }
+
+    /// The end of a reduction.
+    fn window_to_ssthresh(&mut self) {
+        if !self.cc.governs() {
+            self.cc.set_cwnd(self.cc.ssthresh());
+        }
     }
 
     /// RFC 5681 2 and 3.2 for a peer without SACK.
-    fn reno_dup_ack(&mut self) {
-        let mss = self.snd.mss;
+    fn reno_dup_ack(&mut self, now: Instant) {
+        let mss = self.full_mss();
         self.recovery.dup_acks = self.recovery.dup_acks.saturating_add(1);
         let most = self.snd.sent.pipe().saturating_sub(mss);
         self.recovery.reno_sacked = self.recovery.reno_sacked.saturating_add(mss).min(most);
@@ -283,13 +385,22 @@ impl Tcb {
             .recover
             .is_some_and(|recover| self.snd.una.before(recover));
         if self.recovery_open() && self.recovery.dup_acks == DUP_THRESH && !again {
-            self.snd.sent.mark_range_lost(self.snd.una, mss);
+            self.mark_front_lost(now);
         }
     }
 
     /// RFC 6582 3.2 step 3: a partial acknowledgement names the next hole.
-    fn reno_partial_ack(&mut self) {
-        self.snd.sent.mark_range_lost(self.snd.una, self.snd.mss);
+    fn reno_partial_ack(&mut self, now: Instant) {
+        self.mark_front_lost(now);
+    }
+
+    /// The segment at SND.UNA is missing.
+    fn mark_front_lost(&mut self, now: Instant) {
+        let mss = self.full_mss();
+        let (rate, cc, sack) = (&mut self.rate, &mut self.cc, self.sack_ok);
+        (self.snd.sent).mark_range_lost(self.snd.una, mss, |record| {
+            tell_lost(now, rate, cc.as_mut(), sack, record);
+        });
     }
 
     /// The retransmission timer has run out: all that is not SACKed goes again as the window allows (RFC 6298 5.4 to 5.6).
@@ -299,11 +410,12 @@ impl Tcb {
             self.remember(fresh && self.timers.retries == 0);
         }
         // A loss that fast recovery has answered already is not answered again (Linux: tcp_enter_loss).
-        let answered = self.recovery.phase == Phase::Fast
+        let answered = matches!(self.recovery.phase, Phase::Fast | Phase::Cwr)
             && (self.recovery.recover).is_some_and(|recover| self.snd.una.before(recover));
         let first = self.timers.retries == 0 && !answered;
-        self.cc.on_timeout(now, self.flight_size(), first);
-        self.snd.sent.mark_all_lost();
+        self.cc.on_timeout(now, self.flight_size(0), first);
+        let (rate, cc, sack) = (&mut self.rate, &mut self.cc, self.sack_ok);
+        (self.snd.sent).mark_all_lost(|record| tell_lost(now, rate, cc.as_mut(), sack, record));
         self.recovery.phase = Phase::Loss;
         self.recovery.recover = Some(self.snd.nxt);
         self.recovery.dup_acks = 0;
@@ -317,7 +429,7 @@ impl Tcb {
     pub(crate) fn on_reorder_timeout(&mut self, now: Instant) {
         self.rack_detect_loss(now);
         if self.recovery_open() && self.snd.sent.lost() > 0 {
-            self.enter_fast_recovery(now);
+            self.enter_fast_recovery(now, 0, 0);
             self.reduce(0, false);
         }
     }
@@ -328,7 +440,7 @@ impl Tcb {
         if self.snd.sent.is_empty() {
             return;
         }
-        self.snd.sent.mark_all_lost();
+        self.snd.sent.mark_all_lost(|_| {});
         self.recovery.phase = Phase::Loss;
         self.recovery.recover = Some(self.snd.nxt);
         self.recovery.reno_sacked = 0;
@@ -362,8 +474,9 @@ impl Tcb {
 
     /// Whether what was taken for lost had only been late: by the echoed timestamp (RFC 3522 3.2), or because after a time-out octets
     /// arrive that were sent once (RFC 5682 3, with SACK).
-    fn try_undo(&mut self, news: AckNews, acked: u32, h: &Header) {
-        let Some(undo) = self.recovery.undo.filter(|_| !self.recovery_open()) else {
+    fn try_undo(&mut self, news: &AckNews, acked: u32, h: &Header) {
+        let Some(undo) = (self.recovery.undo.as_deref().copied()).filter(|_| !self.recovery_open())
+        else {
             return;
         };
         let echo = h
@@ -396,6 +509,26 @@ impl Tcb {
         self.timers.retries = 0;
         self.rtt.reset_backoff();
     }
+}
+
+/// The rate's and the algorithm's share of `record`'s loss.
+pub(crate) fn tell_lost(
+    now: Instant,
+    rate: &mut Rate,
+    cc: &mut dyn Congestion,
+    sack: bool,
+    record: &Sent,
+) {
+    let lost = rate.on_loss(record);
+    cc.on_lost(&Lost {
+        now,
+        start: record.start,
+        len: record.len,
+        tx_in_flight: record.stamp.in_flight(),
+        lost,
+        app_limited: record.stamp.app_limited(),
+        sack,
+    });
 }
 
 /// RFC 2883 4: the first block reports a duplicate when it lies below the acknowledgement or within the second.

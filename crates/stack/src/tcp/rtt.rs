@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::time::{Instant, Span};
+
 /// Before the first measurement (RFC 6298 2.1).
 const RTO_INITIAL: Duration = Duration::from_secs(1);
 /// Lower bound of the variance's share, as Linux has it (TCP_RTO_MIN); RFC 6298 2.4 asks for a whole second.
@@ -9,24 +11,30 @@ const RTO_MIN: Duration = Duration::from_millis(200);
 /// Upper bound (RFC 6298 2.5 allows 60 s or more; Linux has 120 s).
 const RTO_MAX: Duration = Duration::from_secs(120);
 
+/// A minimum that is this old is forgotten (Linux: tcp_min_rtt_wlen).
+const MIN_RTT_WINDOW: Duration = Duration::from_secs(300);
+
 /// Smoothed round-trip time and what follows from it.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct RttEstimator {
     /// SRTT; `None` before the first sample.
-    srtt: Option<Duration>,
-    rttvar: Duration,
-    rto: Duration,
+    srtt: Option<Span>,
+    rttvar: Span,
+    rto: Span,
     /// Doublings since the last sample (RFC 6298 5.5).
     backoff: u32,
+    /// Smallest round-trip time, and when it was seen.
+    min: Option<(Span, Instant)>,
 }
 
 impl Default for RttEstimator {
     fn default() -> Self {
         RttEstimator {
             srtt: None,
-            rttvar: Duration::ZERO,
-            rto: RTO_INITIAL,
+            rttvar: Span::ZERO,
+            rto: RTO_INITIAL.into(),
             backoff: 0,
+            min: None,
         }
     }
 }
@@ -34,25 +42,23 @@ impl Default for RttEstimator {
 impl RttEstimator {
     /// Takes a sample of a segment that was not retransmitted, or one vouched for by a timestamp (RFC 6298 2 and 3).
     pub(crate) fn sample(&mut self, r: Duration) {
-        match self.srtt {
-            None => {
-                self.srtt = Some(r);
-                self.rttvar = r / 2;
-            }
+        let (srtt, rttvar) = match self.srtt() {
+            None => (r, r / 2),
             Some(srtt) => {
                 let delta = srtt.abs_diff(r);
-                self.rttvar = (self.rttvar * 3 + delta) / 4;
-                self.srtt = Some((srtt * 7 + r) / 8);
+                ((srtt * 7 + r) / 8, (self.rttvar() * 3 + delta) / 4)
             }
-        }
-        let srtt = self.srtt.unwrap_or(r);
-        self.rto = (srtt + (self.rttvar * 4).max(RTO_MIN)).min(RTO_MAX);
+        };
+        self.srtt = Some(srtt.into());
+        self.rttvar = rttvar.into();
+        self.rto = (srtt + (rttvar * 4).max(RTO_MIN)).min(RTO_MAX).into();
         self.backoff = 0;
     }
 
     /// The timeout to arm now, back-off included.
     pub(crate) fn rto(&self) -> Duration {
         self.rto
+            .get()
             .saturating_mul(1 << self.backoff.min(16))
             .min(RTO_MAX)
     }
@@ -69,7 +75,7 @@ impl RttEstimator {
 
     /// RTTVAR.
     pub(crate) fn rttvar(&self) -> Duration {
-        self.rttvar
+        self.rttvar.get()
     }
 
     /// Doublings since the last sample.
@@ -77,15 +83,28 @@ impl RttEstimator {
         self.backoff
     }
 
+    /// Smallest round-trip time known.
+    pub(crate) fn min(&self) -> Option<Duration> {
+        self.min.map(|(rtt, _)| rtt.get())
+    }
+
+    /// A round-trip time was measured on octets sent once.
+    pub(crate) fn note_min(&mut self, rtt: Duration, now: Instant) {
+        match self.min {
+            Some((min, at)) if min.get() < rtt && now.since(at) < MIN_RTT_WINDOW => {}
+            _ => self.min = Some((rtt.into(), now)),
+        }
+    }
+
     /// SRTT, if there is one.
     pub(crate) fn srtt(&self) -> Option<Duration> {
-        self.srtt
+        self.srtt.map(Span::get)
     }
 
     /// RFC 6298 5.7: after a lost SYN the first data uses at least 3 s.
     pub(crate) fn after_lost_syn(&mut self) {
         if self.srtt.is_none() {
-            self.rto = Duration::from_secs(3);
+            self.rto = Duration::from_secs(3).into();
         }
         self.backoff = 0;
     }

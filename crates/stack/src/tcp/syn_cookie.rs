@@ -56,7 +56,7 @@ pub(crate) fn answer(
         // There is no place to keep them: they are not agreed on.
         entry.forgo_options();
     }
-    half_open::emit_syn_ack(stack, &entry, val);
+    half_open::emit_syn_ack(stack, &entry, val, None);
     stack.stats.syn_cookies_sent += 1;
 }
 

@@ -2,21 +2,30 @@
 
 use super::assembler::Assembler;
 use super::bytes::{ByteQueue, Pool};
+use super::cold::{Calm, Cold};
 use super::congestion::{self, Congestion};
+use super::connection;
 use super::ecn::EcnState;
+use super::fastopen::FastOpenState;
 use super::info::Counters;
-use super::mss::path_mss;
-use super::options::Tuning;
+use super::mss::{mss_option, path_mss};
+use super::options::SharedTuning;
+use super::pacing::Pacing;
+use super::pieces::Pieces;
+use super::rate::Rate;
 use super::recovery::Recovery;
+use super::recv_queue::RecvQueue;
 use super::rtt::RttEstimator;
 use super::sent::SentQueue;
 use super::seq::SeqNum;
+use super::sizing::syn_window;
 use super::timers::Timers;
 use super::tuple::Tuple;
 use super::vars::{AckDue, Recv, Send, Timestamps, Usage};
-use crate::config::CongestionControl;
+use crate::config::{Config, CongestionControl};
 use crate::error::Error;
 use crate::ip::Path;
+use crate::socket::table::in_four;
 use crate::socket::{Ready, State};
 use crate::time::Instant;
 use crate::wire::tcp::{Header, Options};
@@ -27,6 +36,8 @@ pub(crate) struct Cx<'a> {
     pub(crate) now: Instant,
     /// Where buffers get their memory.
     pub(crate) pool: &'a mut Pool,
+    /// The stack's settings.
+    pub(crate) config: &'a Config,
 }
 
 /// What becomes of the connection.
@@ -73,7 +84,7 @@ pub(crate) struct Tcb {
     /// The 4-tuple.
     pub(crate) tuple: Tuple,
     /// The way to the peer.
-    pub(crate) path: Path,
+    pub(crate) path: Way,
     /// Sending side.
     pub(crate) snd: Send,
     /// Receiving side.
@@ -84,18 +95,24 @@ pub(crate) struct Tcb {
     pub(crate) sack_ok: bool,
     /// How much may be in flight.
     pub(crate) cc: Box<dyn Congestion>,
+    /// How fast the network delivers.
+    pub(crate) rate: Rate,
+    /// When the next octets may go, where sending is paced.
+    pub(crate) pacing: Option<Box<Pacing>>,
     /// What was lost.
-    pub(crate) recovery: Recovery,
+    pub(crate) recovery: Cold<Recovery>,
     /// Round-trip time and RTO.
     pub(crate) rtt: RttEstimator,
     /// Deadlines and their counts.
-    pub(crate) timers: Timers,
+    pub(crate) timers: Cold<Timers>,
     /// Options that matter here.
-    pub(crate) tuning: Tuning,
+    pub(crate) tuning: SharedTuning,
     /// What ICMP said and what is reported if the connection fails (MUST-56: it does not abort).
     pub(crate) soft_error: Option<Error>,
     /// The program has closed the socket: nobody will read.
     pub(crate) orphan: bool,
+    /// Something has come or gone since it was last put to rest.
+    pub(crate) stirred: bool,
     /// Segments of a super-segment at least; 0: the device cuts none.
     pub(crate) gso: u32,
     /// Next challenge ACK not before (RFC 5961 7, kept per connection so that nothing is learnt from another's).
@@ -104,8 +121,28 @@ pub(crate) struct Tcb {
     pub(crate) ecn: EcnState,
     /// SYN options of ours.
     pub(crate) syn: SynOptions,
+    /// Fast Open, where it is used.
+    pub(crate) fast_open: Option<Box<FastOpenState>>,
     /// What is counted for TCP_INFO alone.
     pub(crate) counts: Counters,
+}
+
+/// What a connection needs of a [`Path`].
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Way {
+    /// Largest IP packet, octets.
+    pub(crate) mtu: u32,
+    /// The destination is ourselves.
+    pub(crate) local: bool,
+}
+
+impl From<Path> for Way {
+    fn from(path: Path) -> Way {
+        Way {
+            mtu: path.mtu,
+            local: path.local,
+        }
+    }
 }
 
 /// What we put into our SYN.
@@ -113,12 +150,27 @@ pub(crate) struct Tcb {
 pub(crate) struct SynOptions {
     /// MSS option.
     pub(crate) mss: u16,
+    /// Window, never scaled (RFC 7323 2.2).
+    pub(crate) window: u16,
     /// Window scale.
     pub(crate) wscale: u8,
     /// Timestamps.
     pub(crate) timestamps: bool,
     /// The peer's SYN had the option too.
     pub(crate) scaling: bool,
+}
+
+/// A connection's buffers at first.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Buffers {
+    /// What the send queue may cost, octets.
+    pub(crate) send: usize,
+    /// SO_SNDBUF was set.
+    pub(crate) send_locked: bool,
+    /// Octets the program may leave unread.
+    pub(crate) recv: usize,
+    /// SO_RCVBUF was set.
+    pub(crate) recv_locked: bool,
 }
 
 /// What a new connection is made from.
@@ -133,14 +185,12 @@ pub(crate) struct Birth {
     pub(crate) timestamps: bool,
     /// Timestamp offset.
     pub(crate) ts_offset: u32,
-    /// Send buffer, octets.
-    pub(crate) sndbuf: usize,
-    /// Receive buffer, octets.
-    pub(crate) rcvbuf: usize,
+    /// Its buffers.
+    pub(crate) buffers: Buffers,
     /// Window shift we offer.
     pub(crate) wscale: u8,
     /// Options.
-    pub(crate) tuning: Tuning,
+    pub(crate) tuning: SharedTuning,
     /// Segments of a super-segment at least; 0: the device cuts none of this family.
     pub(crate) gso: u32,
     /// Congestion control.
@@ -150,15 +200,9 @@ pub(crate) struct Birth {
 }
 
 impl Birth {
-    /// MSS option for our SYN: what the path carries in one packet (RFC 9293 MUST-67), TCP_MAXSEG at most.
+    /// MSS option for our SYN.
     pub(crate) fn mss_option(&self) -> u16 {
-        let by_path = path_mss(&self.tuple, &self.path);
-        let asked = if self.tuning.max_seg == 0 {
-            by_path
-        } else {
-            by_path.min(self.tuning.max_seg)
-        };
-        asked.min(65_495) as u16
+        mss_option(&self.tuple, self.path.mtu, self.tuning.max_seg.into())
     }
 }
 
@@ -166,12 +210,12 @@ impl Tcb {
     /// A connection that is about to send its SYN (SYN-SENT).
     pub(crate) fn new(birth: Birth, now: Instant) -> Tcb {
         let mss_option = birth.mss_option();
-        let mss = path_mss(&birth.tuple, &birth.path);
+        let mss = path_mss(&birth.tuple, birth.path.mtu);
         let iss = birth.iss;
         Tcb {
             state: State::SynSent,
             tuple: birth.tuple,
-            path: birth.path,
+            path: birth.path.into(),
             snd: Send {
                 iss,
                 una: iss,
@@ -186,14 +230,18 @@ impl Tcb {
                 shortened: None,
                 up: None,
                 queue: ByteQueue::default(),
+                pieces: Pieces::default(),
                 base: iss + 1,
                 fin: false,
                 small_end: iss,
                 pushed: iss + 1,
                 hold_until: None,
                 sent: SentQueue::default(),
-                capacity: birth.sndbuf,
+                capacity: in_four(birth.buffers.send),
+                locked: birth.buffers.send_locked,
                 full: false,
+                refused: false,
+                starved: false,
                 last_sent: now,
                 usage: Usage::default(),
             },
@@ -202,17 +250,22 @@ impl Tcb {
                 nxt: SeqNum::default(),
                 adv: SeqNum::default(),
                 wscale: birth.wscale,
-                queue: ByteQueue::default(),
+                queue: RecvQueue::default(),
                 base: SeqNum::default(),
                 assembler: Assembler::default(),
                 fin: None,
-                capacity: birth.rcvbuf,
+                capacity: in_four(birth.buffers.recv),
+                locked: birth.buffers.recv_locked,
+                pressed: false,
+                sizing: None,
                 dsack: None,
                 urgent: None,
                 unacked: 0,
                 seen_mss: 0,
                 ack: AckDue::No,
                 quick: 0,
+                repeated: 0,
+                gathered: 0,
                 pushed: false,
                 interactive: false,
                 last_ack_sent: SeqNum::default(),
@@ -224,21 +277,26 @@ impl Tcb {
             },
             sack_ok: false,
             cc: congestion::new(birth.congestion, mss),
-            recovery: Recovery::default(),
+            rate: Rate::default(),
+            pacing: None,
+            recovery: Cold::default(),
             rtt: RttEstimator::default(),
-            timers: Timers::default(),
+            timers: Cold::default(),
             tuning: birth.tuning,
             soft_error: None,
             orphan: false,
+            stirred: false,
             gso: birth.gso,
             challenge_after: Instant::ZERO,
             ecn: EcnState::new(birth.ecn),
             syn: SynOptions {
                 mss: mss_option,
+                window: syn_window(birth.buffers.recv, mss_option.into()),
                 wscale: birth.wscale,
                 timestamps: birth.timestamps,
                 scaling: false,
             },
+            fast_open: None,
             counts: Counters {
                 last_data: now,
                 last_ack: now,
@@ -253,8 +311,7 @@ impl Tcb {
         self.rcv.nxt = seq + 1;
         self.rcv.base = seq + 1;
         self.rcv.last_ack_sent = seq + 1;
-        // Our SYN said this much, unscaled.
-        self.rcv.adv = self.rcv.nxt + self.rcv.capacity.min(65_535) as u32;
+        self.rcv.adv = self.rcv.nxt + u32::from(self.syn.window);
         self.syn.scaling = options.wscale.is_some();
         match options.wscale {
             Some(shift) => self.snd.wscale = shift,
@@ -279,13 +336,37 @@ impl Tcb {
     /// Another congestion control from now on, beginning with the window of the old one.
     pub(crate) fn switch_congestion(&mut self, which: CongestionControl) {
         let (cwnd, ssthresh) = (self.cc.cwnd(), self.cc.ssthresh());
-        self.cc = congestion::new(which, self.snd.mss);
+        self.cc = congestion::new(which, self.full_mss());
         self.cc.take_over(cwnd, ssthresh);
+    }
+
+    /// A deadline came up. If nothing is out, none has taken its place and nothing has come or gone for a while, the connection is idle,
+    /// and what only a busy one needs goes. A pause between windows is no idleness: what a delayed ACK ends lasts a round trip.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        let last = self.rcv.last_rx.max(self.snd.last_sent);
+        if now.since(last) < connection::IDLE {
+            return;
+        }
+        self.stirred = false;
+        let idle = self.timers.keepalive == self.deadline() && self.snd.sent.is_empty();
+        if !idle {
+            return;
+        }
+        // What the buffer has grown to stays; the measuring begins anew.
+        self.rcv.sizing = None;
+        if *self.recovery != *Recovery::calm() {
+            self.recovery.forget(self.snd.una);
+        }
+        self.recovery.rest();
+        self.timers.rest();
+        self.cc.rest();
+        self.snd.sent.rest();
     }
 
     /// Drops all buffered data.
     pub(crate) fn release(&mut self, pool: &mut Pool) {
         self.snd.queue.clear(pool);
+        self.snd.pieces = Pieces::default();
         self.rcv.queue.clear(pool);
         self.rcv.assembler.clear();
         self.snd.sent = SentQueue::default();

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::emit;
+use super::flows::Flow;
 use super::input::Segment;
-use super::layer::Flow;
+use super::layer::TcpLayer;
 use super::listener;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
-use crate::ports::Hold;
+use crate::fifo::{Linked, Links};
+use crate::ports::{Hold, PackedHold};
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, Header, Options};
@@ -30,6 +32,8 @@ const RESTART_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct TimeWait {
     /// The 4-tuple.
     pub(crate) tuple: Tuple,
+    /// In [`super::layer::TcpLayer::time_wait_ends`].
+    links: Links,
     /// RCV.NXT, after the peer's FIN.
     rcv_nxt: SeqNum,
     /// SND.NXT, after our FIN.
@@ -39,12 +43,23 @@ pub(crate) struct TimeWait {
     /// TS.Recent, if the connection had timestamps.
     ts_recent: Option<u32>,
     /// The port, held until the end.
-    hold: Option<Hold>,
+    hold: Option<PackedHold>,
     /// When it ends.
     ends: Instant,
 }
 
+impl Linked for TimeWait {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
 impl TimeWait {
+    /// When it ends.
+    pub(crate) fn ends(&self) -> Instant {
+        self.ends
+    }
+
     /// Whether the port is held by the remnant itself.
     pub(crate) fn holds(&self) -> bool {
         self.hold.is_some()
@@ -85,17 +100,27 @@ pub(crate) fn enter(stack: &mut Stack, now: Instant, numbers: Numbers, hold: Opt
         window,
         ts_recent,
     } = numbers;
+    let packed = hold.and_then(|hold| hold.pack(tuple.local));
+    if let (Some(hold), None) = (hold, packed) {
+        stack.ports.release_hold(hold);
+    }
     let remnant = TimeWait {
         tuple,
+        links: Links::default(),
         rcv_nxt,
         snd_nxt,
         window,
         ts_recent,
-        hold,
+        hold: packed,
         ends: now + TIME_WAIT,
     };
-    let id = stack.tcp.time_wait.insert(remnant);
-    stack.tcp.time_wait_ends.push_back((now + TIME_WAIT, id));
+    let TcpLayer {
+        time_wait,
+        time_wait_ends,
+        ..
+    } = &mut stack.tcp;
+    let id = time_wait.insert(remnant);
+    time_wait_ends.push(time_wait, id);
     stack.tcp.flows.insert(tuple, Flow::TimeWait(id));
     acknowledge(stack, now, id);
 }
@@ -122,9 +147,19 @@ fn acknowledge(stack: &mut Stack, now: Instant, id: TimeWaitId) {
 
 /// Ends it.
 fn remove(stack: &mut Stack, id: TimeWaitId) {
-    if let Some(tw) = stack.tcp.time_wait.remove(id) {
-        stack.tcp.flows.remove(&tw.tuple);
+    let TcpLayer {
+        time_wait,
+        time_wait_ends,
+        flows,
+        ..
+    } = &mut stack.tcp;
+    time_wait_ends.take(time_wait, id);
+    if let Some(tw) = time_wait.remove(id) {
+        flows.remove(&tw.tuple, Flow::TimeWait(id));
+        let (local, remote) = (tw.tuple.local_addr(), tw.tuple.remote_addr());
+        stack.ports.vacated(local, remote);
         if let Some(hold) = tw.hold {
+            let hold = hold.unpack(tw.tuple.local, tw.tuple.local_port);
             stack.ports.release_hold(hold);
         }
     }
@@ -132,19 +167,13 @@ fn remove(stack: &mut Stack, id: TimeWaitId) {
 
 /// Ends those whose time has come.
 pub(crate) fn expire(stack: &mut Stack, now: Instant) {
-    while let Some((at, id)) = stack
+    while let Some((id, _)) = stack
         .tcp
         .time_wait_ends
-        .front()
-        .copied()
-        .filter(|(at, _)| *at <= now)
+        .front(&stack.tcp.time_wait)
+        .filter(|(_, tw)| tw.ends <= now)
     {
-        stack.tcp.time_wait_ends.pop_front();
-        match stack.tcp.time_wait.get(id) {
-            // Started again in between: its later end stands further back.
-            Some(tw) if tw.ends > at => {}
-            _ => remove(stack, id),
-        }
+        remove(stack, id);
     }
 }
 
@@ -177,7 +206,13 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, id: TimeWaitId, seg: &Segme
         let ends = now + TIME_WAIT;
         if ends.since(tw.ends) >= RESTART_INTERVAL {
             tw.ends = ends;
-            stack.tcp.time_wait_ends.push_back((ends, id));
+            let TcpLayer {
+                time_wait,
+                time_wait_ends,
+                ..
+            } = &mut stack.tcp;
+            time_wait_ends.take(time_wait, id);
+            time_wait_ends.push(time_wait, id);
         }
         acknowledge(stack, now, id);
     } else if seg.len() > 0 || h.seq != tw.rcv_nxt {

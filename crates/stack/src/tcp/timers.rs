@@ -1,7 +1,10 @@
 //! A connection's deadlines, and what happens when one has come (RFC 9293 3.8.1 to 3.8.6, RFC 6298 5, RFC 1122 4.2.3.6).
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::cold::Calm;
+use super::pacing::Pacing;
 use super::tcb::{Cx, Fate, Tcb, Verdict};
 use super::vars::AckDue;
 use crate::error::Error;
@@ -24,7 +27,7 @@ pub(crate) const DELAYED_ACK: Duration = Duration::from_millis(40);
 const PROBE_MAX: Duration = Duration::from_secs(120);
 
 /// Deadlines and counts. Only the earliest is armed with the stack.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Debug, Default)]
 pub(crate) struct Timers {
     /// Retransmission.
     pub(crate) rto: Option<Instant>,
@@ -56,6 +59,13 @@ pub(crate) struct Timers {
     pub(crate) keepalive_out: u32,
     /// FIN-WAIT-2 of an orphan.
     pub(crate) fin_wait_2: Option<Instant>,
+}
+
+impl Calm for Timers {
+    fn calm() -> &'static Timers {
+        static CALM: LazyLock<Timers> = LazyLock::new(Timers::default);
+        &CALM
+    }
 }
 
 /// Linux, secs_to_retrans(): SYN-ACKs that are sent again within this many seconds, for TCP_DEFER_ACCEPT.
@@ -90,6 +100,7 @@ impl Tcb {
             t.fin_wait_2,
             self.snd.hold_until,
             t.cork,
+            self.pacing.as_deref().and_then(Pacing::deadline),
         ]
         .into_iter()
         .flatten()
@@ -99,6 +110,7 @@ impl Tcb {
     /// Does what is due at `cx.now`. Segments come out of the next transmission.
     pub(crate) fn on_timer(&mut self, cx: &mut Cx<'_>) -> Verdict {
         let now = cx.now;
+        self.check_app_limited();
         if due(self.timers.delayed_ack, now) {
             self.timers.delayed_ack = None;
             if self.rcv.ack == AckDue::Delayed {
@@ -109,7 +121,7 @@ impl Tcb {
         }
         if due(self.snd.hold_until, now) {
             self.snd.hold_until = None;
-            self.snd.pushed = self.snd.data_end();
+            self.mark_push();
         }
         if due(self.timers.cork, now) {
             self.timers.cork = None;
@@ -150,13 +162,16 @@ impl Tcb {
             return Fate::Keep;
         }
         let limit = match self.state {
-            State::SynSent => self.tuning.syn_retries,
-            State::SynReceived => SYN_ACK_RETRIES,
+            State::SynSent => self.tuning.syn_retries.into(),
+            // One more for an open that was taken already (Linux: tcp_fastopen_synack_timer).
+            State::SynReceived => SYN_ACK_RETRIES + u32::from(self.fast_open_pending()),
             _ if self.orphan => ORPHAN_RETRIES,
             _ => RETRIES,
         };
         let since = *self.timers.stalled_since.get_or_insert(self.snd.last_sent);
-        if self.timers.retries >= limit || self.user_timeout_over(since, now) {
+        let over = self.timers.retries >= limit || self.user_timeout_over(since, now);
+        self.fast_open_timeout(self.timers.retries, over);
+        if over {
             return Fate::Failed(self.soft_error.unwrap_or(Error::TimedOut));
         }
         if matches!(self.state, State::SynSent | State::SynReceived) {
@@ -184,7 +199,9 @@ impl Tcb {
 
     /// TCP_USER_TIMEOUT has passed since `since` (RFC 9293 3.8.3, MUST-21; RFC 5482).
     fn user_timeout_over(&self, since: Instant, now: Instant) -> bool {
-        !self.tuning.user_timeout.is_zero() && now.since(since) >= self.tuning.user_timeout
+        self.tuning
+            .user_timeout()
+            .is_some_and(|most| now.since(since) >= most)
     }
 
     /// The peer's window keeps us from sending: probe it, for as long as it answers (RFC 9293 3.8.6.1, MUST-36, MUST-37).
@@ -227,17 +244,17 @@ impl Tcb {
         if !self.tuning.keepalive || !self.keepalive_applies() {
             return Fate::Keep;
         }
-        let idle_until = self.rcv.last_rx.max(self.snd.last_sent) + self.tuning.keep_idle;
+        let idle_until = self.rcv.last_rx.max(self.snd.last_sent) + self.tuning.keep_idle();
         if self.timers.keepalive_out == 0 && (now < idle_until || self.snd.flight() > 0) {
             self.timers.keepalive = Some(idle_until.max(now + Duration::from_millis(1)));
             if self.snd.flight() > 0 {
-                self.timers.keepalive = Some(now + self.tuning.keep_idle);
+                self.timers.keepalive = Some(now + self.tuning.keep_idle());
             }
             return Fate::Keep;
         }
         // tcp(7): with TCP_USER_TIMEOUT it decides, not the number of probes.
-        let over = if self.tuning.user_timeout.is_zero() {
-            self.timers.keepalive_out >= self.tuning.keep_cnt
+        let over = if self.tuning.user_timeout == 0 {
+            self.timers.keepalive_out >= u32::from(self.tuning.keep_cnt)
         } else {
             self.timers.keepalive_out > 0 && self.user_timeout_over(self.rcv.last_rx, now)
         };
@@ -246,7 +263,7 @@ impl Tcb {
         }
         self.timers.keepalive_out += 1;
         self.timers.probe_now = true;
-        self.timers.keepalive = Some(now + self.tuning.keep_intvl);
+        self.timers.keepalive = Some(now + self.tuning.keep_intvl());
         Fate::Keep
     }
 
@@ -261,13 +278,13 @@ impl Tcb {
     pub(crate) fn arm_keepalive(&mut self, now: Instant) {
         self.timers.keepalive_out = 0;
         self.timers.keepalive = (self.tuning.keepalive && self.keepalive_applies())
-            .then(|| (self.rcv.last_rx.max(self.snd.last_sent) + self.tuning.keep_idle).max(now));
+            .then(|| (self.rcv.last_rx.max(self.snd.last_sent) + self.tuning.keep_idle()).max(now));
     }
 
     /// Starts an orphan's FIN-WAIT-2 limit.
     pub(crate) fn arm_fin_wait_2(&mut self, now: Instant) {
         if self.orphan && self.state == State::FinWait2 {
-            self.timers.fin_wait_2 = Some(now + self.tuning.linger2.unwrap_or_default());
+            self.timers.fin_wait_2 = Some(now + self.tuning.linger2());
         }
     }
 

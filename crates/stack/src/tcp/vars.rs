@@ -2,8 +2,11 @@
 
 use super::assembler::Assembler;
 use super::bytes::ByteQueue;
+use super::pieces::Pieces;
+use super::recv_queue::RecvQueue;
 use super::sent::SentQueue;
 use super::seq::SeqNum;
+use super::sizing::Sizing;
 use crate::time::Instant;
 use crate::wire::tcp::SackBlock;
 
@@ -42,7 +45,7 @@ pub(crate) struct Send {
     /// Segment size without options: the smaller of the peer's MSS and what the path carries.
     pub(crate) mss: u32,
     /// What `mss` was before a black hole was suspected, and since when.
-    pub(crate) shortened: Option<(u32, Instant)>,
+    pub(crate) shortened: Option<Box<(u32, Instant)>>,
     /// SND.UP: the octet after the last urgent one, while it is not acknowledged.
     pub(crate) up: Option<SeqNum>,
     /// Octets from `base` on that are not acknowledged or not sent.
@@ -53,16 +56,24 @@ pub(crate) struct Send {
     pub(crate) fin: bool,
     /// End of the last small segment sent (Minshall's form of Nagle's rule).
     pub(crate) small_end: SeqNum,
-    /// End of what was last written without MSG_MORE: the segment that holds the octet before carries PSH.
+    /// How it is cut, charged and pushed.
+    pub(crate) pieces: Pieces,
+    /// End of what was last pushed (Linux: pushed_seq).
     pub(crate) pushed: SeqNum,
     /// MSG_MORE: a partial segment waits until then.
     pub(crate) hold_until: Option<Instant>,
     /// What is between SND.UNA and SND.NXT, and when it was sent.
     pub(crate) sent: SentQueue,
-    /// Octets that `queue` may hold.
-    pub(crate) capacity: usize,
+    /// What the queue may cost, octets (sk_sndbuf).
+    pub(crate) capacity: u32,
+    /// SO_SNDBUF was set: `capacity` does not grow.
+    pub(crate) locked: bool,
     /// The queue was full at the last look: a wake-up is owed when there is room.
     pub(crate) full: bool,
+    /// A write was refused for want of memory, and nobody was told since that there is any.
+    pub(crate) refused: bool,
+    /// A write was cut short since there was last room (SOCK_NOSPACE).
+    pub(crate) starved: bool,
     /// When something was last sent.
     pub(crate) last_sent: Instant,
     /// How much of the congestion window was used of late.
@@ -88,22 +99,6 @@ impl Send {
     /// The FIN was sent and acknowledged.
     pub(crate) fn fin_acked(&self) -> bool {
         self.fin && self.queue.is_empty() && self.una == self.base + 1
-    }
-
-    /// Octets that may be queued now.
-    pub(crate) fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.queue.len())
-    }
-
-    /// The least room that a queue with something in it takes more into, octets.
-    pub(crate) fn unit(&self) -> usize {
-        (self.mss as usize).min(self.capacity / 4)
-    }
-
-    /// Linux's sk_stream_is_writeable: a third of the buffer is free, and less than TCP_NOTSENT_LOWAT waits to be sent.
-    pub(crate) fn writable(&self, notsent_lowat: u32) -> bool {
-        self.room() >= (self.queue.len() / 2).max(1)
-            && (notsent_lowat == 0 || self.data_end().since(self.nxt) < notsent_lowat)
     }
 }
 
@@ -141,15 +136,21 @@ pub(crate) struct Recv {
     /// Shift of our window field.
     pub(crate) wscale: u8,
     /// Octets from `base` on; those before RCV.NXT are readable, those after lie as the assembler says.
-    pub(crate) queue: ByteQueue,
+    pub(crate) queue: RecvQueue,
     /// Sequence number of the next octet that the program reads.
     pub(crate) base: SeqNum,
     /// What lies out of order.
     pub(crate) assembler: Assembler,
     /// The FIN's sequence number, once seen.
     pub(crate) fin: Option<SeqNum>,
-    /// Octets the program may leave unread.
-    pub(crate) capacity: usize,
+    /// Octets the program may leave unread: half of sk_rcvbuf.
+    pub(crate) capacity: u32,
+    /// SO_RCVBUF was set: `capacity` does not grow.
+    pub(crate) locked: bool,
+    /// Memory was scarce at the last look: the window does not open wide.
+    pub(crate) pressed: bool,
+    /// What makes `capacity` grow, once much was received.
+    pub(crate) sizing: Option<Box<Sizing>>,
     /// A duplicate to report with the next ACK (RFC 2883).
     pub(crate) dsack: Option<SackBlock>,
     /// Urgent data.
@@ -162,6 +163,10 @@ pub(crate) struct Recv {
     pub(crate) ack: AckDue,
     /// Acknowledgements that are still to go at once, for the peer's slow start (RFC 5681 4.2 lets us; Linux: quick ACK mode).
     pub(crate) quick: u8,
+    /// How often in a row the last acknowledgement number was sent again.
+    pub(crate) repeated: u8,
+    /// Arrivals out of order that no acknowledgement has told of yet.
+    pub(crate) gathered: u8,
     /// What is to be acknowledged ends in a push of the peer's.
     pub(crate) pushed: bool,
     /// The program answers what it receives: its answers carry the acknowledgements.
@@ -173,6 +178,11 @@ pub(crate) struct Recv {
 }
 
 impl Recv {
+    /// Octets the program may leave unread.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity as usize
+    }
+
     /// RCV.WND as advertised.
     pub(crate) fn wnd(&self) -> u32 {
         self.adv.since(self.nxt)

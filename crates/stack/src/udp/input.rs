@@ -1,14 +1,18 @@
 //! Datagrams and ICMP errors in.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::icmp::{self, Report};
+use crate::icmp;
 use crate::ip::{IcmpError, RxMeta, proto};
+use crate::socket::attribute::{Attribute, pmtu};
+use crate::socket::control::Arrival;
+use crate::socket::errqueue::Report;
 use crate::socket::{Ready, SocketId};
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::checksum;
-use crate::wire::udp::Header;
+use crate::wire::udp::{HEADER_LEN, Header};
 
 /// A datagram for us; `quote` is its whole packet, for errors.
 pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, datagram: &[u8], quote: &[u8]) {
@@ -22,22 +26,33 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, datagram: &[
     }
     let src = SocketAddr::new(meta.src, header.src_port);
     let dst = SocketAddr::new(meta.dst, header.dst_port);
-    let receivers = stack.udp_receivers(meta.dst_kind, src, dst);
+    let receivers = stack.udp_receivers(meta, src, dst);
     if receivers.is_empty() {
         stack.stats.not_ours += 1;
         // RFC 1122 4.1.3.1.
-        icmp::report(stack, now, meta, quote, Report::PortUnreachable);
+        icmp::report(stack, now, meta, quote, icmp::Report::PortUnreachable);
         return;
     }
+    let arrival = Arrival {
+        dst,
+        ttl: meta.ttl,
+        tos: meta.tos,
+        interface: meta.iface.index() as u8,
+        at: now,
+    };
     for id in receivers {
+        let together = stack
+            .sockets
+            .get(id)
+            .is_some_and(|socket| socket.has(Attribute::UdpGro));
         match usize::from(meta.gso_size) {
             // UDP segmentation offload: several datagrams of that size in one.
-            size if size > 0 && data.len() > size => {
+            size if size > 0 && data.len() > size && !together => {
                 for piece in data.chunks(size) {
-                    enqueue(stack, id, src, piece);
+                    enqueue(stack, id, src, piece, arrival, 0);
                 }
             }
-            _ => enqueue(stack, id, src, data),
+            _ => enqueue(stack, id, src, data, arrival, meta.gso_size),
         }
     }
 }
@@ -56,35 +71,67 @@ fn checksum_fits(meta: &RxMeta, header: &Header, datagram: &[u8]) -> bool {
     sum.add(bytes).finish() == 0
 }
 
-fn enqueue(stack: &mut Stack, id: SocketId, src: SocketAddr, data: &[u8]) {
+fn enqueue(
+    stack: &mut Stack,
+    id: SocketId,
+    src: SocketAddr,
+    data: &[u8],
+    arrival: Arrival,
+    gro: u16,
+) {
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };
-    let rcvbuf = socket.opts.rcvbuf;
+    let rcvbuf = socket.opts.rcvbuf();
     let Some(udp) = socket.udp_mut() else {
         return;
     };
-    if udp.queue.push(src, data, rcvbuf) {
+    if udp.queue.push(src, data, rcvbuf, arrival, gro) {
         stack.notify(id, Ready::IN);
     } else {
         stack.stats.queue_full += 1;
     }
 }
 
-/// An ICMP error about a datagram of ours. Linux __udp4_lib_err: only hard errors, only on connected sockets.
-pub(crate) fn icmp_error(stack: &mut Stack, error: &IcmpError) {
+/// An ICMP error about a datagram of ours, of which `transport` is quoted. Linux __udp4_lib_err, __udp6_lib_err: with IP_RECVERR all
+/// of them, else only hard errors, and only on connected sockets.
+pub(crate) fn icmp_error(stack: &mut Stack, error: &IcmpError, transport: &[u8]) {
     let Some(id) = stack.udp_lookup(error.remote, error.local) else {
         stack.stats.not_ours += 1;
         return;
     };
-    if let Some(mtu) = error.mtu {
-        stack.ip.update_path_mtu(error.remote.ip(), mtu);
-    }
+    let v6 = error.remote.is_ipv6();
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };
-    if error.hard && socket.peer == Some(error.remote) {
-        socket.pending_error = Some(error.error);
-        stack.notify(id, Ready::ERR);
+    let discover = socket.extra_opts().map_or(pmtu::WANT, |opts| opts.pmtu(v6));
+    let mut hard = error.hard;
+    if let Some(mtu) = error.mtu {
+        // ip_sk_accept_pmtu.
+        if !matches!(discover, pmtu::INTERFACE | pmtu::OMIT) {
+            stack.ip.update_path_mtu(error.remote.ip(), mtu);
+        } else if v6 {
+            return;
+        }
+        if discover == pmtu::DONT && !v6 {
+            return;
+        }
+        hard |= discover != pmtu::DONT;
     }
+    if !socket.wants_errors(v6) {
+        if !hard || socket.peer() != Some(error.remote) {
+            return;
+        }
+    } else {
+        let report = Report {
+            name: Some(error.remote),
+            data: transport.get(HEADER_LEN..).map(Arc::from),
+            ..error.report()
+        };
+        stack.report_error(id, report);
+    }
+    if let Some(socket) = stack.sockets.get_mut(id) {
+        socket.pending_error = Some(error.error);
+    }
+    stack.notify(id, Ready::ERR);
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod input;
+pub(crate) mod output;
 mod queue;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,12 +11,14 @@ use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 
 use crate::config::Config;
-use crate::ip::DstKind;
+use crate::ip::{DstKind, RxMeta};
 use crate::keyed::{KeyedMap, KeyedState};
 use crate::socket::address::outward;
+use crate::socket::control::SendControl;
 use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind, SocketId, SocketInfo, State};
 use crate::stack::Stack;
+use crate::time::Instant;
 
 pub(crate) use queue::ReceiveQueue;
 
@@ -39,10 +42,23 @@ pub(crate) struct UdpSocket {
     pub(crate) read_shut: bool,
     /// SHUT_WR.
     pub(crate) write_shut: bool,
-    /// A datagram in the making (MSG_MORE) and where it goes.
-    pub(crate) corked: Option<(SocketAddr, Vec<u8>)>,
+    /// A datagram in the making (MSG_MORE, UDP_CORK).
+    pub(crate) corked: Option<Box<Corked>>,
+    /// When the datagram read last had arrived (SIOCGSTAMP).
+    pub(crate) last_stamp: Option<Instant>,
     /// Where the socket stands in the tables.
     place: Option<Place>,
+}
+
+/// A datagram in the making.
+#[derive(Debug)]
+pub(crate) struct Corked {
+    /// Where it goes.
+    pub(crate) dest: SocketAddr,
+    /// What the first part's control messages asked for.
+    pub(crate) control: SendControl,
+    /// Its data so far.
+    pub(crate) data: Vec<u8>,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -95,7 +111,7 @@ impl Stack {
         let Some(socket) = self.sockets.get_mut(id) else {
             return;
         };
-        let place = match (socket.local, socket.peer) {
+        let place = match (socket.local(), socket.peer()) {
             (Some(local), _) if local.port() == 0 => None,
             (Some(local), Some(peer)) => Some(Place::Connected(local, peer)),
             (Some(local), None) => Some(Place::Bound(local)),
@@ -127,7 +143,7 @@ impl Stack {
             .find_map(|group| self.udp_choose(group?, src, dst))
     }
 
-    /// Every socket that a broadcast from `src` to `dst` is for (Linux: __udp4_lib_mcast_deliver).
+    /// Every socket that a datagram to many from `src` to `dst` is for (Linux: __udp4_lib_mcast_deliver).
     fn udp_lookup_all(&self, src: SocketAddr, dst: SocketAddr) -> SmallVec<[SocketId; 8]> {
         let connected = self.udp.connected.get(&(dst, src));
         [connected]
@@ -177,29 +193,33 @@ impl Stack {
     /// The sockets that a datagram is for.
     fn udp_receivers(
         &self,
-        kind: DstKind,
+        meta: &RxMeta,
         src: SocketAddr,
         dst: SocketAddr,
     ) -> SmallVec<[SocketId; 8]> {
-        match kind {
+        match meta.dst_kind {
             DstKind::Unicast => self.udp_lookup(src, dst).into_iter().collect(),
             DstKind::Broadcast => self.udp_lookup_all(src, dst),
-            DstKind::Multicast => SmallVec::new(),
+            DstKind::Multicast => {
+                let mut all = self.udp_lookup_all(src, dst);
+                all.retain(|id| self.multicast_allows(*id, meta.iface, meta.dst, meta.src));
+                all
+            }
         }
     }
 }
 
 /// Whether the socket has a port.
 pub(crate) fn is_bound(socket: &Socket) -> bool {
-    socket.local.is_some_and(|local| local.port() != 0)
+    socket.local().is_some_and(|local| local.port() != 0)
 }
 
 /// A UDP socket's row in the listing; unbound ones have none.
 pub(crate) fn row(socket: &Socket) -> Option<SocketInfo> {
-    let udp = socket.udp()?;
-    let local = socket.local.filter(|local| local.port() != 0)?;
+    let udp = socket.udp().filter(|_| socket.kind() == Kind::Datagram)?;
+    let local = socket.local().filter(|local| local.port() != 0)?;
     let any = SocketAddr::new(wildcard_like(local), 0);
-    let state = match socket.peer {
+    let state = match socket.peer() {
         Some(_) => State::Established,
         None => State::Closed,
     };
@@ -207,7 +227,7 @@ pub(crate) fn row(socket: &Socket) -> Option<SocketInfo> {
         kind: Kind::Datagram,
         state,
         local: outward(socket.domain, local),
-        peer: outward(socket.domain, socket.peer.unwrap_or(any)),
+        peer: outward(socket.domain, socket.peer().unwrap_or(any)),
         recv_q: udp.queue.charged(),
         send_q: 0,
     })

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::io::IoSliceMut;
 use std::net::SocketAddr;
 
+use crate::socket::control::Arrival;
+
 /// A socket's receive queue.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveQueue {
@@ -11,12 +13,22 @@ pub(crate) struct ReceiveQueue {
     bytes: VecDeque<u8>,
     /// What the datagrams count for against SO_RCVBUF, bytes.
     charged: usize,
+    /// Datagrams that found no room, ever.
+    drops: u32,
 }
 
 #[derive(Copy, Clone, Debug)]
-struct Head {
-    from: SocketAddr,
-    len: usize,
+pub(crate) struct Head {
+    /// Who sent it.
+    pub(crate) from: SocketAddr,
+    /// Bytes of it.
+    pub(crate) len: usize,
+    /// How it came.
+    pub(crate) arrival: Arrival,
+    /// Datagrams dropped before it.
+    pub(crate) drops: u32,
+    /// UDP_GRO: bytes of each of the datagrams in it, 0: it is one.
+    pub(crate) gro: u16,
 }
 
 /// Beyond this an emptied ring gives its memory back, bytes.
@@ -25,26 +37,37 @@ const KEEP: usize = 256 << 10;
 impl ReceiveQueue {
     /// Appends a datagram. `false`: the queue is full (Linux __udp_enqueue_schedule_skb: with this one it would exceed SO_RCVBUF;
     /// an empty queue takes any).
-    pub(crate) fn push(&mut self, from: SocketAddr, data: &[u8], rcvbuf: usize) -> bool {
+    pub(crate) fn push(
+        &mut self,
+        from: SocketAddr,
+        data: &[u8],
+        rcvbuf: usize,
+        arrival: Arrival,
+        gro: u16,
+    ) -> bool {
         let charged = self.charged + charge(data.len());
         if charged > rcvbuf && !self.is_empty() {
+            self.drops = self.drops.wrapping_add(1);
             return false;
         }
         self.charged = charged;
         self.heads.push_back(Head {
             from,
             len: data.len(),
+            arrival,
+            drops: self.drops,
+            gro,
         });
         self.bytes.extend(data);
         true
     }
 
-    /// Copies the first datagram out, as much as fits, and removes it unless `peek`: sender, bytes copied, real length.
+    /// Copies the first datagram out, as much as fits, and removes it unless `peek`: what it was, bytes copied.
     pub(crate) fn read(
         &mut self,
         bufs: &mut [IoSliceMut<'_>],
         peek: bool,
-    ) -> Option<(SocketAddr, usize, usize)> {
+    ) -> Option<(Head, usize)> {
         let head = *self.heads.front()?;
         let (a, b) = self.bytes.as_slices();
         let first = a.get(..head.len.min(a.len())).unwrap_or_default();
@@ -59,7 +82,7 @@ impl ReceiveQueue {
                 self.heads = VecDeque::new();
             }
         }
-        Some((head.from, copied, head.len))
+        Some((head, copied))
     }
 
     /// Length of the first datagram.
@@ -118,24 +141,36 @@ fn scatter(parts: [&[u8]; 2], bufs: &mut [IoSliceMut<'_>]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Instant;
+
+    fn push(queue: &mut ReceiveQueue, data: &[u8], rcvbuf: usize) -> bool {
+        let from = "10.0.0.1:9".parse().unwrap();
+        let arrival = Arrival {
+            dst: from,
+            ttl: 64,
+            tos: 0,
+            interface: 1,
+            at: Instant::ZERO,
+        };
+        queue.push(from, data, rcvbuf, arrival, 0)
+    }
 
     fn read(queue: &mut ReceiveQueue, sizes: &[usize], peek: bool) -> Option<(Vec<u8>, usize)> {
         let mut store: Vec<Vec<u8>> = sizes.iter().map(|n| vec![0; *n]).collect();
         let mut bufs: Vec<_> = store.iter_mut().map(|b| IoSliceMut::new(b)).collect();
-        let (_, copied, full) = queue.read(&mut bufs, peek)?;
+        let (head, copied) = queue.read(&mut bufs, peek)?;
         let mut all = store.concat();
         all.truncate(copied);
-        Some((all, full))
+        Some((all, head.len))
     }
 
     #[test]
     fn datagrams_keep_their_bounds_round_the_ring() {
-        let from = "10.0.0.1:9".parse().unwrap();
         let mut queue = ReceiveQueue::default();
         for round in 0..1000usize {
             let datagram: Vec<u8> = (0..round % 97).map(|i| (i + round) as u8).collect();
-            assert!(queue.push(from, &datagram, 1 << 20));
-            assert!(queue.push(from, &[], 1 << 20));
+            assert!(push(&mut queue, &datagram, 1 << 20));
+            assert!(push(&mut queue, &[], 1 << 20));
             assert_eq!(queue.first_len(), Some(datagram.len()));
             let whole = read(&mut queue, &[3, 0, 200], true).unwrap();
             assert_eq!(whole, (datagram.clone(), datagram.len()));
@@ -149,12 +184,11 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses() {
-        let from = "10.0.0.1:9".parse().unwrap();
         let count = |len: usize, rcvbuf| {
             let mut queue = ReceiveQueue::default();
             let data = vec![0; len];
             (0..1000)
-                .filter(|_| queue.push(from, &data, rcvbuf))
+                .filter(|_| push(&mut queue, &data, rcvbuf))
                 .count()
         };
         // What Linux takes.

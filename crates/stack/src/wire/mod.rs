@@ -1,6 +1,7 @@
 //! Bytes on the wire. Parsers take anything and answer `None` for what is not well-formed; they never panic.
 
 pub(crate) mod checksum;
+pub(crate) mod fast_open;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod tcp;

@@ -1,8 +1,9 @@
-//! The TCP header and its options (RFC 9293 3.1, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3).
+//! The TCP header and its options (RFC 9293 3.1, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3, RFC 7413 4.1.1).
 
 use zerocopy::byteorder::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::fast_open::{self, FastOpenOption};
 use crate::tcp::seq::SeqNum;
 
 /// Octets of a header without options.
@@ -61,6 +62,8 @@ pub(crate) struct Options {
     pub(crate) sack: [SackBlock; MAX_SACK_BLOCKS],
     /// How many blocks.
     pub(crate) sack_len: usize,
+    /// Fast Open, on SYN only.
+    pub(crate) fast_open: Option<FastOpenOption>,
 }
 
 impl Options {
@@ -99,6 +102,9 @@ impl Options {
                         u32::from_be_bytes([e, f, g, h]),
                     ));
                 }
+                (&kind @ (fast_open::KIND | fast_open::EXPERIMENT), body) => {
+                    FastOpenOption::parse(kind, body, &mut options.fast_open);
+                }
                 _ => {}
             }
             bytes = bytes.get(len..).unwrap_or(&[]);
@@ -136,7 +142,7 @@ impl Options {
         if self.sack_len > 0 {
             len += 4 + 8 * self.sack_len;
         }
-        len
+        len + self.fast_open.map_or(0, |option| option.emit_len())
     }
 
     /// Writes the options with their padding; `out` has at least [`Options::emit_len`] octets.
@@ -172,6 +178,9 @@ impl Options {
                 put(&right.raw().to_be_bytes());
             }
         }
+        if let Some(option) = self.fast_open {
+            option.emit(put);
+        }
     }
 }
 
@@ -196,7 +205,7 @@ impl Header {
         let (raw, rest) = Raw::ref_from_prefix(segment).ok()?;
         let options_len = (usize::from(raw.data_offset >> 4) * 4).checked_sub(HEADER_LEN)?;
         let (options, payload) = rest.split_at_checked(options_len)?;
-        let header = Header {
+        let mut header = Header {
             src_port: raw.src_port.get(),
             dst_port: raw.dst_port.get(),
             seq: SeqNum::new(raw.seq.get()),
@@ -206,6 +215,9 @@ impl Header {
             urgent: raw.urgent.get(),
             options: Options::parse(options),
         };
+        if !header.has(Flags::SYN) {
+            header.options.fast_open = None;
+        }
         Some((header, payload))
     }
 

@@ -24,12 +24,72 @@ pub enum Fate {
     Twice,
 }
 
+/// A narrow place on the way from host 0 to host 1.
+#[derive(Clone, Debug)]
+pub struct Bottleneck {
+    /// Octets a second.
+    pub rate: u64,
+    /// Octets that may wait before it.
+    pub queue: u64,
+    /// Packets with more than this waiting before them are marked if they can be (CE); else they pass.
+    pub mark_above: u64,
+    /// When the last octet will be through.
+    free_at: Instant,
+    /// Octets carried, packets dropped for want of room, packets marked.
+    pub carried: u64,
+    pub dropped: u64,
+    pub marked: u64,
+    /// The longest wait since it was last looked at.
+    pub longest: Duration,
+}
+
+impl Bottleneck {
+    pub fn new(rate: u64, queue: u64) -> Bottleneck {
+        Bottleneck {
+            rate,
+            queue,
+            mark_above: u64::MAX,
+            free_at: Instant::ZERO,
+            carried: 0,
+            dropped: 0,
+            marked: 0,
+            longest: Duration::ZERO,
+        }
+    }
+
+    /// When the packet is through; `None`: no room.
+    fn carry(&mut self, now: Instant, packet: &mut [u8]) -> Option<Duration> {
+        let len = packet.len() as u64;
+        let wait = self.free_at.since(now);
+        let waiting = wait.as_micros() as u64 * self.rate / 1_000_000;
+        if waiting + len > self.queue && waiting > 0 {
+            self.dropped += 1;
+            return None;
+        }
+        if waiting > self.mark_above && packet[0] >> 4 == 4 && packet[1] & 3 == 2 {
+            self.marked += 1;
+            packet[1] |= 3;
+            // RFC 1624: the header's sum is one less by what the field is more.
+            let sum = u32::from(u16::from_be_bytes([packet[10], packet[11]]));
+            let sum = sum + 0xffff - 1;
+            let sum = (sum & 0xffff) + (sum >> 16);
+            packet[10..12].copy_from_slice(&(sum as u16).to_be_bytes());
+        }
+        self.carried += len;
+        self.longest = self.longest.max(wait);
+        self.free_at =
+            self.free_at.max(now) + Duration::from_nanos(len * 1_000_000_000 / self.rate);
+        Some(self.free_at.since(now))
+    }
+}
+
 /// Two hosts, 10.0.0.1 / fd00::1 and 10.0.0.2 / fd00::2.
 pub struct Pair {
     pub hosts: [Stack; 2],
     pub now: Instant,
     pub latency: Duration,
     pub filter: Filter,
+    pub bottleneck: Option<Bottleneck>,
     /// Frames sent so far per direction.
     pub sent: [u64; 2],
     /// The last frames, for looking at: direction and the IP packet.
@@ -72,6 +132,7 @@ impl Pair {
             now,
             latency: Duration::from_millis(1),
             filter: Box::new(|_, _, _| Fate::Arrive),
+            bottleneck: None,
             sent: [0; 2],
             log: Vec::new(),
             wire: VecDeque::new(),
@@ -98,11 +159,18 @@ impl Pair {
                     .collect::<Vec<u8>>(),
             );
         });
-        for frame in frames {
+        for mut frame in frames {
             let number = self.sent[host];
             self.sent[host] += 1;
-            self.log.push((host, frame[10..].to_vec()));
-            let due = self.now + self.latency;
+            let mut due = self.now + self.latency;
+            if let Some(narrow) = self.bottleneck.as_mut().filter(|_| host == 0) {
+                let Some(wait) = narrow.carry(self.now, &mut frame[10..]) else {
+                    continue;
+                };
+                due = due + wait;
+            } else if self.bottleneck.is_none() {
+                self.log.push((host, frame[10..].to_vec()));
+            }
             match (self.filter)(host, number, &frame[10..]) {
                 Fate::Arrive => self.put(due, host, frame),
                 Fate::Lose => {}
@@ -138,7 +206,8 @@ impl Pair {
         {
             let to = 1 - *from;
             let (_, _, _, frame) = self.wire.pop_front().expect("looked at");
-            self.hosts[to].handle_frame(self.now, &frame);
+            let len = frame.len();
+            self.hosts[to].handle_buffer(self.now, &mut frame.into_boxed_slice(), len);
         }
         self.flush(0);
         self.flush(1);

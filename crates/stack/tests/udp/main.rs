@@ -1,5 +1,6 @@
 //! UDP and ICMP between stacks, through the public interface only.
 
+mod errors;
 mod exchange;
 mod linux;
 
@@ -7,8 +8,9 @@ use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 
 use tunsock_stack::{
-    Config, Domain, Error, Instant, Kind, Offload, Ready, Received, RecvFlags, Route, SendFlags,
-    Shutdown, SockOpt, SockOptName, SocketId, Stack, State,
+    Attribute, Config, Control, Controls, Domain, Error, ExtendedError, Instant, Kind, Offload,
+    Origin, Ready, Received, RecvFlags, Route, SendControl, SendFlags, Shutdown, SockOpt,
+    SockOptName, SocketId, Stack, State,
 };
 
 /// Two hosts on a wire, in virtual time.

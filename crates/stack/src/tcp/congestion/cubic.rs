@@ -33,10 +33,11 @@ pub(crate) struct Cubic {
     w_max: f64,
     /// Window before the last reduction; segments.
     cwnd_prior: f64,
-    epoch: Option<Epoch>,
+    epoch: Option<Box<Epoch>>,
     /// Fractions of an octet that growth still owes.
     remainder: f64,
-    hystart: HyStart,
+    /// In slow start.
+    hystart: Option<Box<HyStart>>,
     /// w_max before the last reduction, for an undo.
     w_max_prior: f64,
 }
@@ -52,7 +53,7 @@ impl Cubic {
             cwnd_prior: 0.0,
             epoch: None,
             remainder: 0.0,
-            hystart: HyStart::default(),
+            hystart: None,
             w_max_prior: 0.0,
         }
     }
@@ -83,12 +84,12 @@ impl Cubic {
         let w_max = self.w_max;
         let epoch = self.epoch.get_or_insert_with(|| {
             let w_max = w_max.max(cwnd);
-            Epoch {
+            Box::new(Epoch {
                 start: ack.now,
                 k: ((w_max - cwnd) / C).cbrt(),
                 w_max,
                 w_est: cwnd,
-            }
+            })
         });
         let rtt = ack.rtt.map_or(0.0, |rtt| rtt.as_secs_f64());
         let t = ack.now.since(epoch.start).as_secs_f64();
@@ -128,7 +129,8 @@ impl Congestion for Cubic {
 
     fn on_ack(&mut self, ack: &Ack) {
         if self.cwnd < self.ssthresh {
-            match self.hystart.on_ack(ack) {
+            let window = self.cwnd / self.mss;
+            match self.hystart.get_or_insert_default().on_ack(ack, window) {
                 _ if !ack.limited => {}
                 Growth::By(octets) => self.cwnd = self.cwnd.saturating_add(octets),
                 Growth::Exit => self.ssthresh = self.cwnd,
@@ -152,7 +154,7 @@ impl Congestion for Cubic {
         }
         // RFC 9438 4.8; slow start begins anew.
         self.cwnd = self.mss;
-        self.hystart = HyStart::default();
+        self.hystart = None;
     }
 
     fn undo(&mut self, cwnd: u32, ssthresh: u32) {
@@ -169,6 +171,12 @@ impl Congestion for Cubic {
 
     fn on_idle_restart(&mut self) {
         self.cwnd = self.cwnd.min(initial_window(self.mss));
+        self.epoch = None;
+    }
+
+    fn rest(&mut self) {
+        // Rounds begin anew, and an idle spell must not count as time in which the window grew (RFC 9438 5.8).
+        self.hystart = None;
         self.epoch = None;
     }
 
@@ -231,21 +239,22 @@ mod tests {
         assert!(cc.cwnd() > 1_005_000, "beyond it afterwards: {}", cc.cwnd());
     }
 
-    #[test]
-    fn slow_start_ends_when_the_delay_grows() {
+    /// Segments at which slow start is left on a path that delivers one each `gap` and holds `pipe` of them.
+    fn leaves_slow_start_at(gap: Duration, pipe: u32) -> u32 {
         let mut cc = Cubic::new(1000);
         let mut now = Instant::from_micros(1);
         let (mut una, mut nxt) = (SeqNum::new(0), SeqNum::new(10_000));
-        for round in 0..40u64 {
-            let window = cc.cwnd();
-            // The queue builds up once the pipe of 200 segments is full.
-            let rtt = Duration::from_millis(20)
-                + Duration::from_micros(100 * u64::from(window.saturating_sub(200_000) / 1000));
+        for _ in 0..40 {
+            let window = cc.cwnd() / 1000;
+            // The queue builds up once the pipe is full.
+            let rtt = gap * window.max(pipe);
             let end = nxt;
+            // What was sent in a burst comes back as fast as the pipe lets it through, and then nothing until the next one.
+            now = now + rtt.saturating_sub(gap * window);
             while una.before(end) {
                 una += 1000;
                 nxt = una + cc.cwnd();
-                now = now + rtt / (window / 1000);
+                now = now + gap;
                 cc.on_ack(&Ack {
                     now,
                     acked: 1000,
@@ -256,14 +265,44 @@ mod tests {
                 });
             }
             if cc.cwnd() >= cc.ssthresh() {
-                assert!(
-                    round > 4 && cc.cwnd() < 1_500_000,
-                    "left at {} in round {round}",
-                    cc.cwnd()
-                );
-                return;
+                return cc.cwnd() / 1000;
             }
         }
         panic!("slow start never ended");
+    }
+
+    #[test]
+    fn slow_start_ends_when_acknowledgements_come_without_a_pause() {
+        let at = leaves_slow_start_at(Duration::from_micros(100), 200);
+        assert!((150..400).contains(&at), "left at {at} of 200");
+    }
+
+    #[test]
+    fn the_eighth_late_acknowledgement_is_the_last_that_counts_in_full() {
+        let mut cc = Cubic::new(1000);
+        let mut una = 10_000;
+        let mut ack = |ms: u64, rtt: u64| {
+            una += 2000;
+            cc.on_ack(&Ack {
+                now: Instant::from_micros(1 + 1000 * ms),
+                acked: 2000,
+                rtt: Some(Duration::from_millis(rtt)),
+                una: SeqNum::new(una),
+                nxt: SeqNum::new(if ms == 0 { una } else { 100_000 }),
+                limited: true,
+            });
+            cc.cwnd()
+        };
+        assert_eq!(ack(0, 200), 12_000, "a round of its own");
+        let grown: Vec<u32> = (0..10).map(|n| ack(200 + 3 * n, 240)).collect();
+        // RFC 9406 4.2: the window is updated, then the round-trip time looked at.
+        assert_eq!(grown[6..], [26_000, 28_000, 28_500, 29_000]);
+    }
+
+    #[test]
+    fn slow_start_ends_when_the_delay_grows() {
+        // Pauses of three milliseconds: no train.
+        let at = leaves_slow_start_at(Duration::from_millis(3), 70);
+        assert!((70..700).contains(&at), "left at {at} of 70");
     }
 }

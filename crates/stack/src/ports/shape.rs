@@ -1,0 +1,189 @@
+//! What a hold on a port looks like, and the few such shapes that many holds share.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::keyed::{KeyedMap, KeyedState};
+use crate::socket::Kind;
+
+/// What of a holder matters to others who want its port.
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Shape {
+    /// Bound address or the wildcard of a family.
+    pub(crate) addr: IpAddr,
+    /// The IPv6 wildcard does not take IPv4.
+    pub(crate) v6only: bool,
+    /// SO_REUSEADDR.
+    pub(crate) reuse_addr: bool,
+    /// SO_REUSEPORT.
+    pub(crate) reuse_port: bool,
+    /// A TCP listener.
+    pub(crate) listening: bool,
+    /// Held by the choice of connect: other connects may share it (Linux: tb->fastreuse -1).
+    pub(crate) connected: bool,
+}
+
+/// A hold on a port that outlives its socket (TIME-WAIT). Give it back with `PortTable::release_hold`.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hold {
+    pub(super) proto: Kind,
+    pub(super) port: u16,
+    pub(super) shape: Shape,
+}
+
+/// A [`Hold`] on a connection's port in one octet: all but what the connection's 4-tuple says.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct PackedHold(u8);
+
+impl Hold {
+    /// `None` when it is no TCP connection's with this local address.
+    pub(crate) fn pack(&self, local: IpAddr) -> Option<PackedHold> {
+        let Shape {
+            addr,
+            v6only,
+            reuse_addr,
+            reuse_port,
+            listening,
+            connected,
+        } = self.shape;
+        let kind = match addr {
+            addr if addr == local => 0,
+            IpAddr::V4(addr) if addr.is_unspecified() => 1,
+            IpAddr::V6(addr) if addr.is_unspecified() => 2,
+            _ => return None,
+        };
+        if self.proto != Kind::Stream || listening {
+            return None;
+        }
+        let bit = |on: bool, n: u8| u8::from(on) << n;
+        let bits = bit(v6only, 2) | bit(reuse_addr, 3) | bit(reuse_port, 4) | bit(connected, 5);
+        Some(PackedHold(kind | bits))
+    }
+}
+
+impl PackedHold {
+    /// The hold of a connection with this local end.
+    pub(crate) fn unpack(self, local: IpAddr, port: u16) -> Hold {
+        let bit = |n: u8| self.0 & (1 << n) != 0;
+        Hold {
+            proto: Kind::Stream,
+            port,
+            shape: Shape {
+                addr: match self.0 & 3 {
+                    0 => local,
+                    1 => Ipv4Addr::UNSPECIFIED.into(),
+                    _ => Ipv6Addr::UNSPECIFIED.into(),
+                },
+                v6only: bit(2),
+                reuse_addr: bit(3),
+                reuse_port: bit(4),
+                listening: false,
+                connected: bit(5),
+            },
+        }
+    }
+}
+
+impl Shape {
+    /// A shape of a bound socket.
+    pub(crate) fn new(addr: IpAddr, v6only: bool, reuse_addr: bool, reuse_port: bool) -> Shape {
+        Shape {
+            addr,
+            v6only,
+            reuse_addr,
+            reuse_port,
+            listening: false,
+            connected: false,
+        }
+    }
+
+    /// Whether two holders' addresses can match the same packet (Linux: inet_rcv_saddr_equal).
+    fn overlaps(&self, other: &Shape) -> bool {
+        let dual = |shape: &Shape| shape.addr.is_ipv6() && !shape.v6only;
+        match (self.addr.is_ipv4(), other.addr.is_ipv4()) {
+            (true, false) => other.addr.is_unspecified() && dual(other),
+            (false, true) => self.addr.is_unspecified() && dual(self),
+            _ => {
+                self.addr == other.addr || self.addr.is_unspecified() || other.addr.is_unspecified()
+            }
+        }
+    }
+
+    /// Whether `new` may not have the port because of `self` (Linux: inet_csk_bind_conflict, inet_rcv_saddr_equal).
+    pub(super) fn conflicts(&self, proto: Kind, new: &Shape) -> bool {
+        if !self.overlaps(new) {
+            return false;
+        }
+        if self.reuse_port && new.reuse_port {
+            return false;
+        }
+        // SO_REUSEADDR on both lets them share, unless the holder is a TCP listener. That the new one wants to listen does not
+        // matter: so a server starts again while connections of its last life are still there.
+        let listener = proto == Kind::Stream && self.listening;
+        !(self.reuse_addr && new.reuse_addr && !listener)
+    }
+}
+
+/// The shapes there are, each once: ten thousand connects from one address look the same, and every hold on a port names its shape by
+/// a number of four octets.
+#[derive(Debug)]
+pub(super) struct Shapes {
+    /// With the number of holds that look so; none: the place is free.
+    list: Vec<(Shape, u32)>,
+    free: Vec<u32>,
+    places: KeyedMap<Shape, u32>,
+}
+
+impl Shapes {
+    /// Without any.
+    pub(super) fn new(hash: KeyedState) -> Shapes {
+        Shapes {
+            list: Vec::new(),
+            free: Vec::new(),
+            places: KeyedMap::with_hasher(hash),
+        }
+    }
+
+    /// The number of a shape that somebody has.
+    pub(super) fn find(&self, shape: &Shape) -> Option<u32> {
+        self.places.get(shape).copied()
+    }
+
+    /// The shape with a number.
+    pub(super) fn get(&self, place: u32) -> Option<&Shape> {
+        self.list.get(place as usize).map(|(shape, _)| shape)
+    }
+
+    /// One more hold that looks like this: the shape's number.
+    pub(super) fn take(&mut self, shape: Shape) -> u32 {
+        if let Some(place) = self.find(&shape) {
+            if let Some((_, holds)) = self.list.get_mut(place as usize) {
+                *holds = holds.saturating_add(1);
+            }
+            return place;
+        }
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.list.push((shape, 0));
+                self.list.len() as u32 - 1
+            }
+        };
+        if let Some(entry) = self.list.get_mut(place as usize) {
+            *entry = (shape, 1);
+        }
+        self.places.insert(shape, place);
+        place
+    }
+
+    /// One hold fewer.
+    pub(super) fn give(&mut self, place: u32) {
+        let Some((shape, holds)) = self.list.get_mut(place as usize) else {
+            return;
+        };
+        *holds = holds.saturating_sub(1);
+        if *holds == 0 {
+            self.places.remove(shape);
+            self.free.push(place);
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! Options whose value is one number and that few sockets use: what is set, and in which bounds (sk_setsockopt, do_ip_setsockopt,
+//! do_ipv6_setsockopt, udp_lib_setsockopt).
+
+use crate::error::{Error, Result};
+use crate::socket::errqueue::ErrorQueue;
+use crate::socket::options;
+use crate::socket::table::{Proto, Socket};
+use crate::socket::{Domain, Kind, SocketId, State};
+use crate::stack::Stack;
+use crate::tcp::marks::Marks;
+use crate::time::Instant;
+
+/// An option with a number for its value. Flags are 0 or 1; set, any number but 0 is 1 unless said otherwise.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Attribute {
+    /// SO_ZEROCOPY: MSG_ZEROCOPY is answered through the error queue. 0 or 1.
+    ZeroCopy,
+    /// SO_TIMESTAMP: datagrams come with their time of arrival, in microseconds. It and the next three exclude each other.
+    Timestamp,
+    /// SO_TIMESTAMPNS: the same in nanoseconds.
+    TimestampNs,
+    /// SO_TIMESTAMP_NEW: as `Timestamp`, with 64 bits on every machine.
+    TimestampNew,
+    /// SO_TIMESTAMPNS_NEW.
+    TimestampNsNew,
+    /// SO_RXQ_OVFL: datagrams come with the count of those that were dropped.
+    RxqOvfl,
+    /// SO_SELECT_ERR_QUEUE: a datagram socket's error queue is urgent data to poll too.
+    SelectErrQueue,
+    /// IP_RECVERR: errors go to the error queue (IPv4, mapped addresses too).
+    RecvErr,
+    /// IPV6_RECVERR.
+    RecvErr6,
+    /// IP_PKTINFO.
+    PktInfo,
+    /// IPV6_RECVPKTINFO.
+    PktInfo6,
+    /// IP_RECVTTL.
+    RecvTtl,
+    /// IP_RECVTOS.
+    RecvTos,
+    /// IP_RECVORIGDSTADDR.
+    OrigDst,
+    /// IPV6_RECVHOPLIMIT.
+    RecvHopLimit,
+    /// IPV6_RECVTCLASS.
+    RecvTClass,
+    /// IPV6_RECVORIGDSTADDR.
+    OrigDst6,
+    /// IPV6_DONTFRAG.
+    DontFrag,
+    /// IP_FREEBIND, IPV6_FREEBIND: bind takes an address that is not ours.
+    FreeBind,
+    /// IP_TRANSPARENT, IPV6_TRANSPARENT: the same, for who has the right.
+    Transparent,
+    /// IP_BIND_ADDRESS_NO_PORT: bind to port 0 leaves the port to connect.
+    BindAddressNoPort,
+    /// SO_NO_CHECK: UDP over IPv4 without a checksum.
+    NoCheck,
+    /// UDP_CORK.
+    UdpCork,
+    /// UDP_GRO: datagrams that came together are read together.
+    UdpGro,
+    /// TCP_INQ: receive calls tell what is left. 0 or 1.
+    Inq,
+    /// SO_TIMESTAMPING: `SOF_TIMESTAMPING_*`.
+    Timestamping,
+    /// SO_TIMESTAMPING_NEW: as `Timestamping`, with 64 bits on every machine.
+    TimestampingNew,
+    /// SO_MARK.
+    Mark,
+    /// SO_PRIORITY.
+    Priority,
+    /// SO_SNDBUFFORCE, set only, bytes: SO_SNDBUF without the limit.
+    SndBufForce,
+    /// SO_RCVBUFFORCE, set only, bytes.
+    RcvBufForce,
+    /// IP_MTU_DISCOVER: `IP_PMTUDISC_*`, 0..=5.
+    MtuDiscover,
+    /// IPV6_MTU_DISCOVER: `IPV6_PMTUDISC_*`, 0..=5.
+    MtuDiscover6,
+    /// IP_MTU, read only: of the path to the peer, bytes.
+    Mtu,
+    /// IPV6_MTU: read, of the path to the peer, bytes; set, the largest packet, 0 or 1280 and more.
+    Mtu6,
+    /// UDP_SEGMENT: bytes of each datagram that a longer send is cut into, 0..=65535.
+    UdpSegment,
+}
+
+/// Attributes up to this one are flags.
+const LAST_FLAG: u8 = Attribute::Inq as u8;
+
+/// IP_PMTUDISC_* (ip(7)).
+pub(crate) mod pmtu {
+    /// Never don't-fragment.
+    pub(crate) const DONT: i32 = 0;
+    /// Don't-fragment, fragments where the path is known to be too small.
+    pub(crate) const WANT: i32 = 1;
+    /// Always don't-fragment.
+    pub(crate) const DO: i32 = 2;
+    /// Don't-fragment, and no heed to the path's MTU.
+    pub(crate) const PROBE: i32 = 3;
+    /// The device's MTU, no don't-fragment, nothing larger.
+    pub(crate) const INTERFACE: i32 = 4;
+    /// As `INTERFACE`, fragments for what is larger.
+    pub(crate) const OMIT: i32 = 5;
+}
+
+/// `SOF_TIMESTAMPING_*` (linux/net_tstamp.h).
+pub(crate) mod sof {
+    pub(crate) const TX_SOFTWARE: u32 = 1 << 1;
+    pub(crate) const RX_SOFTWARE: u32 = 1 << 3;
+    pub(crate) const SOFTWARE: u32 = 1 << 4;
+    pub(crate) const OPT_ID: u32 = 1 << 7;
+    pub(crate) const TX_SCHED: u32 = 1 << 8;
+    pub(crate) const TX_ACK: u32 = 1 << 9;
+    pub(crate) const OPT_CMSG: u32 = 1 << 10;
+    pub(crate) const OPT_TSONLY: u32 = 1 << 11;
+    pub(crate) const OPT_STATS: u32 = 1 << 12;
+    pub(crate) const BIND_PHC: u32 = 1 << 15;
+    pub(crate) const OPT_ID_TCP: u32 = 1 << 16;
+    /// All that there are: up to TX_COMPLETION.
+    pub(crate) const MASK: u32 = (1 << 19) - 1;
+    /// What a control message may choose for one call: hardware, software, sched, ack, completion.
+    pub(crate) const TX_RECORD_MASK: u32 = 1 | TX_SOFTWARE | TX_SCHED | TX_ACK | 1 << 18;
+}
+
+/// What most sockets have nothing of.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// Options.
+    pub(crate) opts: ExtraOpts,
+    /// The error queue.
+    pub(crate) errors: ErrorQueue,
+    /// The next MSG_ZEROCOPY's number.
+    pub(crate) zerocopy_next: u32,
+    /// SOF_TIMESTAMPING_OPT_ID: the next datagram's number, or the sequence number that counts as 0.
+    pub(crate) stamp_key: u32,
+    /// What is to be told when octets are sent or acknowledged (TCP).
+    pub(crate) marks: Marks,
+}
+
+/// The options themselves: an accepted connection has its listener's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExtraOpts {
+    flags: u64,
+    /// `Attribute::Timestamping`.
+    pub(crate) timestamping: u32,
+    mark: i32,
+    priority: i32,
+    pmtu: [i32; 2],
+    /// `Attribute::Mtu6` as set, 0: none.
+    pub(crate) mtu6: u32,
+    /// `Attribute::UdpSegment`.
+    pub(crate) udp_segment: u16,
+    /// Time stamps take their new form (SOCK_TSTAMP_NEW).
+    pub(crate) stamps_new: bool,
+}
+
+impl Default for ExtraOpts {
+    fn default() -> ExtraOpts {
+        ExtraOpts {
+            flags: 0,
+            timestamping: 0,
+            mark: 0,
+            priority: 0,
+            pmtu: [pmtu::WANT; 2],
+            mtu6: 0,
+            udp_segment: 0,
+            stamps_new: false,
+        }
+    }
+}
+
+impl ExtraOpts {
+    /// Whether a flag is set.
+    pub(crate) fn has(&self, flag: Attribute) -> bool {
+        self.flags & bit(flag) != 0
+    }
+
+    fn put(&mut self, flag: Attribute, on: bool) {
+        if on {
+            self.flags |= bit(flag);
+        } else {
+            self.flags &= !bit(flag);
+        }
+    }
+
+    /// UDP_CORK is off.
+    pub(crate) fn uncork(&mut self) {
+        self.put(Attribute::UdpCork, false);
+    }
+
+    /// Whether any of these flags is set.
+    pub(crate) fn any(&self, flags: &[Attribute]) -> bool {
+        flags.iter().any(|flag| self.has(*flag))
+    }
+
+    /// sock_set_timestamp: one form at a time; off is off whatever the form, which is then kept.
+    fn set_stamp(&mut self, form: Attribute, on: bool) {
+        let ns = matches!(form, Attribute::TimestampNs | Attribute::TimestampNsNew);
+        self.put(Attribute::Timestamp, on);
+        self.put(Attribute::TimestampNs, on && ns);
+        if on {
+            self.stamps_new = matches!(form, Attribute::TimestampNew | Attribute::TimestampNsNew);
+        }
+    }
+
+    /// The form of the time stamps that datagrams come with.
+    pub(crate) fn stamp(&self) -> Option<Attribute> {
+        let (ns, new) = (self.has(Attribute::TimestampNs), self.stamps_new);
+        self.has(Attribute::Timestamp).then_some(match (ns, new) {
+            (false, false) => Attribute::Timestamp,
+            (true, false) => Attribute::TimestampNs,
+            (false, true) => Attribute::TimestampNew,
+            (true, true) => Attribute::TimestampNsNew,
+        })
+    }
+
+    /// IP_MTU_DISCOVER or IPV6_MTU_DISCOVER, by the packet's family.
+    pub(crate) fn pmtu(&self, v6: bool) -> i32 {
+        self.pmtu[usize::from(v6)]
+    }
+}
+
+fn bit(flag: Attribute) -> u64 {
+    1 << (flag as u8)
+}
+
+impl Socket {
+    /// The rare options, where they are as in a fresh socket `None`.
+    pub(crate) fn extra_opts(&self) -> Option<&ExtraOpts> {
+        self.extra.as_deref().map(|extra| &extra.opts)
+    }
+
+    /// Whether a rare flag is set.
+    pub(crate) fn has(&self, flag: Attribute) -> bool {
+        self.extra_opts().is_some_and(|opts| opts.has(flag))
+    }
+
+    /// The rare state, made now if there is none yet.
+    pub(crate) fn extra_mut(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// What a connection accepted from this listener begins with.
+    pub(crate) fn inherited(&self) -> Option<Box<Extra>> {
+        let opts = ExtraOpts {
+            // sk_clone_lock.
+            priority: 0,
+            ..self.extra_opts()?.clone()
+        };
+        Some(Box::new(Extra {
+            opts,
+            ..Extra::default()
+        }))
+    }
+}
+
+/// setsockopt(2).
+pub(crate) fn set(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    attribute: Attribute,
+    value: i32,
+) -> Result<()> {
+    let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    applies(socket, attribute)?;
+    match attribute {
+        Attribute::Timestamping => return set_timestamping(stack, id, value as u32, false),
+        Attribute::TimestampingNew => return set_timestamping(stack, id, value as u32, true),
+        Attribute::ZeroCopy | Attribute::Inq if !(0..=1).contains(&value) => {
+            return Err(Error::Invalid);
+        }
+        Attribute::SndBufForce | Attribute::RcvBufForce => {
+            options::force_buffer(socket, attribute == Attribute::SndBufForce, value);
+            if socket.kind() == Kind::Stream {
+                crate::tcp::calls::option_changed(stack, now, id);
+            }
+            return Ok(());
+        }
+        Attribute::UdpCork if value == 0 => {
+            return crate::udp::calls::uncork(stack, id);
+        }
+        _ => {}
+    }
+    let clears = attribute as u8 <= LAST_FLAG && value == 0;
+    if clears && socket.extra.is_none() {
+        return Ok(());
+    }
+    let opts = &mut socket.extra_mut().opts;
+    match attribute {
+        Attribute::Timestamp
+        | Attribute::TimestampNs
+        | Attribute::TimestampNew
+        | Attribute::TimestampNsNew => opts.set_stamp(attribute, value != 0),
+        flag if flag as u8 <= LAST_FLAG => opts.put(flag, value != 0),
+        Attribute::Mark => opts.mark = value,
+        Attribute::Priority => opts.priority = value,
+        Attribute::MtuDiscover | Attribute::MtuDiscover6 => {
+            if !(pmtu::DONT..=pmtu::OMIT).contains(&value) {
+                return Err(Error::Invalid);
+            }
+            opts.pmtu[usize::from(attribute == Attribute::MtuDiscover6)] = value;
+        }
+        Attribute::Mtu6 => {
+            if value != 0 && value < 1280 {
+                return Err(Error::Invalid);
+            }
+            opts.mtu6 = value as u32;
+        }
+        Attribute::UdpSegment => {
+            opts.udp_segment = u16::try_from(value).map_err(|_| Error::Invalid)?;
+        }
+        _ => return Err(Error::NoSuchOption),
+    }
+    Ok(())
+}
+
+/// getsockopt(2).
+pub(crate) fn get(stack: &Stack, id: SocketId, attribute: Attribute) -> Result<i32> {
+    let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
+    applies(socket, attribute)?;
+    let default = ExtraOpts::default();
+    let opts = socket.extra_opts().unwrap_or(&default);
+    Ok(match attribute {
+        Attribute::Timestamp
+        | Attribute::TimestampNs
+        | Attribute::TimestampNew
+        | Attribute::TimestampNsNew => i32::from(opts.stamp() == Some(attribute)),
+        flag if flag as u8 <= LAST_FLAG => i32::from(opts.has(flag)),
+        Attribute::Timestamping => opts.timestamping as i32,
+        // "Be strict about only returning values when they were set through the same option."
+        Attribute::TimestampingNew if opts.stamps_new => opts.timestamping as i32,
+        Attribute::TimestampingNew => 0,
+        Attribute::Mark => opts.mark,
+        Attribute::Priority => opts.priority,
+        Attribute::MtuDiscover => opts.pmtu(false),
+        Attribute::MtuDiscover6 => opts.pmtu(true),
+        Attribute::UdpSegment => i32::from(opts.udp_segment),
+        Attribute::Mtu | Attribute::Mtu6 => path_mtu(stack, socket)?,
+        _ => return Err(Error::NoSuchOption),
+    })
+}
+
+/// Whether such a socket has such an option.
+fn applies(socket: &Socket, attribute: Attribute) -> Result<()> {
+    let there = match attribute {
+        Attribute::RecvErr6
+        | Attribute::PktInfo6
+        | Attribute::RecvHopLimit
+        | Attribute::RecvTClass
+        | Attribute::OrigDst6
+        | Attribute::DontFrag
+        | Attribute::MtuDiscover6
+        | Attribute::Mtu6 => socket.domain == Domain::V6,
+        Attribute::UdpCork | Attribute::UdpGro | Attribute::UdpSegment => {
+            socket.kind() == Kind::Datagram
+        }
+        Attribute::Inq => socket.kind() == Kind::Stream,
+        // "sk->sk_family == PF_INET || PF_INET6": TCP and UDP.
+        Attribute::ZeroCopy if !matches!(socket.kind(), Kind::Stream | Kind::Datagram) => {
+            return Err(Error::NotSupported);
+        }
+        _ => true,
+    };
+    if there {
+        Ok(())
+    } else {
+        Err(Error::NoSuchOption)
+    }
+}
+
+/// IP_MTU, IPV6_MTU: of a connected socket's path.
+fn path_mtu(stack: &Stack, socket: &Socket) -> Result<i32> {
+    let connected = match &socket.proto {
+        Proto::Tcp(tcp) => !matches!(tcp.state(), State::Closed | State::Listen),
+        _ => true,
+    };
+    let peer = socket.peer().filter(|_| connected);
+    let peer = peer.ok_or(Error::NotConnected)?;
+    let bound = socket.local().map(|local| local.ip());
+    let from = bound.filter(|ip| !ip.is_unspecified());
+    let path = stack.ip.path(peer.ip(), from)?;
+    // IP_MAX_MTU: what IPv4's length field can say.
+    let most = if peer.is_ipv4() { 65_535 } else { u32::MAX };
+    Ok(i32::try_from(path.mtu.min(most)).unwrap_or(i32::MAX))
+}
+
+/// sock_set_timestamping.
+fn set_timestamping(stack: &mut Stack, id: SocketId, flags: u32, new: bool) -> Result<()> {
+    let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let had = socket.extra_opts().map_or(0, |opts| opts.timestamping);
+    if flags & !sof::MASK != 0 || (flags & sof::OPT_ID_TCP != 0 && flags & sof::OPT_ID == 0) {
+        return Err(Error::Invalid);
+    }
+    let mut key = None;
+    if flags & sof::OPT_ID != 0 && had & sof::OPT_ID == 0 {
+        key = Some(match &socket.proto {
+            Proto::Tcp(tcp) => {
+                let tcb = tcp.tcb.as_deref().filter(|tcb| tcb.state != State::Closed);
+                let tcb = tcb.ok_or(Error::Invalid)?;
+                let first = if flags & sof::OPT_ID_TCP != 0 {
+                    tcb.snd.data_end()
+                } else {
+                    tcb.snd.una
+                };
+                first.raw()
+            }
+            _ => 0,
+        });
+    }
+    if flags & sof::OPT_STATS != 0 && flags & sof::OPT_TSONLY == 0 {
+        return Err(Error::Invalid);
+    }
+    if flags & sof::BIND_PHC != 0 {
+        // There is no hardware clock to bind to.
+        return Err(Error::NotSupported);
+    }
+    if flags == 0 && !new && socket.extra.is_none() {
+        return Ok(());
+    }
+    let extra = socket.extra_mut();
+    extra.opts.timestamping = flags;
+    extra.opts.stamps_new = new;
+    if let Some(key) = key {
+        extra.stamp_key = key;
+    }
+    Ok(())
+}
