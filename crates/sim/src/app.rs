@@ -9,10 +9,11 @@ use tunsock_stack::{
 };
 
 use crate::pattern;
-use crate::plan::{Ending, Pace, SidePlan};
+use crate::plan::{Ending, Opening, Pace, SidePlan};
+use crate::promises::Promises;
 
 /// Largest single call.
-const CALL_MAX: usize = 65_536;
+pub(crate) const CALL_MAX: usize = 65_536;
 
 /// Where a program stands.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -31,6 +32,8 @@ pub(crate) enum Phase {
 
 /// One end of a connection.
 pub(crate) struct App {
+    /// When the turn that it has asked for last comes.
+    pub(crate) waits_for: Option<u64>,
     pub(crate) plan: SidePlan,
     pub(crate) host: usize,
     pub(crate) id: Option<SocketId>,
@@ -51,6 +54,7 @@ pub(crate) struct App {
     pub(crate) abrupt: bool,
     pub(crate) error: Option<Error>,
     pub(crate) tuple: Option<(SocketAddr, SocketAddr)>,
+    pub(crate) promises: Promises,
     /// What may be read or written before the next pause.
     budget: [u64; 2],
     /// No reading or writing before these times.
@@ -82,6 +86,7 @@ impl App {
     pub(crate) fn new(plan: SidePlan, host: usize, keys: [u64; 2]) -> App {
         let budget = [&plan.read, &plan.write].map(|pace| pace.pause.map_or(u64::MAX, |(n, _)| n));
         App {
+            waits_for: None,
             plan,
             host,
             id: None,
@@ -95,6 +100,7 @@ impl App {
             abrupt: false,
             error: None,
             tuple: None,
+            promises: Promises::default(),
             budget,
             resume: [0; 2],
             turns: 0,
@@ -123,9 +129,36 @@ impl App {
             p.linger
                 .map(|us| SockOpt::Linger(Some(Duration::from_micros(us)))),
         );
+        options.extend(self.promise_options());
         for option in options {
             let _ = stack.set_option(clock, id, option);
         }
+    }
+
+    /// Opens the connection; with Fast Open the first piece of the stream goes with it, as much as is taken.
+    pub(crate) fn open(
+        &mut self,
+        stack: &mut Stack,
+        clock: Instant,
+        id: SocketId,
+        peer: SocketAddr,
+        opening: Opening,
+    ) -> Result<(), Error> {
+        let flags = match opening {
+            Opening::Connect => return stack.connect(clock, id, peer),
+            Opening::Fast => SendFlags::FASTOPEN,
+            Opening::Deferred => {
+                stack.set_option(clock, id, SockOpt::FastOpenConnect(true))?;
+                stack.connect(clock, id, peer)?;
+                SendFlags::empty()
+            }
+        };
+        let first = (self.plan.write.chunk.min(CALL_MAX) as u64).min(self.plan.bytes);
+        let mut data = vec![0; first as usize];
+        pattern::fill(self.keys[0], 0, &mut data);
+        let dest = flags.contains(SendFlags::FASTOPEN).then_some(peer);
+        self.sent = stack.send(clock, id, &[IoSlice::new(&data)], flags, dest)? as u64;
+        Ok(())
     }
 
     /// A turn: does whatever can be done now.
@@ -152,8 +185,10 @@ impl App {
             self.abrupt = true;
         }
         self.read(t, id)?;
+        self.receipts(t, id)?;
         self.write(t, id)?;
         self.read(t, id)?;
+        self.receipts(t, id)?;
         self.finish(t, id)?;
         if matches!(self.phase, Phase::Lingering | Phase::Done) {
             return Ok(None);
@@ -352,7 +387,7 @@ impl App {
             t.scratch.resize(n, 0);
             pattern::fill(self.keys[0], self.sent, t.scratch);
             let turn = self.sent.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-            let mut flags = SendFlags::empty();
+            let mut flags = self.promise_flags(turn);
             let apart = self.urgent.last().is_none_or(|last| self.sent > last + 4);
             if (turn % 100) < u64::from(self.plan.urgent) && apart {
                 flags |= SendFlags::OOB;
@@ -372,11 +407,14 @@ impl App {
                     if flags.contains(SendFlags::OOB) {
                         self.urgent.push(self.sent - 1);
                     }
+                    self.promised(flags, taken == n);
                     if self.spend(1, t.now, taken as u64) {
                         return Ok(());
                     }
                 }
                 Err(Error::WouldBlock) => return Ok(()),
+                // Too many receipts are owed; one that comes gives another turn.
+                Err(Error::NoBuffers) if self.plan.zerocopy => return Ok(()),
                 Err(error) => {
                     self.fail(t, id, error);
                     return Ok(());

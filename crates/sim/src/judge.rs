@@ -7,13 +7,13 @@ use tunsock_stack::{Error, Ready, RecvFlags, SendFlags, SocketId, State};
 
 use crate::app::Phase;
 use crate::pattern;
-use crate::plan::{Blow, Ending, Hostile};
+use crate::plan::{Ending, Hostile};
 use crate::watch::Direction;
 use crate::world::{ECHO, World, address};
 
-/// Losses without which nobody gives a connection up.
+/// Losses in a row without which nobody gives a connection up.
 const LOSSES: u64 = 5;
-/// Losses with which an orphan may be given up silently.
+/// Losses in a row with which an orphan may be given up silently.
 const ORPHAN_LOSSES: u64 = 8;
 
 impl World {
@@ -30,16 +30,16 @@ impl World {
         out.map_or(0, |d| d.lost) + back.map_or(0, |d| d.lost)
     }
 
-    /// Somebody on the way of this connection is gone for good, or swallows packets.
+    /// Losses of this connection in a row, at most: without the acknowledgement of anything new between them.
+    fn streak(&self, app: usize) -> u64 {
+        let (out, back) = self.directions(app);
+        out.map_or(0, |d| d.worst).max(back.map_or(0, |d| d.worst))
+    }
+
+    /// Somebody at its ends is gone for good.
     fn cut_off(&self, app: usize) -> bool {
         let hosts = self.plan.conns[app / 2].hosts;
-        let hole = |host: usize| {
-            let shrunk = |b: &(u64, usize, Blow)| b.1 == host && matches!(b.2, Blow::Mtu(_));
-            !self.plan.hosts[host].link.icmp && self.plan.blows.iter().any(shrunk)
-        };
-        hosts
-            .iter()
-            .any(|host| self.hosts[*host].vanished || hole(*host))
+        hosts.iter().any(|host| self.hosts[*host].vanished)
     }
 
     /// A program is through: if with an error, something must have caused it.
@@ -59,7 +59,7 @@ impl World {
             | Error::BrokenPipe
             | Error::NotConnected => out.is_some_and(|d| d.resets > 0),
             Error::TimedOut => {
-                self.losses(app) >= LOSSES
+                self.streak(app) >= LOSSES
                     || self.cut_off(app)
                     || self.crowded(self.apps[app | 1].host)
             }
@@ -120,7 +120,12 @@ impl World {
 
     /// What waiters are told is what the socket says of itself, and nothing of the kind happens by itself.
     pub(crate) fn judge_event(&self, host: usize, id: SocketId, told: Ready) -> Result<(), String> {
-        let lasting = Ready::ERR | Ready::HUP | Ready::RDHUP;
+        let mut lasting = Ready::ERR | Ready::HUP | Ready::RDHUP;
+        let app = self.hosts[host].apps.get(&id);
+        if app.is_some_and(|app| self.apps[*app].plan.zerocopy) {
+            // The receipts may have been read already.
+            lasting -= Ready::ERR;
+        }
         let is = self.hosts[host].stack.readiness(id);
         if !is.contains(told & lasting) {
             return Err(format!("h{host}: {id:?} is told {told:?} and is {is:?}"));
@@ -145,6 +150,9 @@ impl World {
         let timed_out = pair
             .iter()
             .any(|a| self.apps[*a].error == Some(Error::TimedOut));
+        let reset = pair
+            .iter()
+            .any(|a| self.apps[*a].error == Some(Error::ConnectionReset));
         let gave_up = pair.iter().any(|a| {
             let program = &self.apps[*a];
             program.phase == Phase::Done
@@ -157,16 +165,14 @@ impl World {
         self.cut_off(app)
             || unborn && self.plan.conns[app / 2].follows.is_some()
             || crowd
-            || self.answered_by_cookie(app)
-            || pair.iter().any(|a| self.losses(*a) >= LOSSES) && unmet
-            || pair.iter().any(|a| self.losses(*a) >= LOSSES) && timed_out
-            || pair.iter().any(|a| self.losses(*a) >= ORPHAN_LOSSES) && gave_up
+            || (unmet || reset) && self.cookies(self.apps[app | 1].host)
+            || pair.iter().any(|a| self.streak(*a) >= LOSSES) && (unmet || timed_out)
+            || pair.iter().any(|a| self.streak(*a) >= ORPHAN_LOSSES) && gave_up
     }
 
-    /// SYNs were answered by cookies: then a lost third segment, or a later one that overtakes it, ends what nobody remembers
-    /// (RFC 4987 3.6).
-    fn answered_by_cookie(&self, app: usize) -> bool {
-        let host = self.apps[app | 1].host;
+    /// The host has answered SYNs by cookies: then a lost third segment leaves the opener alone, and a later one that
+    /// overtakes it brings a reset, for nobody remembers anything (RFC 4987 3.6).
+    pub(crate) fn cookies(&self, host: usize) -> bool {
         self.hosts[host].stack.stats().syn_cookies_sent > 0
     }
 

@@ -1,11 +1,12 @@
 //! The proof by simulation: many stacks on a seeded network in virtual time, programs that send, read, pause, break off and vanish,
 //! and a referee who looks at every packet and, after every step, at the stacks themselves. A failure is a seed.
 //!
-//! `plan` draws what happens, `net` is the way between hosts, `app` are the programs, `hostile` forges, `watch` judges packets,
-//! `judge` judges connections, `world` and `programs` put them together; `mutate` fuzzes, `table` measures.
+//! `plan` and `extras` draw what happens, `net` is the way between hosts, `app` are the programs, `hostile` forges, `watch` judges packets,
+//! `judge` judges connections, `promises` what single programs were promised, `world` and `programs` put them together; `mutate` fuzzes, `table` measures.
 
 mod app;
 mod dice;
+mod extras;
 mod hostile;
 mod judge;
 mod log;
@@ -15,6 +16,7 @@ mod packet;
 mod pattern;
 mod plan;
 mod programs;
+mod promises;
 mod table;
 mod watch;
 mod world;

@@ -98,8 +98,8 @@ impl Fuzz {
             Config {
                 addrs: nets.iter().filter_map(|net| net.parse().ok()).collect(),
                 seed: key,
-                sndbuf: BUFFER,
-                rcvbuf: BUFFER,
+                tcp_wmem: [4096, BUFFER, BUFFER],
+                tcp_rmem: [4096, BUFFER, BUFFER],
                 buf_max: BUFFER,
                 ..Config::default()
             },

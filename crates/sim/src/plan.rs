@@ -1,8 +1,9 @@
 //! What happens in one world, drawn from its seed before anything runs.
 
-use tunsock_stack::Offload;
+use tunsock_stack::{Config, CongestionControl, FastOpen, Offload};
 
 use crate::dice::Dice;
+use crate::extras;
 
 /// One world.
 pub(crate) struct Plan {
@@ -49,10 +50,14 @@ pub(crate) enum Blow {
 #[derive(Clone, Debug)]
 pub(crate) struct HostPlan {
     pub(crate) offload: Offload,
-    pub(crate) sndbuf: usize,
-    pub(crate) rcvbuf: usize,
+    pub(crate) congestion: CongestionControl,
+    /// Buffers: least, at first, at most; and of all connections together (Config's fields of these names).
+    pub(crate) tcp_wmem: [usize; 3],
+    pub(crate) tcp_rmem: [usize; 3],
+    pub(crate) tcp_mem: [usize; 3],
     pub(crate) mtu: u32,
     pub(crate) backlog: usize,
+    pub(crate) fast_open: FastOpen,
     /// Connections wait so long to be accepted, microseconds.
     pub(crate) accept_pause: Option<u64>,
     pub(crate) link: LinkPlan,
@@ -93,12 +98,25 @@ pub(crate) struct ConnPlan {
     pub(crate) mapped: bool,
     /// Both sides connect.
     pub(crate) simultaneous: bool,
+    /// How it is opened.
+    pub(crate) opening: Opening,
     pub(crate) sides: [SidePlan; 2],
     /// The opener's port, when it is bound. Then the connection of this number comes first, from the same port to the same host.
     pub(crate) port: Option<u16>,
     pub(crate) follows: Option<usize>,
     /// Both sides end in order and lose nothing.
     pub(crate) clean: bool,
+}
+
+/// How a connection is opened.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Opening {
+    /// connect.
+    Connect,
+    /// sendto with MSG_FASTOPEN.
+    Fast,
+    /// connect after TCP_FASTOPEN_CONNECT, then send.
+    Deferred,
 }
 
 /// What one program does with its end.
@@ -122,6 +140,14 @@ pub(crate) struct SidePlan {
     pub(crate) sndbuf: Option<usize>,
     pub(crate) rcvbuf: Option<usize>,
     pub(crate) max_seg: Option<u32>,
+    /// A share of the writes that ends a record (MSG_EOR), percent.
+    pub(crate) records: u32,
+    /// Writes with MSG_ZEROCOPY, and reads the receipts.
+    pub(crate) zerocopy: bool,
+    /// TCP_NOTSENT_LOWAT.
+    pub(crate) unsent: Option<u32>,
+    /// SO_MAX_PACING_RATE, octets a second.
+    pub(crate) rate: Option<u64>,
 }
 
 /// How large the calls are, and how long the program does something else after so many octets.
@@ -178,6 +204,9 @@ pub(crate) fn draw(seed: u64) -> Plan {
     if d.percent(15) {
         chain(d, &mut conns);
     }
+    let mut hosts = hosts;
+    fast_open(seed, hostile, &mut hosts, &mut conns);
+    extras::draw(seed, &mut hosts, &mut conns);
     let blows = blows(d, count, span);
     let forgeries = match hostile {
         Hostile::Nobody => Vec::new(),
@@ -202,6 +231,33 @@ pub(crate) fn draw(seed: u64) -> Plan {
         forgeries,
         datagrams,
         blows,
+    }
+}
+
+/// In some worlds Fast Open is about. Drawn apart, so that the others are what they were.
+fn fast_open(seed: u64, hostile: Hostile, hosts: &mut [HostPlan], conns: &mut [ConnPlan]) {
+    let d = &mut Dice::new(seed, 5);
+    if !d.percent(40) {
+        return;
+    }
+    let both = FastOpen::CLIENT | FastOpen::SERVER | FastOpen::EVERY_LISTENER;
+    // Without cookies anybody opens anything.
+    let bare = hostile == Hostile::Nobody && d.percent(30);
+    for host in hosts {
+        host.fast_open = both;
+        if bare {
+            host.fast_open |= FastOpen::CLIENT_NO_COOKIE | FastOpen::SERVER_NO_COOKIE;
+        } else if d.percent(15) {
+            host.fast_open = FastOpen::CLIENT;
+        }
+    }
+    for conn in conns {
+        conn.opening = d.pick(&[
+            Opening::Connect,
+            Opening::Fast,
+            Opening::Fast,
+            Opening::Deferred,
+        ]);
     }
 }
 
@@ -269,16 +325,26 @@ fn host(d: &mut Dice, weather: &LinkPlan) -> HostPlan {
             d.spread(65_536, 4 << 20) as usize
         }
     };
+    let congestion = d.pick(&[
+        CongestionControl::Cubic,
+        CongestionControl::Cubic,
+        CongestionControl::Reno,
+        CongestionControl::Bbr,
+    ]);
+    let (sndbuf, rcvbuf) = (buffer(d), buffer(d));
     HostPlan {
         offload,
-        sndbuf: buffer(d),
-        rcvbuf: buffer(d),
+        congestion,
+        tcp_wmem: [4096, sndbuf, sndbuf.max(4 << 20)],
+        tcp_rmem: [4096, rcvbuf, rcvbuf.max(6 << 20)],
+        tcp_mem: Config::default().tcp_mem,
         mtu: d.pick(&[1500, 1500, 1500, 1500, 1280, 9000, 1400, 65_535]),
         backlog: if d.percent(10) {
             d.below(6) as usize
         } else {
             200
         },
+        fast_open: FastOpen::default(),
         accept_pause: d.percent(10).then(|| d.spread(100, 3_000_000)),
         link: LinkPlan {
             icmp: weather.icmp,
@@ -371,6 +437,7 @@ fn conn(d: &mut Dice, hosts: usize, span: u64, wild: bool, lossy: bool) -> ConnP
         v6,
         mapped: !v6 && d.percent(15),
         simultaneous: opener != other && d.percent(5),
+        opening: Opening::Connect,
         sides,
         port: None,
         follows: None,
@@ -448,5 +515,9 @@ fn side(d: &mut Dice, lossy: bool) -> SidePlan {
         sndbuf: (tiny || d.percent(5)).then(|| d.spread(1, 20_000) as usize),
         rcvbuf: (tiny || d.percent(5)).then(|| d.spread(1, 20_000) as usize),
         max_seg: d.percent(5).then(|| d.range(88, 1_500) as u32),
+        records: 0,
+        zerocopy: false,
+        unsent: None,
+        rate: None,
     }
 }

@@ -6,7 +6,7 @@ use tunsock_stack::{Domain, Error, Kind, Ready, SockOpt, SocketId};
 
 use crate::app::{App, Outcome, Phase, Turn};
 use crate::plan::{ConnPlan, Hostile};
-use crate::world::{Event, LIMIT, PORT, World, address, floods};
+use crate::world::{Event, LIMIT, PORT, World, address, repeats};
 
 impl World {
     pub(crate) fn on_event(
@@ -53,7 +53,9 @@ impl World {
             let app = self.expected.get(&(peer, host)).copied();
             let Some(app) = app.filter(|app| self.apps[*app].phase == Phase::Waiting) else {
                 // A SYN cookie knows of no connection that was there already: what was under way when that was reset makes another.
-                let ghost = app.is_some() && floods(&self.plan);
+                // Nor does a SYN with data that arrives twice.
+                let cookies = h.stack.stats().syn_cookies_sent > 0;
+                let ghost = app.is_some() && (cookies || repeats(&self.plan));
                 if self.plan.hostile == Hostile::Ruin || ghost {
                     h.stack.close(clock, id);
                     continue;
@@ -76,6 +78,7 @@ impl World {
             program.phase = Phase::Running;
             program.tuple = Some((local, peer));
             h.apps.insert(id, app);
+            self.watch_promises(app);
             self.patience(app);
             self.turn(app)?;
         }
@@ -158,8 +161,9 @@ impl World {
         }
         self.apps[app].dress(stack, clock, id);
         let peer = SocketAddr::new(outward(address(other, conn.v6)), remote);
-        match stack.connect(clock, id, peer) {
-            Err(Error::InProgress) => {}
+        let opened = self.apps[app].open(stack, clock, id, peer, conn.opening);
+        match opened {
+            Ok(()) | Err(Error::InProgress) => {}
             // The last connection over these ports is still in TIME-WAIT.
             Err(Error::AddressNotAvailable) if conn.port.is_some() => {
                 return self.later(app, id);
@@ -181,6 +185,7 @@ impl World {
         program.phase = Phase::Connecting;
         program.tuple = Some((local, peer));
         self.hosts[host].apps.insert(id, app);
+        self.watch_promises(app);
         self.patience(app);
         Ok(())
     }
@@ -211,7 +216,11 @@ impl World {
         let before = self.apps[app].phase;
         let outcome: Outcome = self.with_app(app, |me, turn| me.turn(turn));
         let again = outcome.map_err(|e| format!("c{} side {}: {e}", app / 2, app % 2))?;
-        if let Some(at) = again {
+        // One turn in waiting is enough: each of several would ask for another.
+        if let Some(at) = again
+            && self.apps[app].waits_for != Some(at)
+        {
+            self.apps[app].waits_for = Some(at);
             self.after(at - self.now, Event::Turn(app));
         }
         self.after_turn(app, before)

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 
-use tunsock_stack::{Config, Domain, Error, Instant, Kind, RecvFlags, SendFlags, SocketId, Stack};
+use tunsock_stack::{
+    Config, CongestionControl, Domain, Error, Instant, Kind, RecvFlags, SendFlags, SocketId, Stack,
+};
 
 use crate::dice::Dice;
 use crate::net::{Fate, Link};
@@ -21,27 +23,39 @@ const RUNS: u64 = 3;
 /// Losses, parts per million, and round-trip times, milliseconds.
 const LOSSES: [u32; 7] = [0, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000];
 const TRIPS: [u64; 3] = [2, 20, 100];
+/// Columns, each for every round-trip time: algorithm, whether buffers begin as usual and have to grow, name.
+const COLUMNS: [(CongestionControl, bool, &str); 3] = [
+    (CongestionControl::Cubic, false, ""),
+    (CongestionControl::Bbr, false, "bbr-"),
+    (CongestionControl::Cubic, true, "grow-"),
+];
 
 /// The table as text: kilobits per second, a row for each loss rate.
 pub fn table() -> String {
     let mut out = String::from(
-        "# kbit/s of 1 MB through 100 Mbit/s, median of 3 seeds; written by tunsock-sim --table\n",
+        "# kbit/s of 1 MB through 100 Mbit/s, median of 3 seeds; written by tunsock-sim --table\n\
+         # grow: with buffers of the usual size at first, else with buffers that hold nothing up\n",
     );
     let _ = writeln!(
         out,
         "loss/1e6{}",
-        TRIPS
-            .map(|ms| format!(" {:>9}", format!("{ms}ms")))
+        COLUMNS
+            .map(|(.., name)| TRIPS
+                .map(|ms| format!(" {:>10}", format!("{name}{ms}ms")))
+                .concat())
             .concat()
     );
     for loss in LOSSES {
         let _ = write!(out, "{loss:>8}");
-        for ms in TRIPS {
+        for (congestion, grow, ms) in COLUMNS
+            .iter()
+            .flat_map(|(which, grow, _)| TRIPS.map(|ms| (*which, *grow, ms)))
+        {
             let mut runs: Vec<u64> = (0..RUNS)
-                .map(|seed| goodput(seed, loss, ms * 500))
+                .map(|seed| goodput(seed, congestion, grow, loss, ms * 500))
                 .collect();
             runs.sort_unstable();
-            let _ = write!(out, " {:>9}", runs[runs.len() / 2]);
+            let _ = write!(out, " {:>10}", runs[runs.len() / 2]);
         }
         out.push('\n');
     }
@@ -49,8 +63,8 @@ pub fn table() -> String {
 }
 
 /// One transfer; kilobits per second, 0 when it does not end.
-fn goodput(seed: u64, loss: u32, delay: u64) -> u64 {
-    let Ok(mut run) = Run::new(seed, loss, delay) else {
+fn goodput(seed: u64, congestion: CongestionControl, grow: bool, loss: u32, delay: u64) -> u64 {
+    let Ok(mut run) = Run::new(seed, congestion, grow, loss, delay) else {
         return 0;
     };
     while run.got < BYTES && run.now < 3_600_000_000 {
@@ -86,15 +100,21 @@ struct Run {
     buf: Vec<u8>,
 }
 
-fn stack(seed: u64, index: usize) -> Stack {
-    let config = Config {
+fn stack(seed: u64, congestion: CongestionControl, grow: bool, index: usize) -> Stack {
+    let mut config = Config {
         addrs: format!("{}/16", address(index, false))
             .parse()
             .into_iter()
             .collect(),
         seed: [seed as u8 + 1; 32],
+        congestion,
         ..Config::default()
     };
+    if !grow {
+        // Buffers that hold nothing up: then the entries are about congestion control alone.
+        config.tcp_wmem = [4096, 4 << 20, 4 << 20];
+        config.tcp_rmem = [4096, 8 << 20, 8 << 20];
+    }
     Stack::new(config, Instant::from_micros(BEGIN))
 }
 
@@ -111,9 +131,15 @@ fn link(loss: u32, delay: u64) -> Link {
 }
 
 impl Run {
-    fn new(seed: u64, loss: u32, delay: u64) -> Result<Run, Error> {
+    fn new(
+        seed: u64,
+        congestion: CongestionControl,
+        grow: bool,
+        loss: u32,
+        delay: u64,
+    ) -> Result<Run, Error> {
         let clock = Instant::from_micros(BEGIN);
-        let [mut a, mut b] = [stack(seed, 0), stack(seed, 1)];
+        let [mut a, mut b] = [0, 1].map(|index| stack(seed, congestion, grow, index));
         let to = SocketAddr::new(address(1, false), PORT);
         let listener = b.socket(Domain::V4, Kind::Stream)?;
         b.bind(listener, to)?;

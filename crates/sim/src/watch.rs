@@ -30,6 +30,11 @@ pub(crate) struct Direction {
     pub(crate) sent: u64,
     pub(crate) text: u64,
     pub(crate) lost: u64,
+    /// Losses in this direction and the other one since the sender learned of anything new: now, and at most.
+    pub(crate) streak: u64,
+    pub(crate) worst: u64,
+    /// Highest acknowledgement on its way to the sender.
+    pub(crate) heard: Option<u32>,
     /// Resets and ICMP errors that reached the sender of this direction.
     pub(crate) resets: u64,
     pub(crate) errors: u64,
@@ -80,6 +85,9 @@ impl Watch {
                 sent: 0,
                 text: 0,
                 lost: 0,
+                streak: 0,
+                worst: 0,
+                heard: None,
                 resets: 0,
                 errors: 0,
             });
@@ -87,21 +95,43 @@ impl Watch {
         at
     }
 
+    /// A segment between these is lost: neither of them learns anything by it.
+    pub(crate) fn lost(&mut self, src: SocketAddr, dst: SocketAddr) {
+        let (here, there) = (self.find(src, dst), self.find(dst, src));
+        self.directions[here].lost += 1;
+        for at in [here, there] {
+            let d = &mut self.directions[at];
+            d.streak += 1;
+            d.worst = d.worst.max(d.streak);
+        }
+    }
+
+    /// A segment is to arrive at `dst`, who may learn by it what has reached `src`.
+    pub(crate) fn arrives(&mut self, src: SocketAddr, dst: SocketAddr, t: &Tcp<'_>) {
+        let at = self.find(dst, src);
+        let d = &mut self.directions[at];
+        if t.has(ACK) && d.heard.is_none_or(|last| after(t.ack, last)) {
+            d.heard = Some(t.ack);
+            d.streak = 0;
+        }
+    }
+
     /// The direction, if anything was sent in it.
     pub(crate) fn get(&self, src: SocketAddr, dst: SocketAddr) -> Option<&Direction> {
         self.directions.get(*self.index.get(&(src, dst))?)
     }
 
-    /// A stack sends this segment.
+    /// A stack sends this segment. `strange`: one of the two may not remember what it has said (SYN cookies).
     pub(crate) fn sent(
         &mut self,
         src: SocketAddr,
         dst: SocketAddr,
         t: &Tcp<'_>,
+        strange: bool,
     ) -> Result<usize, String> {
         let (here, there) = (self.find(src, dst), self.find(dst, src));
         let peer = self.directions[there].clone();
-        let lenient = self.lenient;
+        let lenient = self.lenient || strange;
         let me = &mut self.directions[here];
         me.sent += 1;
         me.text += t.data.len() as u64;
@@ -110,12 +140,12 @@ impl Watch {
             return Ok(here);
         }
         if t.has(SYN) {
-            if t.has(ACK) && self.forged && peer.isn.is_some_and(|isn| t.ack != isn.wrapping_add(1))
-            {
+            let answers = |isn: u32| t.ack != isn && !after(isn, t.ack) && !after(t.ack, peer.end);
+            if t.has(ACK) && (self.forged || strange) && peer.isn.is_some_and(|isn| !answers(isn)) {
                 // The answer to a forged SYN, where the connection is over already.
                 return Ok(here);
             }
-            me.syn(t);
+            me.syn(t)?;
         }
         let Some(isn) = me.isn else {
             return Err("a segment before any SYN".into());
@@ -158,7 +188,13 @@ impl Watch {
 }
 
 impl Direction {
-    fn syn(&mut self, t: &Tcp<'_>) {
+    fn syn(&mut self, t: &Tcp<'_>) -> Result<(), String> {
+        // RFC 7413 4.1.3.1: a SYN that goes again is a plain one; and 4.2.2: a SYN-ACK never has text here.
+        let again = self.isn == Some(t.seq);
+        let fast = !t.data.is_empty() || t.option(34).or(t.option(254)).is_some();
+        if fast && again && !t.has(ACK) || t.has(ACK) && !t.data.is_empty() {
+            return Err("a SYN or SYN-ACK that is not plain".into());
+        }
         if self.isn != Some(t.seq) {
             // A connection begins, perhaps in place of an earlier one.
             self.isn = Some(t.seq);
@@ -168,8 +204,10 @@ impl Direction {
             self.edge = None;
             self.fin = false;
             self.ts = None;
+            self.heard = None;
         }
         self.wscale = t.option(3).and_then(|body| body.first().copied());
+        Ok(())
     }
 
     /// Judges acknowledgement and window.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
-use tunsock_stack::{Config, Domain, Error, Instant, Kind, SocketId, Stack};
+use tunsock_stack::{Config, Domain, Error, FastOpen, Instant, Kind, SocketId, Stack};
 
 use crate::app::App;
 use crate::dice::Dice;
@@ -92,6 +92,8 @@ pub(crate) struct World {
     /// Two for each connection: the opener's, the other's.
     pub(crate) apps: Vec<App>,
     pub(crate) watch: Watch,
+    /// SYNs from nowhere are about.
+    flooded: bool,
     pub(crate) log: Log,
     pub(crate) dice: Dice,
     pub(crate) steps: u64,
@@ -104,6 +106,8 @@ pub(crate) struct World {
     serial: u64,
     /// From what accept tells to the connection.
     pub(crate) expected: HashMap<(SocketAddr, usize), usize>,
+    /// Directions to whose sender something was promised: to the program.
+    pub(crate) promised: HashMap<(SocketAddr, SocketAddr), usize>,
     pub(crate) scratch: Vec<u8>,
     cuts: Vec<Vec<u8>>,
 }
@@ -117,11 +121,30 @@ pub(crate) fn address(host: usize, v6: bool) -> IpAddr {
     }
 }
 
+/// Whose address this is, of `hosts`.
+fn host_of(ip: IpAddr, hosts: usize) -> Option<usize> {
+    let at = match ip {
+        IpAddr::V4(a) => {
+            let [.., high, low] = a.octets();
+            (usize::from(high) * 250 + usize::from(low)).wrapping_sub(1)
+        }
+        IpAddr::V6(a) => usize::from(a.segments()[7]).wrapping_sub(1),
+    };
+    (at < hosts).then_some(at)
+}
+
 /// Whether SYN cookies may come into play.
 pub(crate) fn floods(plan: &Plan) -> bool {
     plan.blows
         .iter()
         .any(|(.., blow)| matches!(blow, Blow::Flood(_)))
+}
+
+/// Whether servers take data in SYNs, so that a SYN that comes twice may open something twice (RFC 7413 6.1).
+pub(crate) fn repeats(plan: &Plan) -> bool {
+    plan.hosts
+        .iter()
+        .any(|host| host.fast_open.contains(FastOpen::SERVER))
 }
 
 fn make_host(plan: &Plan, seed: u64, index: usize) -> Result<Host, Error> {
@@ -140,8 +163,11 @@ fn make_host(plan: &Plan, seed: u64, index: usize) -> Result<Host, Error> {
         mtu: host.mtu,
         offload: host.offload,
         seed: key,
-        sndbuf: host.sndbuf,
-        rcvbuf: host.rcvbuf,
+        congestion: host.congestion,
+        tcp_wmem: host.tcp_wmem,
+        tcp_rmem: host.tcp_rmem,
+        tcp_mem: host.tcp_mem,
+        fast_open: host.fast_open,
         ..Config::default()
     };
     let now = Instant::from_micros(BEGIN);
@@ -175,9 +201,10 @@ impl World {
             hosts: hosts.map_err(|e| format!("a host cannot be set up: {e:?}"))?,
             apps: Vec::new(),
             watch: Watch::new(
-                matches!(plan.hostile, Hostile::Liar | Hostile::Ruin) || floods(&plan),
-                plan.hostile != Hostile::Nobody || floods(&plan),
+                matches!(plan.hostile, Hostile::Liar | Hostile::Ruin),
+                plan.hostile != Hostile::Nobody,
             ),
+            flooded: floods(&plan),
             log,
             dice: Dice::new(seed, 2),
             steps: 0,
@@ -187,6 +214,7 @@ impl World {
             heap: BinaryHeap::new(),
             serial: 0,
             expected: HashMap::new(),
+            promised: HashMap::new(),
             scratch: Vec::new(),
             cuts: Vec::new(),
             plan,
@@ -253,7 +281,10 @@ impl World {
                     return Ok(());
                 }
                 let clock = self.clock(host);
-                self.hosts[host].stack.handle_frame(clock, &frame);
+                let len = frame.len();
+                let mut buffer = frame.into_boxed_slice();
+                let stack = &mut self.hosts[host].stack;
+                stack.handle_buffer(clock, &mut buffer, len);
                 self.settle(host)
             }
             Event::Wake { host, at } => {
@@ -335,6 +366,7 @@ impl World {
         if !self.steps.is_multiple_of(self.audit_every) {
             return Ok(());
         }
+        self.judge_unsent(host)?;
         self.hosts[host]
             .stack
             .audit()
@@ -408,13 +440,21 @@ impl World {
                 SocketAddr::new(view.src, t.src_port),
                 SocketAddr::new(view.dst, t.dst_port),
             );
-            let at = self.watch.sent(src, dst, &t)?;
+            let strange = self.flooded
+                && [Some(host), host_of(view.dst, self.hosts.len())]
+                    .into_iter()
+                    .flatten()
+                    .any(|host| self.cookies(host));
+            let at = self.watch.sent(src, dst, &t, strange)?;
             let d = &self.watch.directions[at];
             if d.sent > 200_000 + d.text / 10 {
                 return Err(format!(
                     "{} segments for {} octets: a storm",
                     d.sent, d.text
                 ));
+            }
+            if let Some(isn) = d.isn {
+                self.judge_promises(host, src, dst, &t, isn)?;
             }
         }
         Ok(())
@@ -463,23 +503,21 @@ impl World {
         frame
     }
 
-    fn direction_of(&mut self, frame: &[u8], back: bool) -> Option<usize> {
+    fn direction_of(&mut self, frame: &[u8]) -> Option<usize> {
         let view = packet::view(frame.get(VNET..)?)?;
         let t = packet::tcp(view.payload).filter(|_| view.proto == 6 && !view.fragment)?;
         let (src, dst) = (
             SocketAddr::new(view.src, t.src_port),
             SocketAddr::new(view.dst, t.dst_port),
         );
-        Some(if back {
-            self.watch.find(dst, src)
-        } else {
-            self.watch.find(src, dst)
-        })
+        Some(self.watch.find(src, dst))
     }
 
     fn count_loss(&mut self, frame: &[u8]) {
-        if let Some(at) = self.direction_of(frame, false) {
-            self.watch.directions[at].lost += 1;
+        if let Some(at) = self.direction_of(frame) {
+            let d = &self.watch.directions[at];
+            let (src, dst) = (d.src, d.dst);
+            self.watch.lost(src, dst);
         }
     }
 
@@ -488,16 +526,9 @@ impl World {
         let Some(view) = packet::view(&frame[VNET..]) else {
             return;
         };
-        let host = match view.dst {
-            IpAddr::V4(a) => {
-                let [.., high, low] = a.octets();
-                (usize::from(high) * 250 + usize::from(low)).wrapping_sub(1)
-            }
-            IpAddr::V6(a) => usize::from(a.segments()[7]).wrapping_sub(1),
-        };
-        if host >= self.hosts.len() {
+        let Some(host) = host_of(view.dst, self.hosts.len()) else {
             return;
-        }
+        };
         self.note_cause(&frame, garbled);
         self.after(at.saturating_sub(self.now), Event::Arrive { host, frame });
     }
@@ -508,11 +539,18 @@ impl World {
             return;
         };
         if view.proto == 6
-            && packet::tcp(view.payload).is_some_and(|t| t.has(packet::RST))
             && !garbled
-            && let Some(at) = self.direction_of(frame, true)
+            && let Some(t) = packet::tcp(view.payload).filter(|_| !view.fragment)
         {
-            self.watch.directions[at].resets += 1;
+            let (src, dst) = (
+                SocketAddr::new(view.src, t.src_port),
+                SocketAddr::new(view.dst, t.dst_port),
+            );
+            self.watch.arrives(src, dst, &t);
+            if t.has(packet::RST) {
+                let at = self.watch.find(dst, src);
+                self.watch.directions[at].resets += 1;
+            }
         }
         if matches!(view.proto, 1 | 58)
             && let Some(inner) = view.payload.get(8..).and_then(packet::view)

@@ -28,6 +28,17 @@ fn every_promise_is_kept_in_the_second_worlds() {
     worlds(80..160);
 }
 
+/// Worlds in which something was found and mended: an urgent octet out of reach, one left unread under scarce memory, a FIN behind a
+/// half-open connection's window, a retransmission repeated within one tick of the clock, a tail probed
+/// beyond the window, a program whose turns bred turns.
+#[test]
+fn worlds_that_once_went_wrong_go_right() {
+    for seed in [895, 2649, 4197, 4504, 10199, 10664, 24264, 25130] {
+        let report = tunsock_sim::run(seed, 16);
+        assert_eq!(report.violation, None, "seed {seed}");
+    }
+}
+
 #[test]
 fn the_same_seed_is_the_same_world_to_the_octet() {
     for seed in [4, 5, 17, 203] {
