@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use libc::{c_int, epoll_event, pollfd};
 use tunsock_stack::{
-    Closed, Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId, State,
+    Closed, Controls, Domain, Error, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown,
+    SocketId, State,
 };
 
 use crate::address::Address;
@@ -29,6 +30,7 @@ impl Host {
             _ => return Err(Errno(libc::EPROTONOSUPPORT)),
         };
         self.with(|world| {
+            world.heed();
             let id = world.stack().socket(domain, kind)?;
             if kind == Kind::Stream {
                 let now = world.instant();
@@ -36,11 +38,7 @@ impl Host {
                     world.stack().set_option(now, id, option)?;
                 }
             }
-            world.install(File::Socket {
-                id,
-                nonblock,
-                inq: false,
-            })
+            world.install(File::Socket { id, nonblock })
         })
     }
 
@@ -83,7 +81,6 @@ impl Host {
             let file = File::Socket {
                 id: child,
                 nonblock: false,
-                inq: false,
             };
             Ok((world.install(file)?, peer))
         })
@@ -125,12 +122,12 @@ impl Host {
         fd: c_int,
         bufs: &mut [IoSliceMut<'_>],
         flags: c_int,
+        mut controls: Option<&mut Controls>,
     ) -> CResult<Received> {
         let (id, nonblock) = self.with(|world| world.socket(fd))?;
-        if flags & libc::MSG_ERRQUEUE != 0 {
-            return Err(Errno(libc::EAGAIN));
-        }
+        let errors = flags & libc::MSG_ERRQUEUE != 0;
         let table = [
+            (libc::MSG_ERRQUEUE, RecvFlags::ERRQUEUE),
             (libc::MSG_PEEK, RecvFlags::PEEK),
             (libc::MSG_OOB, RecvFlags::OOB),
             (libc::MSG_TRUNC, RecvFlags::TRUNC),
@@ -140,10 +137,14 @@ impl Host {
             .filter(|(bit, _)| flags & bit != 0)
             .map(|(_, flag)| flag)
             .collect();
-        self.unless(nonblock || flags & libc::MSG_DONTWAIT != 0, |world| {
-            let now = world.instant();
-            Ok(world.stack().recv(now, id, bufs, recv_flags)?)
-        })
+        self.unless(
+            nonblock || errors || flags & libc::MSG_DONTWAIT != 0,
+            |world| {
+                let now = world.instant();
+                let stack = world.stack();
+                Ok(stack.recv_with(now, id, bufs, recv_flags, controls.as_deref_mut())?)
+            },
+        )
     }
 
     /// send(2) and its kin. A blocking one returns when all is taken.
@@ -152,39 +153,89 @@ impl Host {
         fd: c_int,
         data: &[u8],
         flags: c_int,
-        dest: Option<SocketAddr>,
+        dest: Option<Address>,
     ) -> CResult<usize> {
         let (id, nonblock) = self.with(|world| world.socket(fd))?;
-        if flags & libc::MSG_FASTOPEN != 0 {
-            return Err(Errno(libc::EOPNOTSUPP));
-        }
+        let dest = match dest {
+            Some(Address::Inet(dest)) => Some(dest),
+            // tcp_sendmsg_fastopen has a word for this one.
+            Some(Address::Unspecified) if flags & libc::MSG_FASTOPEN != 0 => {
+                return Err(Errno(libc::EOPNOTSUPP));
+            }
+            _ => None,
+        };
         let table = [
+            (libc::MSG_FASTOPEN, SendFlags::FASTOPEN),
             (libc::MSG_OOB, SendFlags::OOB),
             (libc::MSG_MORE, SendFlags::MORE),
+            (libc::MSG_ZEROCOPY, SendFlags::ZEROCOPY),
+            (libc::MSG_EOR, SendFlags::EOR),
         ];
         let send_flags: SendFlags = table
             .into_iter()
             .filter(|(bit, _)| flags & bit != 0)
             .map(|(_, flag)| flag)
             .collect();
+        let nonblock = nonblock || flags & libc::MSG_DONTWAIT != 0;
         let mut done = 0;
-        let outcome = self.unless(nonblock || flags & libc::MSG_DONTWAIT != 0, |world| {
-            loop {
-                let now = world.instant();
-                let rest = data.get(done..).unwrap_or_default();
-                done += world
-                    .stack()
-                    .send(now, id, &[IoSlice::new(rest)], send_flags, dest)?;
-                if done >= data.len() {
-                    return Ok(());
-                }
-                world.pump();
+        if !nonblock && self.with(|world| world.stack().opens(id, send_flags)) {
+            done = self.open(id, data, dest)?;
+            if done >= data.len() {
+                return Ok(done);
             }
+        }
+        let mut send_flags = match nonblock {
+            true => send_flags,
+            false => send_flags - SendFlags::FASTOPEN,
+        };
+        let mut full = false;
+        let outcome = self.unless(nonblock, |world| {
+            // As on Linux who waits is woken when a third of the buffer is free, not when anything fits.
+            let room = Ready::OUT | Ready::ERR | Ready::HUP;
+            if full && !world.readiness(id).intersects(room) {
+                return Err(Errno(libc::EAGAIN));
+            }
+            let now = world.instant();
+            let rest = data.get(done..).unwrap_or_default();
+            done += world
+                .stack()
+                .send(now, id, &[IoSlice::new(rest)], send_flags, dest)?;
+            full = true;
+            send_flags |= SendFlags::RESUMED;
+            if done >= data.len() || nonblock {
+                return Ok(());
+            }
+            Err(Errno(libc::EAGAIN))
         });
         match outcome {
             Err(error) if done == 0 => Err(error),
             _ => Ok(done),
         }
+    }
+
+    /// A blocking send that opens the connection: what went with the SYN and right behind the handshake.
+    fn open(&self, id: SocketId, data: &[u8], dest: Option<SocketAddr>) -> CResult<usize> {
+        let mut done = 0;
+        let mut begun = false;
+        self.wait(None, |world| {
+            if begun && world.stack().opening(id) {
+                return Err(Errno(libc::EAGAIN));
+            }
+            let now = world.instant();
+            let rest = [IoSlice::new(data.get(done..).unwrap_or_default())];
+            let flags = SendFlags::FASTOPEN | SendFlags::BLOCKS;
+            match world.stack().send(now, id, &rest, flags, dest) {
+                Ok(taken) => done += taken,
+                Err(Error::InProgress | Error::AlreadyConnecting) => {}
+                Err(error) => return Err(error.into()),
+            }
+            begun = true;
+            match world.stack().opening(id) {
+                true => Err(Errno(libc::EAGAIN)),
+                false => Ok(()),
+            }
+        })?;
+        Ok(done)
     }
 
     /// F_GETFL.
@@ -210,19 +261,6 @@ impl Host {
         self.with(|world| {
             let (id, _) = world.socket(fd)?;
             Ok(world.stack().readable_bytes(id)?)
-        })
-    }
-
-    /// TCP_INQ: what a receive call is to tell of what is left, if it is asked to. 1 stands for the end of the stream.
-    pub(crate) fn hint(&self, fd: c_int) -> Option<c_int> {
-        self.with(|world| {
-            let Some(File::Socket { id, inq: true, .. }) = world.file(fd) else {
-                return None;
-            };
-            let id = *id;
-            let left = world.stack().readable_bytes(id).unwrap_or(0) as c_int;
-            let over = world.readiness(id).contains(Ready::RDHUP);
-            Some(left.max(c_int::from(over)))
         })
     }
 
@@ -365,8 +403,23 @@ impl Host {
         let mut buf = vec![0u8; len.min(1 << 20)];
         let dontwait = if wait { 0 } else { libc::MSG_DONTWAIT };
         match (source, sink) {
-            (Some(_), None) => {
-                let received = self.recv(from, &mut [IoSliceMut::new(&mut buf)], dontwait)?;
+            (Some((id, _)), None) => {
+                let stuck = self.with(|world| {
+                    let stack = world.stack();
+                    let at_mark = stack.at_mark(id).unwrap_or(false);
+                    at_mark && stack.readiness(id).contains(Ready::PRI)
+                });
+                let outcome = self.recv(
+                    from,
+                    &mut [IoSliceMut::new(&mut buf)],
+                    if stuck { libc::MSG_DONTWAIT } else { dontwait },
+                    None,
+                );
+                let received = match outcome {
+                    // tcp_splice_read: urgent data in the way ends it, and is no reason to wait.
+                    Err(Errno(libc::EAGAIN)) if stuck => return Ok(0),
+                    outcome => outcome?,
+                };
                 let data = buf.get(..received.len).unwrap_or_default();
                 // SAFETY: packetdrill keeps the descriptor open during the call.
                 let pipe = unsafe { rustix::fd::BorrowedFd::borrow_raw(to) };
@@ -380,6 +433,38 @@ impl Host {
             }
             _ => Err(Errno(libc::EINVAL)),
         }
+    }
+
+    /// sendfile(2) from a file of the kernel's: from `offset` on, which is moved, else from where the file stands.
+    #[cfg(not(test))]
+    pub(crate) fn sendfile(
+        &self,
+        to: c_int,
+        from: c_int,
+        offset: Option<&mut i64>,
+        len: usize,
+    ) -> CResult<usize> {
+        let mut buf = vec![0u8; len.min(1 << 20)];
+        // SAFETY: packetdrill keeps the descriptor open during the call.
+        let file = unsafe { rustix::fd::BorrowedFd::borrow_raw(from) };
+        let begin = match &offset {
+            Some(offset) => u64::try_from(**offset).map_err(|_| Errno(libc::EINVAL))?,
+            None => rustix::fs::tell(file)?,
+        };
+        let n = rustix::io::pread(file, &mut buf, begin)?;
+        if n == 0 {
+            return Ok(0);
+        }
+        let sent = self.send(to, buf.get(..n).unwrap_or_default(), 0, None)?;
+        // Only as far as the socket took it.
+        let end = begin.saturating_add(sent as u64);
+        match offset {
+            Some(offset) => *offset = i64::try_from(end).unwrap_or(i64::MAX),
+            None => {
+                rustix::fs::seek(file, rustix::fs::SeekFrom::Start(end))?;
+            }
+        }
+        Ok(sent)
     }
 
     /// Runs `act`, waiting while it says EAGAIN unless `nonblock`.

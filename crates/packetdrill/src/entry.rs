@@ -1,7 +1,6 @@
 //! The C functions: pointers are checked, one safe function is called, its outcome is put into C's words.
 
 use std::io::IoSliceMut;
-use std::net::SocketAddr;
 use std::slice;
 
 use libc::{
@@ -9,11 +8,13 @@ use libc::{
     nfds_t, pollfd, size_t, sockaddr, socklen_t, ssize_t, timeval,
 };
 
+use tunsock_stack::Controls;
+
 use crate::abi::{Interface, User};
 use crate::address::{self, Address};
+use crate::cmsg;
 use crate::errno::{self, CResult, Errno};
 use crate::host::{self, Host, host};
-use crate::options::TCP_INQ;
 use crate::settings::Settings;
 
 /// Most buffers of one call (UIO_MAXIOV).
@@ -82,28 +83,6 @@ unsafe extern "C" fn packetdrill_interface_init(flags: *const c_char, interface:
     unsafe { interface.write(table) }
 }
 
-/// The C library's `getsockopt`, for who preloads this library: on our sockets ours, else the kernel's.
-///
-/// # Safety
-/// As getsockopt(2) has it.
-#[cfg(not(test))]
-#[unsafe(no_mangle)]
-unsafe extern "C" fn getsockopt(
-    fd: c_int,
-    level: c_int,
-    name: c_int,
-    value: *mut c_void,
-    len: *mut socklen_t,
-) -> c_int {
-    let ours = host().is_ok_and(|host| host.with(|world| world.file(fd).is_some()));
-    if ours {
-        // SAFETY: the caller's pointers, as getsockopt(2) has them.
-        return unsafe { get_option(std::ptr::null_mut(), fd, level, name, value, len) };
-    }
-    // SAFETY: the caller's arguments go to the kernel as they are; it checks them.
-    unsafe { libc::syscall(libc::SYS_getsockopt, fd, level, name, value, len) as c_int }
-}
-
 /// The outcome in C's words: -1 and errno when it failed.
 fn int(outcome: CResult<c_int>) -> c_int {
     outcome.unwrap_or_else(|error| {
@@ -112,7 +91,7 @@ fn int(outcome: CResult<c_int>) -> c_int {
     })
 }
 
-fn size(outcome: CResult<usize>) -> ssize_t {
+pub(crate) fn size(outcome: CResult<usize>) -> ssize_t {
     outcome.map_or_else(
         |error| {
             errno::set(error);
@@ -127,7 +106,7 @@ fn done(outcome: CResult<()>) -> c_int {
 }
 
 /// Whether `len` octets from `pointer` on can be a program's.
-fn plausible(pointer: *const c_void, len: usize) -> CResult<()> {
+pub(crate) fn plausible(pointer: *const c_void, len: usize) -> CResult<()> {
     let start = pointer as usize;
     let end = start.saturating_add(len);
     if len == 0 || (start >= LOWEST && end <= HIGHEST) {
@@ -211,15 +190,12 @@ unsafe fn destination(
     fd: c_int,
     addr: *const sockaddr,
     len: socklen_t,
-) -> CResult<Option<SocketAddr>> {
+) -> CResult<Option<Address>> {
     if addr.is_null() {
         return Ok(None);
     }
     // SAFETY: handed on.
-    match unsafe { peer(host, fd, addr, len) }? {
-        Address::Inet(addr) => Ok(Some(addr)),
-        Address::Unspecified => Ok(None),
-    }
+    unsafe { peer(host, fd, addr, len) }.map(Some)
 }
 
 extern "C" fn free(_: User) {
@@ -263,7 +239,7 @@ unsafe extern "C" fn readv(_: User, fd: c_int, iov: *const iovec, count: c_int) 
         let count = usize::try_from(count).map_err(|_| Errno(libc::EINVAL))?;
         // SAFETY: the caller's pointers, as readv(2) has them.
         let mut bufs = unsafe { scatter(vectors(iov, count)?) }?;
-        Ok(host.recv(fd, &mut bufs, 0)?.len)
+        Ok(host.recv(fd, &mut bufs, 0, None)?.len)
     }))
 }
 
@@ -277,7 +253,7 @@ unsafe extern "C" fn recv(
     size(host().and_then(|host| {
         // SAFETY: the caller's buffer, as recv(2) has it.
         let buf = unsafe { output(buf, len) }?;
-        Ok(host.recv(fd, &mut [IoSliceMut::new(buf)], flags)?.len)
+        Ok(host.recv(fd, &mut [IoSliceMut::new(buf)], flags, None)?.len)
     }))
 }
 
@@ -293,7 +269,7 @@ unsafe extern "C" fn recvfrom(
     size(host().and_then(|host| {
         // SAFETY: the caller's buffer, as recvfrom(2) has it.
         let buf = unsafe { output(buf, len) }?;
-        let received = host.recv(fd, &mut [IoSliceMut::new(buf)], flags)?;
+        let received = host.recv(fd, &mut [IoSliceMut::new(buf)], flags, None)?;
         if let Some(from) = received.from {
             // SAFETY: the caller's pointers, as recvfrom(2) has them.
             unsafe { address::write(from, addr, addr_len) };
@@ -309,43 +285,24 @@ unsafe extern "C" fn recvmsg(_: User, fd: c_int, msg: *mut msghdr, flags: c_int)
         let msg = unsafe { &mut *msg };
         // SAFETY: as above.
         let mut bufs = unsafe { scatter(vectors(msg.msg_iov, msg.msg_iovlen)?) }?;
-        let received = host.recv(fd, &mut bufs, flags)?;
-        let room = msg.msg_controllen;
-        msg.msg_controllen = 0;
-        if let Some(left) = host.hint(fd) {
-            // SAFETY: as above; `room` octets of control data.
-            unsafe { put_hint(msg, room, left) };
+        let mut controls = Controls::new();
+        let received = host.recv(fd, &mut bufs, flags, Some(&mut controls))?;
+        msg.msg_flags = flags & libc::MSG_ERRQUEUE;
+        if received.oob {
+            msg.msg_flags |= libc::MSG_OOB;
         }
-        msg.msg_flags = if received.oob { libc::MSG_OOB } else { 0 };
+        if received.full_len > received.len {
+            msg.msg_flags |= libc::MSG_TRUNC;
+        }
+        let room = msg.msg_controllen;
+        // SAFETY: as above; `room` octets of control data.
+        unsafe { cmsg::put(msg, room, &controls) };
         if let Some(from) = received.from {
             // SAFETY: as above.
             unsafe { address::write(from, msg.msg_name.cast(), &mut msg.msg_namelen) };
         }
         Ok(received.len)
     }))
-}
-
-/// Tells TCP_CM_INQ where there is room for it.
-///
-/// # Safety
-/// `msg.msg_control` has `room` octets or is null.
-unsafe fn put_hint(msg: &mut msghdr, room: usize, left: c_int) {
-    // SAFETY: mere arithmetic.
-    let space = unsafe { libc::CMSG_SPACE(size_of::<c_int>() as c_uint) } as usize;
-    if msg.msg_control.is_null() || room < space {
-        return;
-    }
-    msg.msg_controllen = space;
-    // SAFETY: there is room for one header with an integer, which CMSG_FIRSTHDR then points to.
-    unsafe {
-        let header = libc::CMSG_FIRSTHDR(msg);
-        (*header).cmsg_level = libc::IPPROTO_TCP;
-        (*header).cmsg_type = TCP_INQ;
-        (*header).cmsg_len = libc::CMSG_LEN(size_of::<c_int>() as c_uint) as _;
-        libc::CMSG_DATA(header)
-            .cast::<c_int>()
-            .write_unaligned(left);
-    }
 }
 
 unsafe extern "C" fn write(user: User, fd: c_int, buf: *const c_void, len: size_t) -> ssize_t {
@@ -440,7 +397,7 @@ extern "C" fn shutdown(_: User, fd: c_int, how: c_int) -> c_int {
     done(host().and_then(|host| host.shutdown(fd, how)))
 }
 
-unsafe extern "C" fn get_option(
+pub(crate) unsafe extern "C" fn get_option(
     _: User,
     fd: c_int,
     level: c_int,

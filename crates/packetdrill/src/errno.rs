@@ -37,6 +37,7 @@ impl From<Error> for Errno {
             Error::AccessDenied => libc::EACCES,
             Error::NotPermitted => libc::EPERM,
             Error::NoBuffers => libc::ENOBUFS,
+            Error::NoDevice => libc::ENODEV,
             Error::Domain => libc::EDOM,
             Error::BadHandle => libc::EBADF,
         })

@@ -19,6 +19,9 @@ const MEMINFO_WMEM_QUEUED: usize = 5;
 const OPT_TIMESTAMPS: u8 = 1;
 const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
+const OPT_ECN: u8 = 8;
+const OPT_ECN_SEEN: u8 = 16;
+const OPT_SYN_DATA: u8 = 32;
 /// At least as long as any version's structure, octets.
 const INFO_LEN: usize = 512;
 /// What Linux says instead of "never set" (TCP_INFINITE_SSTHRESH).
@@ -82,6 +85,9 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
         (info.timestamps, OPT_TIMESTAMPS),
         (info.sack, OPT_SACK),
         (info.wscale.is_some(), OPT_WSCALE),
+        (info.ecn, OPT_ECN),
+        (info.ecn_seen, OPT_ECN_SEEN),
+        (info.syn_data, OPT_SYN_DATA),
     ];
     out.extend([
         state_number(info.state),
@@ -94,7 +100,7 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
             .filter(|(on, _)| *on)
             .fold(0, |all, (_, bit)| all | bit),
         snd_wscale | rcv_wscale << 4,
-        0,
+        u8::from(info.delivery_app_limited) | (info.fast_open_failure as u8) << 1,
     ]);
     let words = [
         micros(info.rto),
@@ -123,8 +129,12 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
         info.total_retrans,
     ];
     out.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
-    // Rates: not paced.
-    let longs = [u64::MAX, u64::MAX, info.bytes_acked, info.bytes_received];
+    let longs = [
+        info.pacing_rate,
+        info.max_pacing_rate,
+        info.bytes_acked,
+        info.bytes_received,
+    ];
     out.extend(longs.iter().flat_map(|long| long.to_ne_bytes()));
     let words = [
         info.segs_out,
@@ -137,14 +147,14 @@ fn layout(info: &TcpInfo) -> Vec<u8> {
     out.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
     // Delivery rate, busy, held up by the peer's window, by our buffer.
     let spans = [
-        0,
+        u128::from(info.delivery_rate),
         info.busy_time.as_micros(),
         info.rwnd_limited.as_micros(),
-        0,
+        info.sndbuf_limited.as_micros(),
     ];
     out.extend(spans.iter().flat_map(|span| (*span as u64).to_ne_bytes()));
     out.extend(info.delivered.to_ne_bytes());
-    out.extend(0u32.to_ne_bytes());
+    out.extend(info.delivered_ce.to_ne_bytes());
     out.extend(info.bytes_sent.to_ne_bytes());
     out.extend(info.bytes_retrans.to_ne_bytes());
     let words = [

@@ -8,17 +8,22 @@
 //! What `--so_flags` may say stands in `settings.rs`; sysctls of the network namespace are heeded as far as the stack knows
 //! their like.
 //!
-//! Layers: `entry.rs` (C functions, pointers, errno) → `calls.rs` (one safe function a call) → `host.rs` (lock, clock, waiting) →
+//! Layers: `entry.rs` and `preload.rs` (C functions, pointers, errno) → `calls.rs` (one safe function a call) → `host.rs` (lock, clock, waiting) →
 //! `world.rs` (the stack, its packets and descriptors).
 
 mod abi;
 mod address;
 mod calls;
+mod cmsg;
+mod device;
 mod entry;
 mod epoll;
 mod errno;
 mod host;
 mod info;
 mod options;
+#[cfg(not(test))]
+mod preload;
+mod queue;
 mod settings;
 mod world;

@@ -3,19 +3,27 @@
 use std::time::Duration;
 
 use libc::c_int;
-use tunsock_stack::{CongestionControl, Domain, Kind, SockOpt, SockOptName};
+use tunsock_stack::{
+    Attribute, CongestionControl, Domain, FastOpenKeys, Kind, SockOpt, SockOptName,
+};
 
 use crate::errno::{CResult, Errno};
 use crate::host::Host;
 use crate::info;
-use crate::world::File;
 
 /// TCP_INQ, which is also TCP_CM_INQ (linux/tcp.h).
 pub(crate) const TCP_INQ: c_int = 36;
 /// TCP_NOTSENT_LOWAT (linux/tcp.h).
 const TCP_NOTSENT_LOWAT: c_int = 25;
+/// TCP_FASTOPEN_KEY, TCP_FASTOPEN_NO_COOKIE (linux/tcp.h).
+const TCP_FASTOPEN_KEY: c_int = 33;
+const TCP_FASTOPEN_NO_COOKIE: c_int = 34;
+/// SO_ZEROCOPY (asm-generic/socket.h), IPV6_FREEBIND (linux/in6.h).
+const SO_ZEROCOPY: c_int = 60;
+const IPV6_FREEBIND: c_int = 78;
 /// Names of congestion control.
-const CONGESTION: [(&str, CongestionControl); 2] = [
+const CONGESTION: [(&str, CongestionControl); 3] = [
+    ("bbr", CongestionControl::Bbr),
     ("cubic", CongestionControl::Cubic),
     ("reno", CongestionControl::Reno),
 ];
@@ -33,6 +41,7 @@ fn name_of(level: c_int, name: c_int) -> CResult<SockOptName> {
         (libc::SOL_SOCKET, libc::SO_LINGER) => SockOptName::Linger,
         (libc::SOL_SOCKET, libc::SO_SNDBUF) => SockOptName::SndBuf,
         (libc::SOL_SOCKET, libc::SO_RCVBUF) => SockOptName::RcvBuf,
+        (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE) => SockOptName::MaxPacingRate,
         (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => SockOptName::RcvLowat,
         (libc::IPPROTO_TCP, libc::TCP_NODELAY) => SockOptName::NoDelay,
         (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE) => SockOptName::KeepIdle,
@@ -48,11 +57,33 @@ fn name_of(level: c_int, name: c_int) -> CResult<SockOptName> {
         (libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT) => SockOptName::NotSentLowat,
         (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT) => SockOptName::DeferAccept,
         (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => SockOptName::Congestion,
+        (libc::IPPROTO_TCP, libc::TCP_FASTOPEN) => SockOptName::FastOpen,
+        (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) => SockOptName::FastOpenConnect,
+        (libc::IPPROTO_TCP, TCP_FASTOPEN_KEY) => SockOptName::FastOpenKey,
+        (libc::IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE) => SockOptName::FastOpenNoCookie,
         (libc::IPPROTO_IP, libc::IP_TTL) => SockOptName::Ttl,
         (libc::IPPROTO_IP, libc::IP_TOS) => SockOptName::Tos,
         (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => SockOptName::UnicastHops,
         (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => SockOptName::TClass,
         (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) => SockOptName::V6Only,
+        (level, name) => SockOptName::Number(attribute_of(level, name)?),
+    })
+}
+
+/// Names of the stack's rare options, as far as scripts use them.
+fn attribute_of(level: c_int, name: c_int) -> CResult<Attribute> {
+    Ok(match (level, name) {
+        (libc::SOL_SOCKET, SO_ZEROCOPY) => Attribute::ZeroCopy,
+        (libc::SOL_SOCKET, libc::SO_TIMESTAMPING) => Attribute::Timestamping,
+        (libc::SOL_SOCKET, libc::SO_MARK) => Attribute::Mark,
+        (libc::SOL_SOCKET, libc::SO_PRIORITY) => Attribute::Priority,
+        (libc::IPPROTO_TCP, TCP_INQ) => Attribute::Inq,
+        (libc::IPPROTO_IP, libc::IP_RECVERR) => Attribute::RecvErr,
+        (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER) => Attribute::MtuDiscover,
+        (libc::IPPROTO_IP, libc::IP_FREEBIND) => Attribute::FreeBind,
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => Attribute::RecvErr6,
+        (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER) => Attribute::MtuDiscover6,
+        (libc::IPPROTO_IPV6, IPV6_FREEBIND) => Attribute::FreeBind,
         _ => return Err(Errno(libc::ENOPROTOOPT)),
     })
 }
@@ -76,6 +107,8 @@ fn option_of(name: SockOptName, value: c_int, seconds: c_int) -> CResult<SockOpt
         SockOptName::SndBuf => SockOpt::SndBuf(size),
         SockOptName::RcvBuf => SockOpt::RcvBuf(size),
         SockOptName::RcvLowat => SockOpt::RcvLowat(size),
+        SockOptName::MaxPacingRate if value == -1 => SockOpt::MaxPacingRate(u64::MAX),
+        SockOptName::MaxPacingRate => SockOpt::MaxPacingRate(u64::from(value as u32)),
         SockOptName::NoDelay => SockOpt::NoDelay(on),
         SockOptName::KeepIdle => SockOpt::KeepIdle(count?),
         SockOptName::KeepIntvl => SockOpt::KeepIntvl(count?),
@@ -89,13 +122,23 @@ fn option_of(name: SockOptName, value: c_int, seconds: c_int) -> CResult<SockOpt
         SockOptName::WindowClamp => SockOpt::WindowClamp(count?),
         SockOptName::NotSentLowat => SockOpt::NotSentLowat(value as u32),
         SockOptName::DeferAccept => SockOpt::DeferAccept(value),
-        // Named, not numbered.
-        SockOptName::Congestion => return Err(Errno(libc::EINVAL)),
+        SockOptName::Multicast(_) | SockOptName::Raw(_) => {
+            return Err(Errno(libc::ENOPROTOOPT));
+        }
+        SockOptName::FastOpen => SockOpt::FastOpen(count?),
+        SockOptName::FastOpenConnect if value & !1 == 0 => SockOpt::FastOpenConnect(on),
+        SockOptName::FastOpenNoCookie if value & !1 == 0 => SockOpt::FastOpenNoCookie(on),
+        SockOptName::FastOpenConnect | SockOptName::FastOpenNoCookie => {
+            return Err(Errno(libc::EINVAL));
+        }
+        // Named or given as octets, not numbered.
+        SockOptName::FastOpenKey | SockOptName::Congestion => return Err(Errno(libc::EINVAL)),
         SockOptName::Ttl => SockOpt::Ttl(value),
         SockOptName::Tos => SockOpt::Tos(octet),
         SockOptName::UnicastHops => SockOpt::UnicastHops(value),
         SockOptName::TClass => SockOpt::TClass(octet),
         SockOptName::V6Only => SockOpt::V6Only(on),
+        SockOptName::Number(attribute) => SockOpt::Number(attribute, value),
     })
 }
 
@@ -110,6 +153,8 @@ fn value_of(option: SockOpt) -> Vec<u8> {
         | SockOpt::NoDelay(on)
         | SockOpt::Cork(on)
         | SockOpt::QuickAck(on)
+        | SockOpt::FastOpenConnect(on)
+        | SockOpt::FastOpenNoCookie(on)
         | SockOpt::V6Only(on) => c_int::from(on),
         SockOpt::Linger(time) => {
             let seconds = time.map_or(0, |time| time.as_secs() as c_int);
@@ -124,15 +169,20 @@ fn value_of(option: SockOpt) -> Vec<u8> {
         | SockOpt::MaxSeg(n)
         | SockOpt::UserTimeout(n)
         | SockOpt::SynCnt(n)
+        | SockOpt::FastOpen(n)
         | SockOpt::WindowClamp(n)
         | SockOpt::NotSentLowat(n) => n as c_int,
+        SockOpt::MaxPacingRate(rate) => u32::try_from(rate).unwrap_or(u32::MAX) as c_int,
+        SockOpt::FastOpenKey(keys) => return keys.iter().flat_map(FastOpenKeys::octets).collect(),
         SockOpt::Congestion(which) => {
             let name = CONGESTION.iter().find(|(_, known)| *known == which);
             return name.map_or(Vec::new(), |(name, _)| name.as_bytes().to_vec());
         }
         SockOpt::Ttl(n) | SockOpt::UnicastHops(n) | SockOpt::Linger2(n) => n,
-        SockOpt::DeferAccept(n) => n,
+        SockOpt::DeferAccept(n) | SockOpt::Number(_, n) => n,
         SockOpt::Tos(n) | SockOpt::TClass(n) => c_int::from(n),
+        // No script names them.
+        SockOpt::Multicast(_) | SockOpt::Raw(_) => return Vec::new(),
     };
     value.to_ne_bytes().to_vec()
 }
@@ -162,19 +212,16 @@ impl Host {
         value: &[u8],
     ) -> CResult<()> {
         let (id, _) = self.with(|world| world.socket(fd))?;
-        if (level, name) == (libc::IPPROTO_TCP, TCP_INQ) {
-            let on = int_at(value, 0).ok_or(Errno(libc::EINVAL))? != 0;
-            return self.with(|world| match world.file(fd) {
-                Some(File::Socket { inq, .. }) => {
-                    *inq = on;
-                    Ok(())
-                }
-                _ => Err(Errno(libc::EBADF)),
-            });
-        }
         let name = name_of(level, name)?;
-        if name == SockOptName::Congestion {
-            let option = congestion(value)?;
+        let named = match name {
+            SockOptName::Congestion => Some(congestion(value)?),
+            SockOptName::FastOpenKey => {
+                let keys = FastOpenKeys::new(value).ok_or(Errno(libc::EINVAL))?;
+                Some(SockOpt::FastOpenKey(Some(keys)))
+            }
+            _ => None,
+        };
+        if let Some(option) = named {
             return self.with(|world| {
                 let now = world.instant();
                 Ok(world.stack().set_option(now, id, option)?)
@@ -210,11 +257,14 @@ impl Host {
                 let (domain, kind) = self.with(|world| world.stack().kind(id))?;
                 int(match (name, domain, kind) {
                     (libc::SO_TYPE, _, Kind::Stream) => libc::SOCK_STREAM,
-                    (libc::SO_TYPE, _, Kind::Datagram) => libc::SOCK_DGRAM,
+                    (libc::SO_TYPE, _, Kind::Datagram | Kind::Ping) => libc::SOCK_DGRAM,
+                    (libc::SO_TYPE, _, Kind::Raw(_)) => libc::SOCK_RAW,
                     (libc::SO_DOMAIN, Domain::V4, _) => libc::AF_INET,
                     (libc::SO_DOMAIN, Domain::V6, _) => libc::AF_INET6,
                     (_, _, Kind::Stream) => libc::IPPROTO_TCP,
                     (_, _, Kind::Datagram) => libc::IPPROTO_UDP,
+                    (_, _, Kind::Raw(protocol)) => c_int::from(protocol),
+                    (_, _, Kind::Ping) => libc::IPPROTO_ICMP,
                 })
             }
             (libc::SOL_SOCKET, info::SO_MEMINFO) => Ok(info::memory(self, id)),

@@ -1,13 +1,16 @@
 //! What the host under test is like: `--so_flags` first, then the namespace's sysctls.
 //!
 //! Flags are `key=value`, separated by commas: `addr=CIDR` (repeatable; 192.168.0.1/16 when there is none), `mtu=N`,
-//! `seed=N`, `gso=0` (no super-segments), `sysctl=0` (the namespace's sysctls are not looked at).
+//! `seed=N`, `gso=0` (no super-segments), `sysctl=0` (the namespace's sysctls and its `tun0` are not looked at).
 
 use std::fs;
 use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
-use tunsock_stack::{Config, Ecn, Offload, Route, SockOpt};
+use tunsock_stack::{Config, Ecn, FastOpen, FastOpenKeys, Offload, Route, SockOpt};
+
+use crate::{device, queue};
 
 /// The flags.
 #[derive(Clone, Debug)]
@@ -59,10 +62,17 @@ impl Settings {
         if let Some([n]) = numbers("tcp_syn_retries") {
             options.push(SockOpt::SynCnt(n as u32));
         }
-        if let Some([n @ 1..0xffff_ffff]) = numbers("tcp_notsent_lowat") {
-            options.push(SockOpt::NotSentLowat(n as u32));
-        }
         options
+    }
+
+    /// Whether the device takes super-segments at this moment.
+    pub(crate) fn takes_super_segments(&self) -> bool {
+        !self.sysctl || device::takes_super_segments().unwrap_or(true)
+    }
+
+    /// Whether the queue above the device takes packets at this moment.
+    pub(crate) fn takes_packets(&self) -> bool {
+        !self.sysctl || queue::has_room(device::NAME)
     }
 
     /// The stack's configuration, with what the namespace's sysctls say at this moment.
@@ -98,10 +108,8 @@ fn value_of<T: FromStr>(flag: &str, value: &str) -> Result<T, String> {
 
 /// Maps the sysctls that have their like in the stack's configuration.
 fn apply_sysctls(config: &mut Config) {
-    if let Some([_, default, most]) = numbers("tcp_rmem") {
-        // Half of it is window (Linux: tcp_adv_win_scale 1).
-        config.rcvbuf = default / 2;
-        config.buf_max = most;
+    if let Some(sizes) = numbers("tcp_rmem") {
+        config.tcp_rmem = sizes;
     }
     if let Some([mode]) = numbers("tcp_ecn") {
         config.ecn = match mode {
@@ -110,19 +118,33 @@ fn apply_sysctls(config: &mut Config) {
             _ => Ecn::Accept,
         };
     }
+    if let Some([bits]) = numbers("tcp_fastopen") {
+        config.fast_open = FastOpen::from_bits_truncate(bits as u32);
+    }
+    if let Some([seconds]) = numbers("tcp_fastopen_blackhole_timeout_sec") {
+        config.fast_open_pause = Duration::from_secs(seconds as u64);
+    }
+    config.fast_open_keys = text("tcp_fastopen_key").and_then(|text| FastOpenKeys::parse(&text));
     if let Some([mode]) = numbers("tcp_timestamps") {
         config.timestamps = mode != 0;
     }
     if let Some([segments]) = numbers("tcp_min_tso_segs") {
         config.tso_segments_min = u16::try_from(segments).unwrap_or(u16::MAX);
     }
-    if let Some([_, default, _]) = numbers("tcp_wmem") {
-        config.sndbuf = default;
+    if let Some(sizes) = numbers("tcp_wmem") {
+        config.tcp_wmem = sizes;
+    }
+    if let Some([mark]) = numbers("tcp_notsent_lowat") {
+        config.notsent_lowat = u32::try_from(mark).unwrap_or(u32::MAX);
     }
 }
 
+fn text(name: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()
+}
+
 fn numbers<const N: usize>(name: &str) -> Option<[usize; N]> {
-    let text = fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?;
+    let text = text(name)?;
     let values: Vec<usize> = text
         .split_whitespace()
         .filter_map(|word| word.parse().ok())

@@ -8,12 +8,10 @@ use libc::c_int;
 use rustix::event::EventfdFlags;
 use tunsock_stack::{Instant, Ready, SocketId, Stack};
 
+use crate::device::{self, VNET_HDR_LEN};
 use crate::epoll::EpollSet;
 use crate::errno::{CResult, Errno};
 use crate::settings::Settings;
-
-/// `struct virtio_net_hdr` before every frame.
-const VNET_HDR_LEN: usize = 10;
 
 /// What a descriptor of ours stands for.
 pub(crate) enum File {
@@ -23,8 +21,6 @@ pub(crate) enum File {
         id: SocketId,
         /// O_NONBLOCK.
         nonblock: bool,
-        /// TCP_INQ.
-        inq: bool,
     },
     /// An epoll set.
     Epoll(EpollSet),
@@ -35,6 +31,10 @@ pub(crate) struct World {
     /// What the flags said.
     pub(crate) settings: Settings,
     stack: Option<Stack>,
+    /// Super-segments leave whole.
+    whole: bool,
+    /// The device takes nothing: the stack is not asked what it has, as Linux's TCP is told that nothing went.
+    stopped: bool,
     /// The time, microseconds since the epoch.
     pub(crate) now: u64,
     /// Packets that left, with the time at which they did.
@@ -50,6 +50,8 @@ impl World {
         World {
             settings,
             stack: None,
+            whole: true,
+            stopped: false,
             now,
             out: VecDeque::new(),
             files: HashMap::new(),
@@ -65,9 +67,32 @@ impl World {
     /// The stack. It is made at the first use: by then the script has set its sysctls.
     pub(crate) fn stack(&mut self) -> &mut Stack {
         let now = Instant::from_micros(self.now);
-        let settings = &self.settings;
-        self.stack
-            .get_or_insert_with(|| Stack::new(settings.config(), now))
+        let (settings, whole) = (&self.settings, &mut self.whole);
+        self.stack.get_or_insert_with(|| {
+            *whole = settings.takes_super_segments();
+            Stack::new(settings.config(), now)
+        })
+    }
+
+    /// The namespace's sysctls and its device may have changed.
+    pub(crate) fn heed(&mut self) {
+        if let Some(stack) = self.stack.as_mut() {
+            stack.retune(self.settings.config());
+            self.whole = self.settings.takes_super_segments();
+            self.stopped = !self.settings.takes_packets();
+        }
+    }
+
+    /// A command of the script has run.
+    #[cfg(not(test))]
+    pub(crate) fn commanded(&mut self, command: &str) {
+        self.heed();
+        // Where the kernel keeps what it knows of servers.
+        if command.contains("tcp_metrics flush")
+            && let Some(stack) = self.stack.as_mut()
+        {
+            stack.forget_servers();
+        }
     }
 
     /// Takes an IP packet from the script.
@@ -85,11 +110,17 @@ impl World {
         let Some(stack) = self.stack.as_mut() else {
             return;
         };
-        let (out, at) = (&mut self.out, self.now);
-        stack.transmit(now, &mut |frame| {
-            let octets: Vec<u8> = frame.iter().flat_map(|part| part.iter().copied()).collect();
-            out.push_back((at, octets.get(VNET_HDR_LEN..).unwrap_or_default().to_vec()));
-        });
+        let (out, at, whole) = (&mut self.out, self.now, self.whole);
+        if !self.stopped {
+            stack.transmit(now, &mut |frame| {
+                let octets: Vec<u8> = frame.iter().flat_map(|part| part.iter().copied()).collect();
+                if whole {
+                    out.push_back((at, octets.get(VNET_HDR_LEN..).unwrap_or_default().to_vec()));
+                } else {
+                    out.extend(device::cut(&octets).into_iter().map(|packet| (at, packet)));
+                }
+            });
+        }
         while let Some((id, what)) = stack.poll_event() {
             for file in self.files.values_mut() {
                 if let File::Epoll(set) = file {
