@@ -12,12 +12,15 @@ use cbindgen::{ItemType, Language, Style};
 const FUNCTIONS: &[(&str, &str)] = &[
     ("calls", "Sockets"),
     ("data", "Data"),
+    ("transfer", "Between files, pipes and sockets"),
     ("message", "Messages"),
     ("options", "Options"),
     ("wait", "Waiting"),
     ("control", "Descriptors"),
     ("netdb", "Names"),
     ("hostent", "Names, the older calls"),
+    ("filters", "Groups"),
+    ("interfaces", "Interfaces"),
 ];
 
 /// Types that are a `typedef` in the system's headers, not a `struct`.
@@ -152,7 +155,7 @@ fn names(functions: &str) -> String {
         if lines.contains(&line) {
             continue;
         }
-        if matches!(plain, "fcntl" | "sendfile") {
+        if matches!(plain, "fcntl" | "sendfile" | "preadv2" | "pwritev2") {
             // With 64-bit file offsets asked for, the system's headers give these another symbol already.
             lines += &format!("#ifndef __USE_FILE_OFFSET64\n{line}#endif\n");
         } else {

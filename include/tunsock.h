@@ -41,6 +41,13 @@
 #ifndef __USE_FILE_OFFSET64
 #pragma redefine_extname sendfile tunsock_sendfile
 #endif
+#ifndef __USE_FILE_OFFSET64
+#pragma redefine_extname preadv2 tunsock_preadv2
+#endif
+#ifndef __USE_FILE_OFFSET64
+#pragma redefine_extname pwritev2 tunsock_pwritev2
+#endif
+#pragma redefine_extname splice tunsock_splice
 #pragma redefine_extname sendmsg tunsock_sendmsg
 #pragma redefine_extname recvmsg tunsock_recvmsg
 #pragma redefine_extname sendmmsg tunsock_sendmmsg
@@ -77,6 +84,17 @@
 #pragma redefine_extname gethostbyname_r tunsock_gethostbyname_r
 #pragma redefine_extname gethostbyname2_r tunsock_gethostbyname2_r
 #pragma redefine_extname gethostbyaddr_r tunsock_gethostbyaddr_r
+#pragma redefine_extname gethostid tunsock_gethostid
+#pragma redefine_extname setipv4sourcefilter tunsock_setipv4sourcefilter
+#pragma redefine_extname getipv4sourcefilter tunsock_getipv4sourcefilter
+#pragma redefine_extname setsourcefilter tunsock_setsourcefilter
+#pragma redefine_extname getsourcefilter tunsock_getsourcefilter
+#pragma redefine_extname if_nametoindex tunsock_if_nametoindex
+#pragma redefine_extname if_indextoname tunsock_if_indextoname
+#pragma redefine_extname if_freenameindex tunsock_if_freenameindex
+#pragma redefine_extname if_nameindex tunsock_if_nameindex
+#pragma redefine_extname freeifaddrs tunsock_freeifaddrs
+#pragma redefine_extname getifaddrs tunsock_getifaddrs
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -191,6 +209,8 @@
 #define TUNSOCK_MSG_TRUNC 32
 
 #define TUNSOCK_MSG_DONTWAIT 64
+
+#define TUNSOCK_MSG_EOR 128
 
 #define TUNSOCK_MSG_WAITALL 256
 
@@ -367,6 +387,8 @@
 #define tunsock_linger linger
 #define tunsock_addrinfo addrinfo
 #define tunsock_hostent hostent
+#define tunsock_if_nameindex if_nameindex
+#define tunsock_ifaddrs ifaddrs
 #define tunsock_epoll_event epoll_event
 typedef socklen_t tunsock_socklen_t;
 typedef nfds_t tunsock_nfds_t;
@@ -375,6 +397,8 @@ typedef sigset_t tunsock_sigset_t;
 /* Structures that the system keeps back when its headers came before this one in strictly conforming C. */
 struct mmsghdr;
 struct addrinfo;
+struct if_nameindex;
+struct ifaddrs;
 struct timespec;
 
 #else
@@ -690,6 +714,54 @@ struct tunsock_hostent {
     char **h_addr_list;
 };
 
+/*
+ One interface of tunsock_if_nameindex.
+ */
+struct tunsock_if_nameindex {
+    /*
+     Its number.
+     */
+    unsigned int if_index;
+    /*
+     Its name.
+     */
+    char *if_name;
+};
+
+/*
+ One address of an interface, of tunsock_getifaddrs.
+ */
+struct tunsock_ifaddrs {
+    /*
+     The next, or NULL.
+     */
+    struct tunsock_ifaddrs *ifa_next;
+    /*
+     The interface's name.
+     */
+    char *ifa_name;
+    /*
+     IFF_UP and the like.
+     */
+    unsigned int ifa_flags;
+    /*
+     The address, or NULL.
+     */
+    struct tunsock_sockaddr *ifa_addr;
+    /*
+     Its netmask, or NULL.
+     */
+    struct tunsock_sockaddr *ifa_netmask;
+    /*
+     Its broadcast address, or the peer's of a point-to-point link; or NULL.
+     */
+    struct tunsock_sockaddr *ifa_ifu;
+    /*
+     Statistics of the link, in the entry of its link-layer address.
+     */
+    void *ifa_data;
+};
+
 /** A descriptor's event for tunsock_epoll_ctl and tunsock_epoll_wait. */
 struct tunsock_epoll_event {
     /** TUNSOCK_EPOLLIN and the like. */
@@ -829,7 +901,7 @@ int tunsock_getpeername(int fd, struct tunsock_sockaddr *addr, tunsock_socklen_t
 /* Data */
 
 /*
- Sends bytes on a connected socket. Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_MORE; others are ignored as Linux ignores them.
+ Sends bytes on a connected socket. Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_MORE, MSG_EOR, MSG_ZEROCOPY; others are ignored as Linux ignores them.
 
  Returns how many bytes were taken, or -1 with errno EBADF, ENOTSOCK, EFAULT, EAGAIN, EINTR, EPIPE (with SIGPIPE unless
  MSG_NOSIGNAL), ECONNRESET, ENOTCONN, EDESTADDRREQ, EMSGSIZE (datagram too long), ECONNREFUSED, ENOBUFS or ENETDOWN.
@@ -840,7 +912,8 @@ ssize_t tunsock_send(int fd, const void *data, size_t len, int flags);
  As tunsock_send, to an address. On a stream socket the address is ignored.
 
  More errno values: EINVAL (wrong length or port 0), EAFNOSUPPORT, EACCES (broadcast without TUNSOCK_SO_BROADCAST),
- EOPNOTSUPP (MSG_FASTOPEN, MSG_OOB on a datagram socket), ENETUNREACH.
+ EOPNOTSUPP (MSG_OOB on a datagram socket), ENETUNREACH. With MSG_FASTOPEN a stream socket is connected to the address, with data in
+ the SYN when the server is known to take it: errno also as of tunsock_connect, EOPNOTSUPP when Fast Open is switched off.
  */
 ssize_t tunsock_sendto(int fd, const void *data, size_t len, int flags, const struct tunsock_sockaddr *addr, tunsock_socklen_t addr_len);
 
@@ -855,7 +928,7 @@ ssize_t tunsock_write(int fd, const void *data, size_t len);
 ssize_t tunsock_writev(int fd, const struct tunsock_iovec *pieces, int count);
 
 /*
- Receives bytes. Flags: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_OOB, MSG_TRUNC; MSG_ERRQUEUE finds an empty queue (EAGAIN).
+ Receives bytes. Flags: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_OOB, MSG_TRUNC, MSG_ERRQUEUE.
 
  Returns how many bytes came, 0 at the end of a stream, or -1 with errno EBADF, ENOTSOCK, EFAULT, EAGAIN, EINTR, ENOTCONN,
  ECONNRESET, ECONNREFUSED, ETIMEDOUT, EINVAL (MSG_OOB without urgent data) or ENETDOWN.
@@ -877,12 +950,38 @@ ssize_t tunsock_read(int fd, void *data, size_t len);
  */
 ssize_t tunsock_readv(int fd, const struct tunsock_iovec *pieces, int count);
 
+/* Between files, pipes and sockets */
+
 /*
  Copies len bytes from a file to a socket: from *at, which is moved on, or from the file's own position when at is NULL.
 
- Returns how many bytes were copied, or -1 with errno as tunsock_send or as the file's read. A socket as the file is EINVAL.
+ Returns how many bytes were copied, or -1 with errno as tunsock_send or as the file's read; EINVAL for a file without positions
+ (a pipe, a socket), ESPIPE with a position given.
  */
 ssize_t tunsock_sendfile(int to, int from, off_t *at, size_t len);
+
+/*
+ As tunsock_readv with flags (RWF_NOWAIT: does not wait), where at is -1. On a socket any other at is ESPIPE.
+
+ More errno values: EOPNOTSUPP (a flag that is not known, or not for sockets).
+ */
+ssize_t tunsock_preadv2(int fd, const struct tunsock_iovec *pieces, int count, off_t at, int flags);
+
+/*
+ As tunsock_writev with flags (RWF_NOWAIT: does not wait), where at is -1. On a socket any other at is ESPIPE.
+
+ More errno values: EOPNOTSUPP (a flag that is not known, or not for sockets).
+ */
+ssize_t tunsock_pwritev2(int fd, const struct tunsock_iovec *pieces, int count, off_t at, int flags);
+
+/*
+ Moves up to len bytes between a pipe and a socket. from_at and to_at belong to files and are NULL for pipes and sockets.
+ Flags: SPLICE_F_NONBLOCK (does not wait for the pipe), SPLICE_F_MORE; SPLICE_F_MOVE and SPLICE_F_GIFT have no effect.
+
+ Returns how many bytes were moved, 0 at the end of the input, or -1 with errno EBADF, EINVAL (neither end is a pipe, or a
+ position or flag that can't be), ESPIPE (a position for a pipe), EAGAIN, EINTR, EPIPE, or as tunsock_recv or tunsock_send.
+ */
+ssize_t tunsock_splice(int from, off_t *from_at, int to, off_t *to_at, size_t len, unsigned int flags);
 
 /* Messages */
 
@@ -894,7 +993,8 @@ ssize_t tunsock_sendfile(int to, int from, off_t *at, size_t len);
 ssize_t tunsock_sendmsg(int fd, const struct tunsock_msghdr *message, int flags);
 
 /*
- As tunsock_recvfrom into the pieces of memory of a message. Sets msg_namelen, msg_controllen (0) and msg_flags (MSG_TRUNC, MSG_OOB).
+ As tunsock_recvfrom into the pieces of memory of a message. Sets msg_namelen, msg_controllen and
+ msg_flags (MSG_TRUNC, MSG_CTRUNC, MSG_OOB, MSG_ERRQUEUE).
 
  More errno values: EMSGSIZE (more than 1024 pieces), EINVAL (a negative msg_namelen).
  */
@@ -1031,19 +1131,20 @@ int tunsock_dup2(int old_fd, int new_fd);
 int tunsock_dup3(int old_fd, int new_fd, int flags);
 
 /*
- Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, and the system's
- others. arg is the command's int, or the address of its structure.
+ Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK, O_ASYNC), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, F_SETOWN, F_SETSIG
+ and their kin, and the system's others. arg is the command's int, or the address of its structure.
 
- Returns what the command returns, or -1 with errno EBADF, EINVAL or EMFILE. F_SETOWN, F_SETSIG and O_ASYNC on a socket
- of the stack: EINVAL, for it sends no SIGIO.
+ Returns what the command returns, or -1 with errno EBADF, EINVAL, EMFILE, ESRCH (nobody to signal) or EFAULT.
  */
 int tunsock_fcntl(int fd, int command, ...);
 
 /*
- Acts on a descriptor: FIONBIO, FIONREAD, SIOCATMARK, SIOCOUTQ (TIOCOUTQ), each with the address of an int.
+ Acts on a descriptor: FIONBIO, FIOASYNC, FIONREAD, SIOCATMARK, SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD, FIOSETOWN, FIOGETOWN (SIOCSPGRP,
+ SIOCGPGRP), each with the address of an int; SIOCGSTAMP, SIOCGSTAMPNS; SIOCGIFCONF with a
+ struct ifconf, and SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFADDR and their kin with a struct ifreq: the stack's interfaces, not the machine's.
 
- Returns 0, or -1 with errno EBADF, EFAULT, EINVAL or ENOTTY (a request that is not for such a socket; the machine's network
- interfaces are not shown through a socket of the stack).
+ Returns 0, or -1 with errno EBADF, EFAULT, EINVAL, ENODEV (no such interface), EADDRNOTAVAIL (it has no address), EPERM (a request
+ that changes an interface) or ENOTTY (a request that is not for such a socket).
  */
 int tunsock_ioctl(int fd, unsigned long request, ...);
 
@@ -1069,11 +1170,11 @@ void tunsock_closefrom(int first);
 /* Names */
 
 /*
- Finds the addresses of a host (by number, localhost or the hosts file) and the port of a service. NULL for either is allowed,
- not for both. The answers are a list to be freed with tunsock_freeaddrinfo.
+ Finds the addresses of a host (by number, localhost, the hosts file or DNS over the stack) and the port of a service. NULL for either
+ is allowed, not for both. The answers are a list to be freed with tunsock_freeaddrinfo, in the order to try them.
 
- Returns 0, or EAI_NONAME, EAI_AGAIN (only DNS could know the name, which is not asked), EAI_SERVICE, EAI_SOCKTYPE, EAI_FAMILY,
- EAI_ADDRFAMILY, EAI_NODATA, EAI_BADFLAGS or EAI_MEMORY.
+ Returns 0, or EAI_NONAME, EAI_AGAIN (no name server has answered), EAI_NODATA (the name has no such address), EAI_SERVICE,
+ EAI_SOCKTYPE, EAI_FAMILY, EAI_ADDRFAMILY, EAI_BADFLAGS, EAI_IDN_ENCODE or EAI_MEMORY.
  */
 int tunsock_getaddrinfo(const char *node, const char *service, const struct tunsock_addrinfo *hints, struct tunsock_addrinfo **answers);
 
@@ -1086,8 +1187,8 @@ void tunsock_freeaddrinfo(struct tunsock_addrinfo *answers);
  Writes the host and the service of an address as text: a name when one is known and not forbidden by NI_NUMERICHOST and
  NI_NUMERICSERV, else a number.
 
- Returns 0, or EAI_FAMILY, EAI_BADFLAGS, EAI_NONAME (nothing asked for), EAI_AGAIN (NI_NAMEREQD, and only DNS could know) or
- EAI_OVERFLOW (the text does not fit).
+ Returns 0, or EAI_FAMILY, EAI_BADFLAGS, EAI_NONAME (nothing asked for, or NI_NAMEREQD and no name), EAI_AGAIN (no name server has
+ answered) or EAI_OVERFLOW (the text does not fit).
  */
 int tunsock_getnameinfo(const struct tunsock_sockaddr *addr, tunsock_socklen_t len, char *host, tunsock_socklen_t host_len, char *service, tunsock_socklen_t service_len, int flags);
 
@@ -1097,7 +1198,7 @@ int tunsock_getnameinfo(const struct tunsock_sockaddr *addr, tunsock_socklen_t l
  Finds the IPv4 addresses of a host, as tunsock_getaddrinfo does.
 
  Returns a structure that is valid until the thread's next call of this kind, or NULL with h_errno HOST_NOT_FOUND, NO_DATA (no
- such address) or TRY_AGAIN (only DNS could know the name).
+ such address), NO_RECOVERY or TRY_AGAIN (no name server has answered).
  */
 struct tunsock_hostent *tunsock_gethostbyname(const char *name);
 
@@ -1115,7 +1216,7 @@ struct tunsock_hostent *tunsock_gethostbyaddr(const void *addr, tunsock_socklen_
  As tunsock_gethostbyname into the caller's memory: entry, and room for what it points to. The answer's address, or NULL, is
  stored at answer, h_errno at why.
 
- Returns 0, or an errno value: ERANGE (the room is too small), or with h_errno set EAGAIN.
+ Returns 0, or an errno value: ERANGE (the room is too small), or with h_errno TRY_AGAIN EAGAIN.
  */
 int tunsock_gethostbyname_r(const char *name, struct tunsock_hostent *entry, char *room, size_t len, struct tunsock_hostent **answer, int *why);
 
@@ -1129,7 +1230,83 @@ int tunsock_gethostbyname2_r(const char *name, int family, struct tunsock_hosten
  */
 int tunsock_gethostbyaddr_r(const void *addr, tunsock_socklen_t addr_len, int family, struct tunsock_hostent *entry, char *room, size_t len, struct tunsock_hostent **answer, int *why);
 
+/*
+ The number in /etc/hostid, else one made of this machine's IPv4 address by its name, as gethostid(3).
+ */
+long tunsock_gethostid(void);
+
 extern int *__h_errno_location(void);
+
+/* Groups */
+
+/*
+ Replaces the filter of a membership in an IPv4 group: numsrc sources at slist, of which fmode (MCAST_INCLUDE 1, MCAST_EXCLUDE 0)
+ says whether they are the wanted or the unwanted ones.
+
+ Returns 0, or -1 with errno as IP_MSFILTER of tunsock_setsockopt.
+ */
+int tunsock_setipv4sourcefilter(int fd, struct tunsock_in_addr interface, struct tunsock_in_addr group, uint32_t fmode, uint32_t numsrc, const struct tunsock_in_addr *slist);
+
+/*
+ Reads the filter of a membership in an IPv4 group. numsrc holds the room at slist, and gets the number of sources that there are.
+
+ Returns 0, or -1 with errno as IP_MSFILTER of tunsock_getsockopt.
+ */
+int tunsock_getipv4sourcefilter(int fd, struct tunsock_in_addr interface, struct tunsock_in_addr group, uint32_t *fmode, uint32_t *numsrc, struct tunsock_in_addr *slist);
+
+/*
+ As tunsock_setipv4sourcefilter for a group of either family, on the interface of that number.
+
+ Returns 0, or -1 with errno as MCAST_MSFILTER of tunsock_setsockopt.
+ */
+int tunsock_setsourcefilter(int fd, uint32_t interface, const struct tunsock_sockaddr *group, tunsock_socklen_t group_len, uint32_t fmode, uint32_t numsrc, const struct tunsock_sockaddr_storage *slist);
+
+/*
+ As tunsock_getipv4sourcefilter for a group of either family, on the interface of that number.
+
+ Returns 0, or -1 with errno as MCAST_MSFILTER of tunsock_getsockopt.
+ */
+int tunsock_getsourcefilter(int fd, uint32_t interface, const struct tunsock_sockaddr *group, tunsock_socklen_t group_len, uint32_t *fmode, uint32_t *numsrc, struct tunsock_sockaddr_storage *slist);
+
+/* Interfaces */
+
+/*
+ The number of the interface of this name.
+
+ Returns it, or 0 with errno ENODEV.
+ */
+unsigned int tunsock_if_nametoindex(const char *name);
+
+/*
+ The name of the interface of this number, written to name, which has room for 16 bytes.
+
+ Returns name, or NULL with errno ENXIO.
+ */
+char *tunsock_if_indextoname(unsigned int index, char *name);
+
+/*
+ Every interface, by number and name; an entry of zeros ends the list. Free it with tunsock_if_freenameindex.
+
+ Returns the list, or NULL with errno ENOBUFS or what opening the device said.
+ */
+struct tunsock_if_nameindex *tunsock_if_nameindex(void);
+
+/*
+ Frees what tunsock_if_nameindex returned. Nothing is returned.
+ */
+void tunsock_if_freenameindex(struct tunsock_if_nameindex *list);
+
+/*
+ Every interface and every address of each, as a list stored at list. Free it with tunsock_freeifaddrs.
+
+ Returns 0, or -1 with errno EFAULT or what opening the device said.
+ */
+int tunsock_getifaddrs(struct tunsock_ifaddrs **list);
+
+/*
+ Frees what tunsock_getifaddrs stored. Nothing is returned.
+ */
+void tunsock_freeifaddrs(struct tunsock_ifaddrs *list);
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,14 @@
 //! Making, naming, connecting and shutting down sockets.
 
 use libc::c_int;
-use tunsock_stack::{Domain, Error, Kind, Shutdown};
+use tunsock_stack::{Domain, Error, Kind, Shutdown, SockOpt, SockOptName};
 
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{self, RawAddr, Target};
 use super::types::{tunsock_sockaddr, tunsock_socklen_t};
-use super::{checked_socket_of, originals, owner, socket_of};
-use crate::fd::{self, Fail};
+use super::{checked_socket_of, originals, owner, raw, socket_of};
+use crate::fd::{self, Fail, SocketFile};
+use crate::runtime::sys::cancellation_point;
 
 /// SOCK_NONBLOCK and SOCK_CLOEXEC: what may be or-ed to a socket's type.
 const TYPE_FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -77,11 +78,10 @@ fn which(kind: c_int, protocol: c_int, domain: Domain) -> CResult<Kind> {
     match (kind, protocol) {
         (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP) => Ok(Kind::Stream),
         (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => Ok(Kind::Datagram),
-        // Ping sockets too: there is no such protocol here. SOCK_RAW without a protocol is not one on Linux either.
-        (libc::SOCK_STREAM | libc::SOCK_DGRAM, _) | (libc::SOCK_RAW, 0) => {
-            Err(Errno(libc::EPROTONOSUPPORT))
-        }
-        (libc::SOCK_RAW, _) => Err(Errno(libc::EPERM)),
+        (libc::SOCK_DGRAM, libc::IPPROTO_ICMP) if domain == Domain::V4 => raw::ping_kind(),
+        (libc::SOCK_DGRAM, libc::IPPROTO_ICMPV6) if domain == Domain::V6 => raw::ping_kind(),
+        (libc::SOCK_STREAM | libc::SOCK_DGRAM, _) => Err(Errno(libc::EPROTONOSUPPORT)),
+        (libc::SOCK_RAW, _) => raw::raw_kind(protocol),
         // SOCK_PACKET in AF_INET is AF_PACKET's old name (__sock_create).
         (10, _) if domain == Domain::V4 => Err(Errno(libc::EPERM)),
         _ => Err(Errno(libc::ESOCKTNOSUPPORT)),
@@ -134,6 +134,7 @@ pub unsafe extern "C" fn tunsock_accept(
     addr: *mut tunsock_sockaddr,
     len: *mut tunsock_socklen_t,
 ) -> c_int {
+    cancellation_point();
     if socket_of(fd).is_none() {
         // SAFETY: the caller's own arguments.
         return adopted(unsafe { originals::accept(fd, addr.cast(), len) });
@@ -150,6 +151,7 @@ pub unsafe extern "C" fn tunsock_accept4(
     len: *mut tunsock_socklen_t,
     flags: c_int,
 ) -> c_int {
+    cancellation_point();
     let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return adopted(unsafe { originals::accept4(fd, addr.cast(), len, flags) });
@@ -182,6 +184,7 @@ pub unsafe extern "C" fn tunsock_connect(
     addr: *const tunsock_sockaddr,
     len: tunsock_socklen_t,
 ) -> c_int {
+    cancellation_point();
     let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::connect(fd, addr.cast(), len) };
@@ -190,6 +193,10 @@ pub unsafe extern "C" fn tunsock_connect(
         let (domain, kind) = socket.kind();
         let raw = RawAddr::read(addr, len)?;
         let target = match raw.for_connect(domain, kind) {
+            // __ip6_datagram_connect.
+            Ok(Target::Connect(_)) if domain == Domain::V6 && raw.is_v4() && only_v6(&socket) => {
+                return Err(Errno(libc::EAFNOSUPPORT));
+            }
             Ok(target) => target,
             // __inet_stream_connect looks at the state before tcp_v4_connect looks at the address.
             Err(_)
@@ -210,6 +217,11 @@ pub unsafe extern "C" fn tunsock_connect(
             Err(fail) => Err(fail.into()),
         }
     })
+}
+
+/// IPV6_V6ONLY.
+fn only_v6(socket: &SocketFile) -> bool {
+    socket.get_option(SockOptName::V6Only) == Ok(SockOpt::V6Only(true))
 }
 
 /// Ends receiving (SHUT_RD), sending (SHUT_WR) or both (SHUT_RDWR) on a connection, and wakes who waits for it.
@@ -292,10 +304,9 @@ mod tests {
         assert_eq!(v4(libc::SOCK_STREAM, -1), Err(libc::EINVAL));
         assert_eq!(v4(libc::SOCK_STREAM, 263), Err(libc::EINVAL));
         assert_eq!(
-            v4(libc::SOCK_DGRAM, libc::IPPROTO_ICMP),
+            v4(libc::SOCK_DGRAM, libc::IPPROTO_ICMPV6),
             Err(libc::EPROTONOSUPPORT)
         );
-        assert_eq!(v4(libc::SOCK_RAW, libc::IPPROTO_ICMP), Err(libc::EPERM));
         assert_eq!(v4(libc::SOCK_RAW, 0), Err(libc::EPROTONOSUPPORT));
         assert_eq!(v4(libc::SOCK_RDM, 0), Err(libc::ESOCKTNOSUPPORT));
         assert_eq!(v4(0, 0), Err(libc::ESOCKTNOSUPPORT));

@@ -98,6 +98,8 @@ pub const TUNSOCK_MSG_CTRUNC: c_int = 8;
 pub const TUNSOCK_MSG_TRUNC: c_int = 32;
 /// Flags of send and recv: MSG_DONTWAIT.
 pub const TUNSOCK_MSG_DONTWAIT: c_int = 64;
+/// Flags of send and recv: MSG_EOR.
+pub const TUNSOCK_MSG_EOR: c_int = 128;
 /// Flags of send and recv: MSG_WAITALL.
 pub const TUNSOCK_MSG_WAITALL: c_int = 256;
 /// Flags of send and recv: MSG_ERRQUEUE.

@@ -1,14 +1,28 @@
 //! Descriptors: close, dup, fcntl, ioctl.
 
 use libc::{c_int, c_long, c_uint, c_ulong, c_void};
+use tunsock_stack::Kind;
 
 use super::calls::adopted;
 use super::errno::{CResult, Errno, answer};
-use super::{originals, owner, socket_of, user};
+use super::{cmsg, interfaces, originals, owner, sigio, socket_of, user};
 use crate::fd::{self, SocketFile};
+use crate::runtime::sys::cancellation_point;
 
+/// Who gets the signals, an int: asm-generic/sockios.h.
+const FIOSETOWN: c_ulong = 0x8901;
+const SIOCSPGRP: c_ulong = 0x8902;
+const FIOGETOWN: c_ulong = 0x8903;
+const SIOCGPGRP: c_ulong = 0x8904;
+/// What of a stream was never sent: linux/sockios.h.
+const SIOCOUTQNSD: c_ulong = 0x894b;
 /// SIOCATMARK of linux/sockios.h.
 const SIOCATMARK: c_ulong = 0x8905;
+/// When the datagram read last had arrived, as timeval or timespec: linux/sockios.h.
+const SIOCGSTAMP: c_ulong = 0x8906;
+const SIOCGSTAMPNS: c_ulong = 0x8907;
+const SIOCGSTAMP_NEW: c_ulong = 0x8010_8906;
+const SIOCGSTAMPNS_NEW: c_ulong = 0x8010_8907;
 /// The block of interface and routing requests of linux/sockios.h.
 const INTERFACE_REQUESTS: std::ops::RangeInclusive<c_ulong> = 0x890b..=0x89ff;
 
@@ -17,6 +31,7 @@ const INTERFACE_REQUESTS: std::ops::RangeInclusive<c_ulong> = 0x890b..=0x89ff;
 /// Returns 0, or -1 with errno EBADF or EINTR (the descriptor is closed all the same).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_close(fd: c_int) -> c_int {
+    cancellation_point();
     if owner::is_kernels_alone(fd) {
         // SAFETY: a plain number.
         return unsafe { originals::close(fd) };
@@ -76,11 +91,10 @@ pub unsafe extern "C" fn tunsock_dup3(old_fd: c_int, new_fd: c_int, flags: c_int
     }
 }
 
-/// Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, and the system's
-/// others. arg is the command's int, or the address of its structure.
+/// Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK, O_ASYNC), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, F_SETOWN, F_SETSIG
+/// and their kin, and the system's others. arg is the command's int, or the address of its structure.
 ///
-/// Returns what the command returns, or -1 with errno EBADF, EINVAL or EMFILE. F_SETOWN, F_SETSIG and O_ASYNC on a socket
-/// of the stack: EINVAL, for it sends no SIGIO.
+/// Returns what the command returns, or -1 with errno EBADF, EINVAL, EMFILE, ESRCH (nobody to signal) or EFAULT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_fcntl(fd: c_int, command: c_int, arg: c_long) -> c_int {
     // C's int in a register as wide as long: the upper half is nobody's.
@@ -98,36 +112,31 @@ pub unsafe extern "C" fn tunsock_fcntl(fd: c_int, command: c_int, arg: c_long) -
     };
     match command {
         libc::F_GETFL => answer(|| {
+            let flag = |on, flag| if on { flag } else { 0 };
             Ok(libc::O_RDWR
-                | if socket.nonblocking() {
-                    libc::O_NONBLOCK
-                } else {
-                    0
-                })
+                | flag(socket.nonblocking(), libc::O_NONBLOCK)
+                | flag(socket.signals(), libc::O_ASYNC))
         }),
         libc::F_SETFL => answer(|| {
-            if number & libc::O_ASYNC != 0 {
-                return Err(Errno(libc::EINVAL));
-            }
+            socket.set_signals(number & libc::O_ASYNC != 0, fd)?;
             socket.set_nonblocking(number & libc::O_NONBLOCK != 0);
             Ok(0)
         }),
-        libc::F_SETOWN | F_SETSIG | F_SETOWN_EX => answer(|| Err(Errno(libc::EINVAL))),
-        // The rest concerns the number (F_SETFD) or is refused alike for every socket (locks, leases): the kernel's answer.
-        // SAFETY: the caller's own arguments.
-        _ => unsafe { originals::fcntl(fd, command, arg) },
+        _ => match sigio::control(&socket, command, arg) {
+            Some(outcome) => answer(|| outcome),
+            // The rest concerns the number (F_SETFD) or is refused alike for every socket (locks, leases): the kernel's answer.
+            // SAFETY: the caller's own arguments.
+            None => unsafe { originals::fcntl(fd, command, arg) },
+        },
     }
 }
 
-/// F_SETSIG of asm-generic/fcntl.h.
-const F_SETSIG: c_int = 10;
-/// F_SETOWN_EX of asm-generic/fcntl.h.
-const F_SETOWN_EX: c_int = 15;
-
-/// Acts on a descriptor: FIONBIO, FIONREAD, SIOCATMARK, SIOCOUTQ (TIOCOUTQ), each with the address of an int.
+/// Acts on a descriptor: FIONBIO, FIOASYNC, FIONREAD, SIOCATMARK, SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD, FIOSETOWN, FIOGETOWN (SIOCSPGRP,
+/// SIOCGPGRP), each with the address of an int; SIOCGSTAMP, SIOCGSTAMPNS; SIOCGIFCONF with a
+/// struct ifconf, and SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFADDR and their kin with a struct ifreq: the stack's interfaces, not the machine's.
 ///
-/// Returns 0, or -1 with errno EBADF, EFAULT, EINVAL or ENOTTY (a request that is not for such a socket; the machine's network
-/// interfaces are not shown through a socket of the stack).
+/// Returns 0, or -1 with errno EBADF, EFAULT, EINVAL, ENODEV (no such interface), EADDRNOTAVAIL (it has no address), EPERM (a request
+/// that changes an interface) or ENOTTY (a request that is not for such a socket).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int {
     let Some(socket) = socket_of(fd) else {
@@ -144,12 +153,27 @@ pub unsafe extern "C" fn tunsock_ioctl(fd: c_int, request: c_ulong, arg: *mut c_
         libc::FIOASYNC => answer(|| {
             // SAFETY: any bytes are an int.
             let on = unsafe { user::read(arg.cast::<c_int>())? } != 0;
-            if on { Err(Errno(libc::EINVAL)) } else { Ok(0) }
+            socket.set_signals(on, fd)?;
+            Ok(0)
         }),
         libc::FIONREAD => answer(|| number_out(arg, socket.readable_bytes()?)),
         libc::TIOCOUTQ => answer(|| number_out(arg, socket.unsent_bytes()?)),
-        SIOCATMARK => answer(|| at_mark(&socket, arg)),
-        request if INTERFACE_REQUESTS.contains(&request) => answer(|| Err(Errno(libc::ENOTTY))),
+        SIOCOUTQNSD if is_stream(&socket) => answer(|| number_out(arg, socket.never_sent_bytes()?)),
+        SIOCATMARK if is_stream(&socket) => answer(|| at_mark(&socket, arg)),
+        SIOCOUTQNSD | SIOCATMARK => answer(|| Err(Errno(libc::ENOTTY))),
+        FIOSETOWN | SIOCSPGRP => answer(|| {
+            // SAFETY: any bytes are an int.
+            sigio::set_owner(&socket, unsafe { user::read(arg.cast::<c_int>())? })
+        }),
+        FIOGETOWN | SIOCGPGRP => answer(|| {
+            user::write(arg.cast::<c_int>(), sigio::owner(&socket))?;
+            Ok(0)
+        }),
+        SIOCGSTAMP | SIOCGSTAMP_NEW => answer(|| last_stamp(&socket, arg, 1000)),
+        SIOCGSTAMPNS | SIOCGSTAMPNS_NEW => answer(|| last_stamp(&socket, arg, 1)),
+        request if INTERFACE_REQUESTS.contains(&request) => {
+            answer(|| interfaces::request(&socket, request, arg))
+        }
         // FIOCLEX and FIONCLEX concern the number; a terminal's requests are ENOTTY for every socket.
         // SAFETY: the caller's own arguments.
         _ => unsafe { originals::ioctl(fd, request, arg) },
@@ -167,6 +191,15 @@ pub unsafe extern "C" fn tunsock_sockatmark(fd: c_int) -> c_int {
         0 => mark,
         failed => failed,
     }
+}
+
+/// SIOCGSTAMP and its kin (sock_gettstamp): ENOENT before the first datagram. `unit`: nanoseconds in one of the fraction.
+fn last_stamp(socket: &SocketFile, arg: *mut c_void, unit: u32) -> CResult<c_int> {
+    let at = socket.last_stamp()?.ok_or(Errno(libc::ENOENT))?;
+    let at = cmsg::wall_clock(at);
+    let pair = [at.as_secs(), u64::from(at.subsec_nanos() / unit)];
+    user::write(arg.cast(), pair)?;
+    Ok(0)
 }
 
 /// Closes every descriptor from first to last. Flags: CLOSE_RANGE_CLOEXEC marks them instead, CLOSE_RANGE_UNSHARE.
@@ -232,6 +265,10 @@ fn open_numbers() -> Vec<c_uint> {
         .collect();
     open.sort_unstable();
     open
+}
+
+fn is_stream(socket: &SocketFile) -> bool {
+    socket.kind().1 == Kind::Stream
 }
 
 fn at_mark(socket: &SocketFile, arg: *mut c_void) -> CResult<c_int> {

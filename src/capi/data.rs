@@ -5,20 +5,21 @@ use std::net::SocketAddr;
 
 use libc::{c_int, c_void, size_t, ssize_t};
 use smallvec::SmallVec;
-use tunsock_stack::{Domain, Kind, Received, RecvFlags, SendFlags};
+use tunsock_stack::{Controls, Domain, Error, Kind, Received, RecvFlags, SendControl, SendFlags};
 
 use super::errno::{CResult, Errno, answer};
-use super::sockaddr::{self, RawAddr};
+use super::sockaddr::{self, RawAddr, Target};
 use super::types::{tunsock_iovec, tunsock_sockaddr, tunsock_socklen_t};
 use super::{originals, socket_of, user};
-use crate::fd::SocketFile;
+use crate::fd::{Fail, SocketFile};
+use crate::runtime::sys::{self, cancellation_point};
 
 /// Most bytes that one call moves on Linux (MAX_RW_COUNT: INT_MAX rounded down to a page).
 const MAX_RW_COUNT: usize = 0x7fff_f000;
 /// Most pieces that one call takes (UIO_MAXIOV).
 pub(super) const MAX_PIECES: usize = 1024;
 
-/// Sends bytes on a connected socket. Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_MORE; others are ignored as Linux ignores them.
+/// Sends bytes on a connected socket. Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_MORE, MSG_EOR, MSG_ZEROCOPY; others are ignored as Linux ignores them.
 ///
 /// Returns how many bytes were taken, or -1 with errno EBADF, ENOTSOCK, EFAULT, EAGAIN, EINTR, EPIPE (with SIGPIPE unless
 /// MSG_NOSIGNAL), ECONNRESET, ENOTCONN, EDESTADDRREQ, EMSGSIZE (datagram too long), ECONNREFUSED, ENOBUFS or ENETDOWN.
@@ -29,6 +30,7 @@ pub unsafe extern "C" fn tunsock_send(
     len: size_t,
     flags: c_int,
 ) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::send(fd, data, len, flags) };
@@ -43,7 +45,8 @@ pub unsafe extern "C" fn tunsock_send(
 /// As tunsock_send, to an address. On a stream socket the address is ignored.
 ///
 /// More errno values: EINVAL (wrong length or port 0), EAFNOSUPPORT, EACCES (broadcast without TUNSOCK_SO_BROADCAST),
-/// EOPNOTSUPP (MSG_FASTOPEN, MSG_OOB on a datagram socket), ENETUNREACH.
+/// EOPNOTSUPP (MSG_OOB on a datagram socket), ENETUNREACH. With MSG_FASTOPEN a stream socket is connected to the address, with data in
+/// the SYN when the server is known to take it: errno also as of tunsock_connect, EOPNOTSUPP when Fast Open is switched off.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_sendto(
     fd: c_int,
@@ -53,6 +56,7 @@ pub unsafe extern "C" fn tunsock_sendto(
     addr: *const tunsock_sockaddr,
     addr_len: tunsock_socklen_t,
 ) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::sendto(fd, data, len, flags, addr.cast(), addr_len) };
@@ -64,7 +68,7 @@ pub unsafe extern "C" fn tunsock_sendto(
             // SAFETY: the caller vouches for `addr`.
             Some(unsafe { RawAddr::read_fast(addr, addr_len)? })
         };
-        let to = destination(&socket, to, clamp(len))?;
+        let to = destination(&socket, to, clamp(len), flags)?;
         // SAFETY: the caller vouches for `data`.
         let data = unsafe { to_send(&socket, data, len, flags, to.is_none())? };
         send_bytes(&socket, data, flags, to)
@@ -74,6 +78,7 @@ pub unsafe extern "C" fn tunsock_sendto(
 /// As tunsock_send without flags.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::write(fd, data, len) };
@@ -92,6 +97,7 @@ pub unsafe extern "C" fn tunsock_writev(
     pieces: *const tunsock_iovec,
     count: c_int,
 ) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::writev(fd, pieces.cast(), count) };
@@ -104,11 +110,11 @@ pub unsafe extern "C" fn tunsock_writev(
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Ok(0);
         }
-        send_pieces(&socket, &pieces, 0, None)
+        send_pieces(&socket, &pieces, 0, None, &SendControl::default())
     })
 }
 
-/// Receives bytes. Flags: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_OOB, MSG_TRUNC; MSG_ERRQUEUE finds an empty queue (EAGAIN).
+/// Receives bytes. Flags: MSG_DONTWAIT, MSG_PEEK, MSG_WAITALL, MSG_OOB, MSG_TRUNC, MSG_ERRQUEUE.
 ///
 /// Returns how many bytes came, 0 at the end of a stream, or -1 with errno EBADF, ENOTSOCK, EFAULT, EAGAIN, EINTR, ENOTCONN,
 /// ECONNRESET, ECONNREFUSED, ETIMEDOUT, EINVAL (MSG_OOB without urgent data) or ENETDOWN.
@@ -119,6 +125,7 @@ pub unsafe extern "C" fn tunsock_recv(
     len: size_t,
     flags: c_int,
 ) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::recv(fd, data, len, flags) };
@@ -137,6 +144,7 @@ pub unsafe extern "C" fn tunsock_recvfrom(
     addr: *mut tunsock_sockaddr,
     addr_len: *mut tunsock_socklen_t,
 ) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::recvfrom(fd, data, len, flags, addr.cast(), addr_len) };
@@ -156,6 +164,7 @@ pub unsafe extern "C" fn tunsock_recvfrom(
 /// As tunsock_recv without flags.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_read(fd: c_int, data: *mut c_void, len: size_t) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::read(fd, data, len) };
@@ -175,6 +184,7 @@ pub unsafe extern "C" fn tunsock_readv(
     pieces: *const tunsock_iovec,
     count: c_int,
 ) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::readv(fd, pieces.cast(), count) };
@@ -186,113 +196,51 @@ pub unsafe extern "C" fn tunsock_readv(
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Ok(0);
         }
-        Ok(recv_pieces(&socket, &mut pieces, 0)?.0)
+        Ok(recv_pieces(&socket, &mut pieces, 0, None)?.0)
     })
-}
-
-/// Copies len bytes from a file to a socket: from *at, which is moved on, or from the file's own position when at is NULL.
-///
-/// Returns how many bytes were copied, or -1 with errno as tunsock_send or as the file's read. A socket as the file is EINVAL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_sendfile(
-    to: c_int,
-    from: c_int,
-    at: *mut libc::off_t,
-    len: size_t,
-) -> ssize_t {
-    let Some(socket) = socket_of(to) else {
-        if socket_of(from).is_some() {
-            // As on Linux, where a socket can't be read from by position.
-            return answer(|| Err(Errno(libc::EINVAL)));
-        }
-        // SAFETY: the caller's own arguments.
-        return unsafe { originals::sendfile(to, from, at, len) };
-    };
-    answer(|| {
-        let position = if at.is_null() {
-            None
-        } else {
-            // SAFETY: any bytes are a number.
-            Some(unsafe { user::read(at)? })
-        };
-        let copied = copy_file(&socket, from, position, clamp(len))?;
-        if let Some(position) = position {
-            user::write(at, position.saturating_add(copied as libc::off_t))?;
-        }
-        Ok(copied)
-    })
-}
-
-/// Reads by position and sends, so that bytes which the socket does not take stay in the file.
-fn copy_file(
-    socket: &SocketFile,
-    from: c_int,
-    position: Option<libc::off_t>,
-    len: usize,
-) -> CResult<ssize_t> {
-    const CHUNK: usize = 256 << 10;
-    let failed = || Errno(super::errno::get());
-    // SAFETY: plain numbers; lseek is not a name that we export.
-    let seek = |offset, whence| unsafe { libc::lseek(from, offset, whence) };
-    let start = match position {
-        Some(position) => position,
-        None => match seek(0, libc::SEEK_CUR) {
-            -1 => return Err(failed()),
-            start => start,
-        },
-    };
-    let mut chunk = vec![0u8; len.min(CHUNK)];
-    let mut done = 0usize;
-    let outcome = loop {
-        let want = (len - done).min(chunk.len());
-        // SAFETY: `chunk` has that much room.
-        let got = unsafe {
-            originals::pread64(
-                from,
-                chunk.as_mut_ptr().cast(),
-                want,
-                start.saturating_add(done as i64),
-            )
-        };
-        match usize::try_from(got) {
-            Err(_) => break Err(failed()),
-            Ok(0) => break Ok(()),
-            Ok(got) => match send_bytes(socket, &chunk[..got.min(want)], 0, None) {
-                Ok(sent) => {
-                    done += sent as usize;
-                    if (sent as usize) < got {
-                        break Ok(());
-                    }
-                }
-                Err(errno) => break Err(errno),
-            },
-        }
-    };
-    if done == 0 {
-        outcome?;
-    }
-    if position.is_none() {
-        seek(start.saturating_add(done as i64), libc::SEEK_SET);
-    }
-    Ok(done as ssize_t)
 }
 
 /// A length as the kernel takes it: at most MAX_RW_COUNT.
-fn clamp(len: size_t) -> usize {
+pub(super) fn clamp(len: size_t) -> usize {
     len.min(MAX_RW_COUNT)
 }
 
-/// The address that a send call goes to: checked on datagram sockets, ignored on streams. Before the address udp_sendmsg looks at
+/// The address that a send call goes to: checked on datagram sockets, ignored on streams unless MSG_FASTOPEN opens one. Before the address udp_sendmsg looks at
 /// the length, above 65535 bytes it is EMSGSIZE; udpv6_sendmsg does not.
 pub(super) fn destination(
     socket: &SocketFile,
     to: Option<RawAddr>,
     len: usize,
+    flags: c_int,
 ) -> CResult<Option<SocketAddr>> {
     match (to, socket.kind()) {
-        (Some(_), (Domain::V4, Kind::Datagram)) if len > 0xffff => Err(Errno(libc::EMSGSIZE)),
-        (Some(to), (domain, Kind::Datagram)) => to.for_send(domain),
+        (Some(to), (_, Kind::Stream)) if flags & libc::MSG_FASTOPEN != 0 => opens(socket, &to),
+        (Some(_), (Domain::V4, kind)) if kind != Kind::Stream && len > 0xffff => {
+            Err(Errno(libc::EMSGSIZE))
+        }
         (_, (_, Kind::Stream)) | (None, _) => Ok(None),
+        (Some(to), (domain, Kind::Datagram)) => to.for_send(domain),
+        (Some(to), (domain, Kind::Raw(_) | Kind::Ping)) => to.for_raw(domain).map(Some),
+    }
+}
+
+/// The address that MSG_FASTOPEN connects to. tcp_sendmsg_fastopen looks at the socket before anybody looks at the address.
+fn opens(socket: &SocketFile, to: &RawAddr) -> CResult<Option<SocketAddr>> {
+    let (domain, kind) = socket.kind();
+    match to.for_connect(domain, kind) {
+        Ok(Target::Connect(to)) => Ok(Some(to)),
+        Ok(Target::Disconnect) => Err(Errno(libc::EOPNOTSUPP)),
+        Err(errno) => match socket.send(
+            &[],
+            SendFlags::FASTOPEN,
+            true,
+            None,
+            &SendControl::default(),
+        ) {
+            Ok(_) => Ok(None),
+            Err(Fail::Stack(Error::Invalid)) => Err(errno),
+            Err(fail) => Err(fail.into()),
+        },
     }
 }
 
@@ -314,22 +262,27 @@ unsafe fn to_send<'a>(
         Err(fault) => fault,
     };
     match socket.kind().1 {
+        Kind::Stream if flags & libc::MSG_FASTOPEN != 0 => Err(fault),
         // A stream takes nothing of nothing, or says what is wrong with it.
         Kind::Stream => send_bytes(socket, &[], flags, None).and(Err(fault)),
-        Kind::Datagram if unaddressed && socket.peer_addr().is_err() => {
-            Err(Errno(libc::EDESTADDRREQ))
-        }
-        Kind::Datagram => Err(fault),
+        _ if unaddressed && socket.peer_addr().is_err() => Err(Errno(libc::EDESTADDRREQ)),
+        _ => Err(fault),
     }
 }
 
-fn send_bytes(
+pub(super) fn send_bytes(
     socket: &SocketFile,
     data: &[u8],
     flags: c_int,
     to: Option<SocketAddr>,
 ) -> CResult<ssize_t> {
-    send_pieces(socket, &[IoSlice::new(data)], flags, to)
+    send_pieces(
+        socket,
+        &[IoSlice::new(data)],
+        flags,
+        to,
+        &SendControl::default(),
+    )
 }
 
 /// The one way out: flags, the call, SIGPIPE.
@@ -338,19 +291,22 @@ pub(super) fn send_pieces(
     pieces: &[IoSlice<'_>],
     flags: c_int,
     to: Option<SocketAddr>,
+    control: &SendControl,
 ) -> CResult<ssize_t> {
     let (_, kind) = socket.kind();
     let mut wanted = SendFlags::empty();
     wanted.set(SendFlags::OOB, flags & libc::MSG_OOB != 0);
     wanted.set(SendFlags::MORE, flags & libc::MSG_MORE != 0);
-    // udp_sendmsg refuses MSG_OOB; TCP Fast Open is not there, which tcp_sendmsg_fastopen says with the same word.
-    if (kind == Kind::Datagram && wanted.contains(SendFlags::OOB))
-        || (kind == Kind::Stream && flags & libc::MSG_FASTOPEN != 0)
-    {
+    wanted.set(SendFlags::ZEROCOPY, flags & libc::MSG_ZEROCOPY != 0);
+    wanted.set(SendFlags::EOR, flags & libc::MSG_EOR != 0);
+    let fast_open = kind == Kind::Stream && flags & libc::MSG_FASTOPEN != 0;
+    wanted.set(SendFlags::FASTOPEN, fast_open);
+    // udp_sendmsg refuses MSG_OOB.
+    if kind != Kind::Stream && wanted.contains(SendFlags::OOB) {
         return Err(Errno(libc::EOPNOTSUPP));
     }
     let outcome = socket
-        .send(pieces, wanted, flags & libc::MSG_DONTWAIT != 0, to)
+        .send(pieces, wanted, flags & libc::MSG_DONTWAIT != 0, to, control)
         .map_err(Errno::from);
     if outcome == Err(Errno(libc::EPIPE)) && kind == Kind::Stream && flags & libc::MSG_NOSIGNAL == 0
     {
@@ -360,13 +316,16 @@ pub(super) fn send_pieces(
 }
 
 /// SIGPIPE to the calling thread, as sk_stream_error does: a handler has run when this returns.
-fn raise_sigpipe() {
-    // SAFETY: plain numbers; std's and libc's wrappers of these are not needed, and kill by thread can't miss.
-    unsafe {
-        let pid = libc::syscall(libc::SYS_getpid);
-        let tid = libc::syscall(libc::SYS_gettid);
-        libc::syscall(libc::SYS_tgkill, pid, tid, libc::SIGPIPE);
-    }
+pub(super) fn raise_sigpipe() {
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
+    let tid = rustix::thread::gettid().as_raw_nonzero().get();
+    // SAFETY: plain numbers; kill by thread can't miss.
+    let _ = unsafe {
+        sys::syscall(
+            libc::SYS_tgkill,
+            [pid as usize, tid as usize, libc::SIGPIPE as usize, 0, 0, 0],
+        )
+    };
 }
 
 /// Receives into the caller's memory; what bad memory means depends on the socket.
@@ -392,15 +351,19 @@ unsafe fn recv_memory(
         }
         Kind::Stream => Err(bad),
         // udp_recvmsg takes the datagram off its queue before it copies.
-        Kind::Datagram => recv_bytes(socket, &mut [], flags).and(Err(bad)),
+        _ => recv_bytes(socket, &mut [], flags).and(Err(bad)),
     }
 }
 
 /// Bytes that one recv with MSG_TRUNC and no memory discards at most.
 const DISCARD_AT_ONCE: usize = 1 << 20;
 
-fn recv_bytes(socket: &SocketFile, room: &mut [u8], flags: c_int) -> CResult<(ssize_t, Received)> {
-    recv_pieces(socket, &mut [IoSliceMut::new(room)], flags)
+pub(super) fn recv_bytes(
+    socket: &SocketFile,
+    room: &mut [u8],
+    flags: c_int,
+) -> CResult<(ssize_t, Received)> {
+    recv_pieces(socket, &mut [IoSliceMut::new(room)], flags, None)
 }
 
 /// The one way in: flags, the call, what the return value counts.
@@ -408,11 +371,8 @@ pub(super) fn recv_pieces(
     socket: &SocketFile,
     pieces: &mut [IoSliceMut<'_>],
     flags: c_int,
+    controls: Option<&mut Controls>,
 ) -> CResult<(ssize_t, Received)> {
-    // There is no error queue (IP_RECVERR is refused), so it is always empty (inet_recv_error).
-    if flags & libc::MSG_ERRQUEUE != 0 {
-        return Err(Errno(libc::EAGAIN));
-    }
     let (_, kind) = socket.kind();
     let stream = kind == Kind::Stream;
     let mut wanted = RecvFlags::empty();
@@ -420,10 +380,12 @@ pub(super) fn recv_pieces(
     // udp_recvmsg does not know MSG_OOB.
     wanted.set(RecvFlags::OOB, stream && flags & libc::MSG_OOB != 0);
     wanted.set(RecvFlags::TRUNC, flags & libc::MSG_TRUNC != 0);
+    let errors = flags & libc::MSG_ERRQUEUE != 0;
+    wanted.set(RecvFlags::ERRQUEUE, errors);
     let dontwait = flags & libc::MSG_DONTWAIT != 0;
-    let waitall = stream && flags & libc::MSG_WAITALL != 0;
-    let received = socket.recv(pieces, wanted, dontwait, waitall)?;
-    let count = if !stream && wanted.contains(RecvFlags::TRUNC) {
+    let waitall = stream && !errors && flags & libc::MSG_WAITALL != 0;
+    let received = socket.recv(pieces, wanted, dontwait, waitall, controls)?;
+    let count = if !stream && !errors && wanted.contains(RecvFlags::TRUNC) {
         received.full_len
     } else {
         received.len

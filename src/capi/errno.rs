@@ -4,6 +4,8 @@ use libc::{c_int, c_void, ssize_t};
 use tunsock_stack::Error;
 
 use crate::fd::Fail;
+use crate::runtime::critical::Critical;
+use crate::runtime::sys;
 
 /// An errno value on its way to the caller.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -41,6 +43,7 @@ impl From<Error> for Errno {
             Error::AccessDenied => libc::EACCES,
             Error::NotPermitted => libc::EPERM,
             Error::NoBuffers => libc::ENOBUFS,
+            Error::NoDevice => libc::ENODEV,
             Error::NoSuchOption => libc::ENOPROTOOPT,
             Error::Domain => libc::EDOM,
             Error::BadHandle => libc::EBADF,
@@ -81,6 +84,7 @@ impl Failed for *mut c_void {
 /// Runs an entry point's body: the value on success, with errno as it was before; else -1 (or NULL) and errno.
 #[inline]
 pub(crate) fn answer<T: Failed>(body: impl FnOnce() -> CResult<T>) -> T {
+    let _inside = Critical::enter();
     let before = get();
     match body() {
         Ok(value) => {
@@ -97,14 +101,12 @@ pub(crate) fn answer<T: Failed>(body: impl FnOnce() -> CResult<T>) -> T {
 
 /// errno as it is.
 pub(crate) fn get() -> c_int {
-    // SAFETY: libc gives a valid pointer to the calling thread's errno.
-    unsafe { *libc::__errno_location() }
+    sys::errno()
 }
 
 /// Writes errno; the one function that does.
 pub(crate) fn set(errno: c_int) {
-    // SAFETY: as in `get`; nobody else holds a reference to it.
-    unsafe { *libc::__errno_location() = errno }
+    sys::set_errno(errno);
 }
 
 #[cfg(test)]
@@ -136,6 +138,7 @@ mod tests {
         (Error::AccessDenied, "EACCES"),
         (Error::NotPermitted, "EPERM"),
         (Error::NoBuffers, "ENOBUFS"),
+        (Error::NoDevice, "ENODEV"),
         (Error::NoSuchOption, "ENOPROTOOPT"),
         (Error::Domain, "EDOM"),
         (Error::BadHandle, "EBADF"),

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::net::IpAddr;
 
-use libc::{c_char, c_int, c_void, size_t};
+use libc::{c_char, c_int, c_long, c_void, size_t};
 
 use super::netdb::text;
 use super::types::{tunsock_hostent, tunsock_socklen_t};
 use super::{errno, user};
-use crate::names::{self, Host};
+use crate::names::{self, Host, Miss, Wanted, Why};
 
 // h_errno's values, netdb.h; libc's crate has none of them.
 const HOST_NOT_FOUND: c_int = 1;
@@ -35,7 +35,7 @@ const NO_HOST: tunsock_hostent = tunsock_hostent {
 /// Finds the IPv4 addresses of a host, as tunsock_getaddrinfo does.
 ///
 /// Returns a structure that is valid until the thread's next call of this kind, or NULL with h_errno HOST_NOT_FOUND, NO_DATA (no
-/// such address) or TRY_AGAIN (only DNS could know the name).
+/// such address), NO_RECOVERY or TRY_AGAIN (no name server has answered).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_gethostbyname(name: *const c_char) -> *mut tunsock_hostent {
     // SAFETY: the caller's own argument.
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn tunsock_gethostbyaddr(
 /// As tunsock_gethostbyname into the caller's memory: entry, and room for what it points to. The answer's address, or NULL, is
 /// stored at answer, h_errno at why.
 ///
-/// Returns 0, or an errno value: ERANGE (the room is too small), or with h_errno set EAGAIN.
+/// Returns 0, or an errno value: ERANGE (the room is too small), or with h_errno TRY_AGAIN EAGAIN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_gethostbyname_r(
     name: *const c_char,
@@ -119,26 +119,89 @@ pub unsafe extern "C" fn tunsock_gethostbyaddr_r(
     }
 }
 
-/// A host with the addresses of one family only; the error is an h_errno value.
-type Found = Result<(Host, c_int), c_int>;
+/// The number in /etc/hostid, else one made of this machine's IPv4 address by its name, as gethostid(3).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tunsock_gethostid() -> c_long {
+    let before = errno::get();
+    let file = std::fs::read("/etc/hostid").ok();
+    let number = file.and_then(|bytes| Some(i32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?)));
+    let by_name = || {
+        let name = rustix::system::uname().nodename().to_owned();
+        let (host, _) = by_name(Some(&name), libc::AF_INET).ok()?;
+        let ip = host.addrs.iter().find_map(|ip| match ip {
+            IpAddr::V4(ip) => Some(u32::from_ne_bytes(ip.octets())),
+            IpAddr::V6(_) => None,
+        })?;
+        Some(ip.rotate_left(16).cast_signed())
+    };
+    let number = number.or_else(by_name).unwrap_or(0);
+    errno::set(before);
+    c_long::from(number)
+}
+
+/// h_errno's value for a failure.
+pub(super) fn h_errno_of(why: Why) -> c_int {
+    match why {
+        Why::HostNotFound => HOST_NOT_FOUND,
+        Why::TryAgain => TRY_AGAIN,
+        Why::NoRecovery => NO_RECOVERY,
+        Why::NoData => NO_DATA,
+    }
+}
+
+/// A host with the addresses of one family only; the error is an h_errno value and the errno of the calls with `_r`.
+type Found = Result<(Host, c_int), Failure>;
+
+/// Why there is no host.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Failure {
+    h_errno: c_int,
+    errno: c_int,
+}
+
+/// No such family.
+const BAD_FAMILY: Failure = Failure {
+    h_errno: NETDB_INTERNAL,
+    errno: libc::EAFNOSUPPORT,
+};
+
+impl Failure {
+    /// glibc: not found is not a failure of the call.
+    fn plain(h_errno: c_int) -> Failure {
+        Failure { h_errno, errno: 0 }
+    }
+}
+
+impl From<Miss> for Failure {
+    fn from(miss: Miss) -> Failure {
+        let h_errno = h_errno_of(miss.why);
+        let errno = match miss.why {
+            Why::TryAgain => libc::EAGAIN,
+            _ => 0,
+        };
+        Failure { h_errno, errno }
+    }
+}
 
 fn by_name(name: Option<&CStr>, family: c_int) -> Found {
-    let name = name.ok_or(HOST_NOT_FOUND)?;
-    if !matches!(family, libc::AF_INET | libc::AF_INET6) {
-        return Err(NETDB_INTERNAL);
-    }
+    let name = name.ok_or(Failure::plain(HOST_NOT_FOUND))?;
+    let wanted = match family {
+        libc::AF_INET => Wanted::V4,
+        libc::AF_INET6 => Wanted::V6,
+        _ => return Err(BAD_FAMILY),
+    };
     let of_family = |ip: &IpAddr| ip.is_ipv4() == (family == libc::AF_INET);
     let mut host = match names::numeric(name) {
         Some(addr) => Host {
             addrs: vec![addr.ip],
             ..Host::new(name.to_bytes())
         },
-        None if name.is_empty() => return Err(HOST_NOT_FOUND),
-        None => names::lookup(name).ok_or(TRY_AGAIN)?,
+        None if name.is_empty() => return Err(Failure::plain(HOST_NOT_FOUND)),
+        None => names::by_name(name.to_bytes(), wanted)?,
     };
     host.addrs.retain(of_family);
     if host.addrs.is_empty() {
-        Err(NO_DATA)
+        Err(Failure::plain(NO_DATA))
     } else {
         Ok((host, family))
     }
@@ -147,15 +210,16 @@ fn by_name(name: Option<&CStr>, family: c_int) -> Found {
 /// # Safety
 /// `addr` has `len` bytes.
 unsafe fn by_addr(addr: *const c_void, len: tunsock_socklen_t, family: c_int) -> Found {
+    let no_address = Failure::plain(NO_RECOVERY);
     // SAFETY: the caller vouches.
-    let bytes = unsafe { user::bytes(addr, len as usize) }.map_err(|_| NO_RECOVERY)?;
+    let bytes = unsafe { user::bytes(addr, len as usize) }.map_err(|_| no_address)?;
     let ip = match family {
         libc::AF_INET => <[u8; 4]>::try_from(bytes).map(IpAddr::from),
         libc::AF_INET6 => <[u8; 16]>::try_from(bytes).map(IpAddr::from),
-        _ => return Err(NETDB_INTERNAL),
+        _ => return Err(BAD_FAMILY),
     };
-    let ip = ip.map_err(|_| NO_RECOVERY)?;
-    let host = names::reverse(ip).ok_or(TRY_AGAIN)?;
+    let ip = ip.map_err(|_| no_address)?;
+    let host = names::by_addr(ip)?;
     // The answer has the address that was asked for, mapped or not.
     Ok((
         Host {
@@ -169,18 +233,19 @@ unsafe fn by_addr(addr: *const c_void, len: tunsock_socklen_t, family: c_int) ->
 /// Answers from memory of the thread's own.
 fn in_thread(find: impl FnOnce() -> Found) -> *mut tunsock_hostent {
     let before = errno::get();
+    let no_room = Failure::plain(NO_RECOVERY);
     let outcome = find().and_then(|(host, family)| {
         LAST.try_with(|last| {
-            let mut last = last.try_borrow_mut().map_err(|_| NO_RECOVERY)?;
+            let mut last = last.try_borrow_mut().map_err(|_| no_room)?;
             let (memory, entry) = &mut *last;
             memory.clear();
             memory.resize(needed(&host, family).div_ceil(8), 0);
             let room = (memory.as_mut_ptr().cast::<c_char>(), memory.len() * 8);
             // SAFETY: the room was made to be large enough, and stays until the next call.
-            *entry = unsafe { fill(&host, family, room) }.ok_or(NO_RECOVERY)?;
+            *entry = unsafe { fill(&host, family, room) }.ok_or(no_room)?;
             Ok(&raw mut *entry)
         })
-        .unwrap_or(Err(NO_RECOVERY))
+        .unwrap_or(Err(no_room))
     });
     errno::set(before);
     match outcome {
@@ -188,11 +253,11 @@ fn in_thread(find: impl FnOnce() -> Found) -> *mut tunsock_hostent {
             set_h_errno(0);
             entry
         }
-        Err(why) => {
-            if why == NETDB_INTERNAL {
-                errno::set(libc::EAFNOSUPPORT);
+        Err(failure) => {
+            if failure.errno != 0 {
+                errno::set(failure.errno);
             }
-            set_h_errno(why);
+            set_h_errno(failure.h_errno);
             std::ptr::null_mut()
         }
     }
@@ -219,10 +284,7 @@ unsafe fn in_room(
             }
             None => (std::ptr::null_mut(), NETDB_INTERNAL, libc::ERANGE),
         },
-        Err(TRY_AGAIN) => (std::ptr::null_mut(), TRY_AGAIN, libc::EAGAIN),
-        Err(NETDB_INTERNAL) => (std::ptr::null_mut(), NETDB_INTERNAL, libc::EAFNOSUPPORT),
-        // glibc: not found is not a failure of the call.
-        Err(why) => (std::ptr::null_mut(), why, 0),
+        Err(failure) => (std::ptr::null_mut(), failure.h_errno, failure.errno),
     };
     // SAFETY: the caller vouches.
     unsafe {
@@ -297,7 +359,7 @@ unsafe extern "C" {
     fn __h_errno_location() -> *mut c_int;
 }
 
-fn set_h_errno(why: c_int) {
+pub(super) fn set_h_errno(why: c_int) {
     // SAFETY: libc gives a valid pointer to the calling thread's h_errno.
     unsafe { *__h_errno_location() = why }
 }
@@ -337,12 +399,16 @@ mod tests {
     }
 
     #[test]
-    fn names_that_need_dns_are_to_be_tried_again() {
+    fn names_for_which_no_server_is_there_are_to_be_tried_again() {
         assert_eq!(
             by_name(Some(c"needs.dns.example"), libc::AF_INET).err(),
-            Some(TRY_AGAIN)
+            Some(Failure {
+                h_errno: TRY_AGAIN,
+                errno: libc::EAGAIN
+            })
         );
-        assert_eq!(by_name(Some(c"::1"), libc::AF_INET).err(), Some(NO_DATA));
+        let no_data = Failure::plain(NO_DATA);
+        assert_eq!(by_name(Some(c"::1"), libc::AF_INET).err(), Some(no_data));
         assert_eq!(
             by_name(Some(c"localhost"), libc::AF_INET6)
                 .unwrap()

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use libc::{c_int, c_uint, c_void, ssize_t};
-use tunsock_stack::Kind;
+use libc::{c_int, c_uint, ssize_t};
+use tunsock_stack::{Controls, Kind};
 
 use super::data::{destination, gather, recv_pieces, scatter, send_pieces, sender};
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{RawAddr, encode};
 use super::types::{tunsock_mmsghdr, tunsock_msghdr, tunsock_socklen_t, tunsock_timespec};
-use super::{originals, socket_of, user};
+use super::{cmsg, originals, socket_of, user};
 use crate::fd::SocketFile;
+use crate::runtime::sys::cancellation_point;
 
 /// Most messages that one call takes (UIO_MAXIOV).
 const MAX_MESSAGES: c_uint = 1024;
@@ -24,6 +25,7 @@ pub unsafe extern "C" fn tunsock_sendmsg(
     message: *const tunsock_msghdr,
     flags: c_int,
 ) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::sendmsg(fd, message.cast(), flags) };
@@ -32,7 +34,8 @@ pub unsafe extern "C" fn tunsock_sendmsg(
     answer(|| unsafe { send_message(&socket, &header(message)?, flags) })
 }
 
-/// As tunsock_recvfrom into the pieces of memory of a message. Sets msg_namelen, msg_controllen (0) and msg_flags (MSG_TRUNC, MSG_OOB).
+/// As tunsock_recvfrom into the pieces of memory of a message. Sets msg_namelen, msg_controllen and
+/// msg_flags (MSG_TRUNC, MSG_CTRUNC, MSG_OOB, MSG_ERRQUEUE).
 ///
 /// More errno values: EMSGSIZE (more than 1024 pieces), EINVAL (a negative msg_namelen).
 #[unsafe(no_mangle)]
@@ -41,6 +44,7 @@ pub unsafe extern "C" fn tunsock_recvmsg(
     message: *mut tunsock_msghdr,
     flags: c_int,
 ) -> ssize_t {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::recvmsg(fd, message.cast(), flags) };
@@ -59,6 +63,7 @@ pub unsafe extern "C" fn tunsock_sendmmsg(
     count: c_uint,
     flags: c_int,
 ) -> c_int {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::sendmmsg(fd, messages.cast(), count, flags) };
@@ -87,6 +92,7 @@ pub unsafe extern "C" fn tunsock_recvmmsg(
     flags: c_int,
     timeout: *mut tunsock_timespec,
 ) -> c_int {
+    cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::recvmmsg(fd, messages.cast(), count, flags, timeout.cast()) };
@@ -168,46 +174,22 @@ unsafe fn send_message(
     // SAFETY: the caller vouches for the pieces and the control messages.
     let pieces = unsafe { gather(message.msg_iov, message.msg_iovlen, libc::EMSGSIZE)? };
     // SAFETY: as above.
-    unsafe { check_control(socket, message.msg_control, message.msg_controllen)? };
+    let control = unsafe { cmsg::read(socket, message.msg_control, message.msg_controllen) };
     // An empty name (msg_namelen 0) is no name.
     let to = to.filter(|_| message.msg_namelen != 0);
+    let control = control.map_err(|errno| {
+        // udp_sendmsg looks whether it has a destination first.
+        let nowhere = socket.kind().1 != Kind::Stream && to.is_none();
+        match nowhere && socket.peer_addr().is_err() {
+            true => Errno(libc::EDESTADDRREQ),
+            false => errno,
+        }
+    })?;
     let len = pieces
         .iter()
         .fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
-    send_pieces(socket, &pieces, flags, destination(socket, to, len)?)
-}
-
-/// Goes through the control messages of a send. None is supported so far, so any that Linux would act on is refused: EINVAL,
-/// which is what it says of one that it does not know. Levels that a kind of socket does not look at are passed over.
-unsafe fn check_control(socket: &SocketFile, control: *mut c_void, len: usize) -> CResult<()> {
-    const EINVAL: Errno = Errno(libc::EINVAL);
-    let mut rest = if control.is_null() {
-        &[][..]
-    } else {
-        // SAFETY: the caller vouches.
-        unsafe { user::bytes(control, len)? }
-    };
-    // struct cmsghdr: a length that counts the header, level, type; entries aligned to 8 bytes.
-    while rest.len() >= 16 {
-        let (head, _) = rest.split_at(16);
-        let field =
-            |at: usize| c_int::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        let entry = usize::from_ne_bytes(std::array::from_fn(|at| head[at]));
-        let (level, kind) = (field(8), field(12));
-        if entry < 16 || entry > rest.len() {
-            return Err(EINVAL);
-        }
-        let datagram = socket.kind().1 == Kind::Datagram;
-        match level {
-            // __sock_cmsg_send passes these two over.
-            libc::SOL_SOCKET if matches!(kind, libc::SCM_RIGHTS | libc::SCM_CREDENTIALS) => {}
-            libc::SOL_SOCKET => return Err(EINVAL),
-            libc::SOL_IP | libc::SOL_IPV6 | libc::SOL_UDP if datagram => return Err(EINVAL),
-            _ => {}
-        }
-        rest = rest.get(entry.next_multiple_of(8)..).unwrap_or(&[]);
-    }
-    Ok(())
+    let to = destination(socket, to, len, flags)?;
+    send_pieces(socket, &pieces, flags, to, &control)
 }
 
 unsafe fn receive_message(
@@ -222,7 +204,8 @@ unsafe fn receive_message(
     }
     // SAFETY: as above.
     let mut pieces = unsafe { scatter(head.msg_iov, head.msg_iovlen, libc::EMSGSIZE)? };
-    let (count, received) = recv_pieces(socket, &mut pieces, flags)?;
+    let mut controls = Controls::new();
+    let (count, received) = recv_pieces(socket, &mut pieces, flags, Some(&mut controls))?;
     let (bytes, full) =
         sender(socket, &received).map_or(([0; 28], 0), |(from, domain)| encode(from, domain));
     if !head.msg_name.is_null() {
@@ -230,8 +213,15 @@ unsafe fn receive_message(
         // SAFETY: as above.
         unsafe { user::room(head.msg_name, copied)? }.copy_from_slice(&bytes[..copied]);
     }
-    let cut = socket.kind().1 == Kind::Datagram && received.full_len > received.len;
+    let errors = flags & libc::MSG_ERRQUEUE != 0;
+    let whole = socket.kind().1 != Kind::Stream || errors;
+    let cut = whole && received.full_len > received.len;
     let mut out_flags = flags & libc::MSG_CMSG_CLOEXEC;
+    out_flags |= if errors { libc::MSG_ERRQUEUE } else { 0 };
+    // SAFETY: as above.
+    let (control_len, all) =
+        unsafe { cmsg::write(&controls, head.msg_control, head.msg_controllen)? };
+    out_flags |= if all { 0 } else { libc::MSG_CTRUNC };
     out_flags |= if cut { libc::MSG_TRUNC } else { 0 };
     out_flags |= if received.oob { libc::MSG_OOB } else { 0 };
     // SAFETY: the header is the caller's, writable; only the fields that Linux writes are touched.
@@ -239,7 +229,7 @@ unsafe fn receive_message(
         if !head.msg_name.is_null() {
             (&raw mut (*message).msg_namelen).write_unaligned(full as tunsock_socklen_t);
         }
-        (&raw mut (*message).msg_controllen).write_unaligned(0);
+        (&raw mut (*message).msg_controllen).write_unaligned(control_len);
         (&raw mut (*message).msg_flags).write_unaligned(out_flags);
     }
     Ok(count)

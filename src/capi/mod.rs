@@ -8,48 +8,89 @@
 // Each function's contract is the C one: pointers valid for what the call's manual page says, or refused with EFAULT.
 #![allow(clippy::missing_safety_doc)]
 
+mod attributes;
 mod calls;
+mod cmsg;
 mod constants;
 mod control;
 mod data;
-mod errno;
+pub(crate) mod errno;
+mod filters;
+mod gai;
 mod hostent;
+mod interfaces;
 mod message;
+mod multicast;
 mod netdb;
 mod options;
 pub(crate) mod originals;
 pub(crate) mod owner;
+mod raw;
+mod resolver;
+mod sigio;
+pub(crate) mod signals;
 mod sockaddr;
 mod tcp_options;
+mod transfer;
 pub(crate) mod types;
-mod user;
+pub(crate) mod user;
 mod wait;
 mod winsock;
 
 pub(crate) use calls::*;
 pub(crate) use control::*;
 pub(crate) use data::*;
+pub(crate) use filters::*;
+pub(crate) use gai::*;
 pub(crate) use hostent::*;
+pub(crate) use interfaces::*;
 pub(crate) use message::*;
 pub(crate) use netdb::*;
 pub(crate) use options::*;
+pub(crate) use resolver::*;
+pub(crate) use transfer::*;
 pub(crate) use wait::*;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use libc::c_int;
 
 use crate::fd::{self, Object, SocketFile};
+use crate::runtime::critical::Critical;
+
+/// A socket in a call of its own. Handlers wait until it is dropped: one that leaves by siglongjmp must leave no reference behind.
+struct InCall {
+    file: Arc<SocketFile>,
+    _inside: Critical,
+}
+
+impl Deref for InCall {
+    type Target = Arc<SocketFile>;
+    fn deref(&self) -> &Arc<SocketFile> {
+        &self.file
+    }
+}
 
 /// The socket that `fd` stands for; `None`: the kernel's affair.
 #[inline]
-fn socket_of(fd: c_int) -> Option<Arc<SocketFile>> {
-    socket_in(fd::lookup(fd))
+fn socket_of(fd: c_int) -> Option<InCall> {
+    let inside = Critical::enter();
+    let file = socket_in(fd::lookup(fd))?;
+    Some(InCall {
+        file,
+        _inside: inside,
+    })
 }
 
 /// [`socket_of`] for calls that are slow anyway: one fstat makes sure that the number has not changed hands beyond our sight.
-fn checked_socket_of(fd: c_int) -> Option<Arc<SocketFile>> {
-    socket_in(fd::lookup_checked(fd))
+fn checked_socket_of(fd: c_int) -> Option<InCall> {
+    let inside = Critical::enter();
+    let file = socket_in(fd::lookup_checked(fd))?;
+    Some(InCall {
+        file,
+        _inside: inside,
+    })
 }
 
 #[inline]

@@ -10,13 +10,13 @@ use super::errno;
 use super::sockaddr::encode;
 use super::types::{tunsock_addrinfo, tunsock_sockaddr, tunsock_socklen_t};
 use super::{originals, user};
-use crate::names::{self, Answer, Hints};
+use crate::names::{self, Answer, Hints, Why};
 
-/// Finds the addresses of a host (by number, localhost or the hosts file) and the port of a service. NULL for either is allowed,
-/// not for both. The answers are a list to be freed with tunsock_freeaddrinfo.
+/// Finds the addresses of a host (by number, localhost, the hosts file or DNS over the stack) and the port of a service. NULL for either
+/// is allowed, not for both. The answers are a list to be freed with tunsock_freeaddrinfo, in the order to try them.
 ///
-/// Returns 0, or EAI_NONAME, EAI_AGAIN (only DNS could know the name, which is not asked), EAI_SERVICE, EAI_SOCKTYPE, EAI_FAMILY,
-/// EAI_ADDRFAMILY, EAI_NODATA, EAI_BADFLAGS or EAI_MEMORY.
+/// Returns 0, or EAI_NONAME, EAI_AGAIN (no name server has answered), EAI_NODATA (the name has no such address), EAI_SERVICE,
+/// EAI_SOCKTYPE, EAI_FAMILY, EAI_ADDRFAMILY, EAI_BADFLAGS, EAI_IDN_ENCODE or EAI_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_getaddrinfo(
     node: *const c_char,
@@ -132,8 +132,8 @@ fn list(
 /// Writes the host and the service of an address as text: a name when one is known and not forbidden by NI_NUMERICHOST and
 /// NI_NUMERICSERV, else a number.
 ///
-/// Returns 0, or EAI_FAMILY, EAI_BADFLAGS, EAI_NONAME (nothing asked for), EAI_AGAIN (NI_NAMEREQD, and only DNS could know) or
-/// EAI_OVERFLOW (the text does not fit).
+/// Returns 0, or EAI_FAMILY, EAI_BADFLAGS, EAI_NONAME (nothing asked for, or NI_NAMEREQD and no name), EAI_AGAIN (no name server has
+/// answered) or EAI_OVERFLOW (the text does not fit).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_getnameinfo(
     addr: *const tunsock_sockaddr,
@@ -217,19 +217,7 @@ unsafe fn name_info(
         return Err(libc::EAI_NONAME);
     }
     if wants(host) {
-        let known = if flags & libc::NI_NUMERICHOST != 0 {
-            None
-        } else {
-            names::reverse(ip)
-        };
-        let text = match known.and_then(|host| host.names.into_iter().next()) {
-            Some(name) => name,
-            None if flags & libc::NI_NAMEREQD != 0 && flags & libc::NI_NUMERICHOST == 0 => {
-                return Err(libc::EAI_AGAIN);
-            }
-            None if scope != 0 => format!("{}%{scope}", names::text_of(ip)).into_bytes(),
-            None => names::text_of(ip).into_bytes(),
-        };
+        let text = host_text(ip, scope, flags)?;
         // SAFETY: the caller vouches for the room.
         unsafe { put_text(host, &text)? };
     }
@@ -249,6 +237,33 @@ unsafe fn name_info(
         unsafe { put_text(service, &text)? };
     }
     Ok(())
+}
+
+/// The name or the number of a host, as gni_host_inet of glibc.
+fn host_text(ip: IpAddr, scope: u32, flags: c_int) -> Result<Vec<u8>, c_int> {
+    if flags & libc::NI_NUMERICHOST == 0 {
+        match names::by_addr(ip) {
+            Ok(host) => {
+                let name = host.names.into_iter().next().unwrap_or_default();
+                return Ok(if flags & libc::NI_NOFQDN != 0 {
+                    names::without_own_domain(name)
+                } else {
+                    name
+                });
+            }
+            Err(miss) if miss.why == Why::TryAgain => return Err(libc::EAI_AGAIN),
+            Err(_) => {}
+        }
+    }
+    if flags & libc::NI_NAMEREQD != 0 {
+        return Err(libc::EAI_NONAME);
+    }
+    let text = names::text_of(ip);
+    Ok(if scope != 0 {
+        format!("{text}%{scope}").into_bytes()
+    } else {
+        text.into_bytes()
+    })
 }
 
 /// # Safety

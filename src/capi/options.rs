@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use libc::{c_int, c_long, c_void};
-use tunsock_stack::{Domain, Kind, SockOpt, SockOptName};
+use tunsock_stack::{Domain, FastOpenKeys, Kind, SockOpt, SockOptName};
 
 use super::errno::{CResult, Errno, answer};
 use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
-use super::{checked_socket_of, originals, tcp_options, user};
+use super::{attributes, checked_socket_of, multicast, originals, raw, tcp_options, user};
 use crate::fd::SocketFile;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
@@ -18,17 +18,31 @@ const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
 
 /// An option's value on its way to the caller.
-enum Value {
+pub(super) enum Value {
     /// An int, cut to the caller's length.
     Int(c_int),
     /// An int that becomes one byte when the caller has room for less than an int (do_ip_getsockopt).
     IpInt(c_int),
+    /// An int and a second one of 0: struct so_timestamping.
+    Pair(c_int),
+    /// 64 bits; EINVAL for a caller with less room.
+    Long(u64),
     /// struct linger.
     Linger(Option<Duration>),
     /// struct timeval.
     Time(Option<Duration>),
     /// A name with its NULs.
     Name([u8; tcp_options::NAME_LEN]),
+    /// A rate: 8 bytes when the caller has room for them, else 4.
+    Rate(u64),
+    /// TCP_CC_INFO, if there is any.
+    CcInfo(Option<[u8; tcp_options::CC_INFO_LEN]>),
+    /// struct icmp6_filter.
+    Filter([u8; 32]),
+    /// Keys of Fast Open, one after the other.
+    Keys(Option<FastOpenKeys>),
+    /// SO_MEMINFO.
+    Memory([u32; attributes::MEMINFO_VARS]),
     /// struct tcp_info.
     Info(Box<[u8; tcp_options::INFO_LEN]>),
 }
@@ -57,7 +71,13 @@ pub unsafe extern "C" fn tunsock_getsockopt(
         // SAFETY: any bytes are a length.
         let room = unsafe { user::read(len)? } as c_int;
         let room = usize::try_from(room).map_err(|_| EINVAL)?;
+        if let Some(outcome) = multicast::get_filter(&socket, level, name, value, len, room) {
+            return outcome.map(|()| 0);
+        }
         let answer = get(&socket, level, name)?;
+        if matches!(answer, Value::Long(_)) && room < size_of::<u64>() {
+            return Err(EINVAL);
+        }
         let mut bytes: Room = [0; _];
         let full = encode(&answer, room, &mut bytes);
         let written = full.min(room);
@@ -91,15 +111,27 @@ pub unsafe extern "C" fn tunsock_setsockopt(
 }
 
 /// A value as the caller passed it.
-struct Given {
-    value: *const c_void,
-    len: usize,
+pub(super) struct Given {
+    pub(super) value: *const c_void,
+    pub(super) len: usize,
 }
 
 impl Given {
     /// An int; EINVAL when there are fewer bytes.
-    fn int(&self) -> CResult<c_int> {
+    pub(super) fn int(&self) -> CResult<c_int> {
         self.of()
+    }
+
+    /// do_ipv6_setsockopt: a NULL value means 0 there, given a length.
+    fn or_zero<T>(&self, act: impl FnOnce(&Given) -> CResult<T>) -> CResult<T> {
+        let zero: c_int = 0;
+        if !self.value.is_null() {
+            return act(self);
+        }
+        act(&Given {
+            value: (&raw const zero).cast(),
+            len: self.len,
+        })
     }
 
     fn flag(&self) -> CResult<bool> {
@@ -107,7 +139,7 @@ impl Given {
     }
 
     /// do_ip_setsockopt: an int, or one byte when there are fewer bytes than an int, or 0 when there is none.
-    fn ip_int(&self) -> CResult<c_int> {
+    pub(super) fn ip_int(&self) -> CResult<c_int> {
         match self.len {
             0 => Ok(0),
             1..4 => {
@@ -128,6 +160,21 @@ impl Given {
         unsafe { user::read(self.value.cast()) }
     }
 
+    /// The first `N` bytes; EINVAL when there are fewer.
+    pub(super) fn bytes<const N: usize>(&self) -> CResult<[u8; N]> {
+        if self.len < N {
+            return Err(EINVAL);
+        }
+        self.some_of()
+    }
+
+    /// Up to `N` bytes, zeros behind them.
+    pub(super) fn some_of<const N: usize>(&self) -> CResult<[u8; N]> {
+        let mut bytes = [0; N];
+        user::copy_in(&mut bytes[..self.len.min(N)], self.value)?;
+        Ok(bytes)
+    }
+
     /// sock_set_timeout: EDOM for microseconds out of range, no time for negative seconds, for ever for zero.
     fn time(&self) -> CResult<Option<Duration>> {
         let time: tunsock_timeval = self.of()?;
@@ -145,10 +192,24 @@ impl Given {
 /// Types of which every bit pattern is a value.
 trait PlainNumbers: Copy {}
 impl PlainNumbers for c_int {}
+impl PlainNumbers for u64 {}
 impl PlainNumbers for tunsock_linger {}
 impl PlainNumbers for tunsock_timeval {}
 
 fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult<()> {
+    let of_groups = multicast::set(socket, level, name, given);
+    if let Some(outcome) = of_groups.or_else(|| raw::set(socket, level, name, given)) {
+        return outcome;
+    }
+    if let Some(attribute) = attributes::find(level, name, socket.kind()) {
+        let value = match level {
+            libc::IPPROTO_IP => given.ip_int()?,
+            libc::IPPROTO_IPV6 => given.or_zero(|given| given.int())?,
+            _ => given.int()?,
+        };
+        attributes::allowed(attribute, value)?;
+        return Ok(socket.set_option(SockOpt::Number(attribute, value))?);
+    }
     let option = match (level, socket.kind()) {
         (libc::SOL_SOCKET, _) => match set_socket(socket, name, given)? {
             Some(option) => option,
@@ -167,6 +228,7 @@ fn set_socket(socket: &SocketFile, name: c_int, given: &Given) -> CResult<Option
     // Whatever the option, an int's worth of bytes is read first.
     let number = given.int()?;
     let on = number != 0;
+    let (_, kind) = socket.kind();
     Ok(Some(match name {
         libc::SO_REUSEADDR => SockOpt::ReuseAddr(on),
         libc::SO_REUSEPORT => SockOpt::ReusePort(on),
@@ -187,6 +249,14 @@ fn set_socket(socket: &SocketFile, name: c_int, given: &Given) -> CResult<Option
         } else {
             number.max(1) as usize
         }),
+        // 4 bytes of which all ones are no limit, or 8.
+        libc::SO_MAX_PACING_RATE if kind == Kind::Stream => {
+            SockOpt::MaxPacingRate(match (given.len, number) {
+                (8.., _) => given.of()?,
+                (_, -1) => u64::MAX,
+                _ => u64::from(number as u32),
+            })
+        }
         libc::SO_RCVTIMEO | SO_RCVTIMEO_NEW => {
             socket.set_recv_timeout(given.time()?);
             return Ok(None);
@@ -209,6 +279,9 @@ fn buffer_size(number: c_int) -> usize {
 
 /// IPPROTO_TCP.
 fn set_tcp(name: c_int, given: &Given) -> CResult<SockOpt> {
+    if name == tcp_options::TCP_FASTOPEN_KEY {
+        return set_keys(given);
+    }
     if name != libc::TCP_CONGESTION {
         return tcp_options::set_number(name, given.int()?);
     }
@@ -220,6 +293,18 @@ fn set_tcp(name: c_int, given: &Given) -> CResult<SockOpt> {
     let len = given.len.min(tcp_options::NAME_LEN - 1);
     user::copy_in(&mut text[..len], given.value)?;
     tcp_options::set_congestion(&text)
+}
+
+/// TCP_FASTOPEN_KEY: one key or two.
+fn set_keys(given: &Given) -> CResult<SockOpt> {
+    let mut octets = [0u8; 2 * tcp_options::KEY_LEN];
+    let room = match given.len {
+        tcp_options::KEY_LEN => &mut octets[..tcp_options::KEY_LEN],
+        n if n == octets.len() => &mut octets[..],
+        _ => return Err(EINVAL),
+    };
+    user::copy_in(room, given.value)?;
+    Ok(SockOpt::FastOpenKey(FastOpenKeys::new(room)))
 }
 
 /// IPPROTO_IP (do_ip_setsockopt).
@@ -246,16 +331,10 @@ fn set_ip(name: c_int, given: &Given) -> CResult<SockOpt> {
 
 /// IPPROTO_IPV6 (do_ipv6_setsockopt).
 fn set_ipv6(name: c_int, given: &Given) -> CResult<SockOpt> {
-    // A NULL value means 0 there, given a length.
-    let zero: c_int = 0;
-    let given = if given.value.is_null() {
-        &Given {
-            value: (&raw const zero).cast(),
-            len: given.len,
-        }
-    } else {
-        given
-    };
+    given.or_zero(|given| set_ipv6_value(name, given))
+}
+
+fn set_ipv6_value(name: c_int, given: &Given) -> CResult<SockOpt> {
     match name {
         libc::IPV6_V6ONLY => Ok(SockOpt::V6Only(given.flag()?)),
         libc::IPV6_UNICAST_HOPS => match given.int()? {
@@ -272,11 +351,27 @@ fn set_ipv6(name: c_int, given: &Given) -> CResult<SockOpt> {
 }
 
 fn get(socket: &SocketFile, level: c_int, name: c_int) -> CResult<Value> {
+    let of_groups = multicast::get(socket, level, name);
+    if let Some(outcome) = of_groups.or_else(|| raw::get(socket, level, name)) {
+        return outcome;
+    }
     let (domain, kind) = socket.kind();
+    if let Some(attribute) =
+        attributes::find(level, name, socket.kind()).filter(|a| attributes::readable(*a))
+    {
+        let value = stack_value(socket, SockOptName::Number(attribute))?;
+        return Ok(match value {
+            Value::Int(number) if level == libc::IPPROTO_IP => Value::IpInt(number),
+            value => value,
+        });
+    }
     match (level, domain, kind) {
         (libc::SOL_SOCKET, ..) => get_socket(socket, name),
         (libc::IPPROTO_TCP, _, Kind::Stream) if name == libc::TCP_INFO => {
             Ok(Value::Info(tcp_options::info(socket)?))
+        }
+        (libc::IPPROTO_TCP, _, Kind::Stream) if name == libc::TCP_CC_INFO => {
+            Ok(Value::CcInfo(tcp_options::congestion_info(socket)?))
         }
         (libc::IPPROTO_TCP, _, Kind::Stream) => stack_value(socket, tcp_options::stack_name(name)?),
         (libc::IPPROTO_IP, ..) => stack_value(
@@ -308,7 +403,8 @@ fn get_socket(socket: &SocketFile, name: c_int) -> CResult<Value> {
         libc::SO_TYPE => {
             return Ok(Value::Int(match kind {
                 Kind::Stream => libc::SOCK_STREAM,
-                Kind::Datagram => libc::SOCK_DGRAM,
+                Kind::Datagram | Kind::Ping => libc::SOCK_DGRAM,
+                Kind::Raw(_) => libc::SOCK_RAW,
             }));
         }
         libc::SO_DOMAIN => {
@@ -321,6 +417,9 @@ fn get_socket(socket: &SocketFile, name: c_int) -> CResult<Value> {
             return Ok(Value::Int(match kind {
                 Kind::Stream => libc::IPPROTO_TCP,
                 Kind::Datagram => libc::IPPROTO_UDP,
+                Kind::Raw(protocol) => c_int::from(protocol),
+                Kind::Ping if domain == Domain::V4 => libc::IPPROTO_ICMP,
+                Kind::Ping => libc::IPPROTO_ICMPV6,
             }));
         }
         libc::SO_ACCEPTCONN => return Ok(Value::Int(c_int::from(socket.listening()))),
@@ -331,6 +430,9 @@ fn get_socket(socket: &SocketFile, name: c_int) -> CResult<Value> {
         }
         libc::SO_RCVTIMEO | SO_RCVTIMEO_NEW => return Ok(Value::Time(socket.recv_timeout())),
         libc::SO_SNDTIMEO | SO_SNDTIMEO_NEW => return Ok(Value::Time(socket.send_timeout())),
+        // Unique among the stack's sockets, and never 0.
+        libc::SO_COOKIE => return Ok(Value::Long(socket.cookie())),
+        attributes::SO_MEMINFO => return Ok(Value::Memory(attributes::memory(socket)?)),
         // socket(7): always 1, and not changeable.
         libc::SO_SNDLOWAT => return Ok(Value::Int(1)),
         libc::SO_REUSEADDR => SockOptName::ReuseAddr,
@@ -342,6 +444,7 @@ fn get_socket(socket: &SocketFile, name: c_int) -> CResult<Value> {
         libc::SO_SNDBUF => SockOptName::SndBuf,
         libc::SO_RCVBUF => SockOptName::RcvBuf,
         libc::SO_RCVLOWAT => SockOptName::RcvLowat,
+        libc::SO_MAX_PACING_RATE => SockOptName::MaxPacingRate,
         _ => return Err(ENOPROTOOPT),
     };
     stack_value(socket, of_stack)
@@ -360,6 +463,8 @@ fn stack_value(socket: &SocketFile, name: SockOptName) -> CResult<Value> {
         | SockOpt::NoDelay(on)
         | SockOpt::Cork(on)
         | SockOpt::QuickAck(on)
+        | SockOpt::FastOpenConnect(on)
+        | SockOpt::FastOpenNoCookie(on)
         | SockOpt::V6Only(on) => Value::Int(c_int::from(on)),
         SockOpt::Linger(linger) => Value::Linger(linger),
         SockOpt::SndBuf(bytes) | SockOpt::RcvBuf(bytes) | SockOpt::RcvLowat(bytes) => count(bytes),
@@ -369,15 +474,22 @@ fn stack_value(socket: &SocketFile, name: SockOptName) -> CResult<Value> {
         | SockOpt::SynCnt(n)
         | SockOpt::UserTimeout(n)
         | SockOpt::WindowClamp(n)
+        | SockOpt::FastOpen(n)
         | SockOpt::MaxSeg(n) => number(n),
+        SockOpt::FastOpenKey(keys) => Value::Keys(keys),
         SockOpt::NotSentLowat(u32::MAX) => Value::Int(0),
         SockOpt::NotSentLowat(n) => Value::Int(n as c_int),
         SockOpt::Linger2(n) | SockOpt::DeferAccept(n) => Value::Int(n),
+        SockOpt::MaxPacingRate(rate) => Value::Rate(rate),
         SockOpt::Congestion(which) => Value::Name(tcp_options::congestion_name(which)),
         SockOpt::Ttl(ttl) => Value::IpInt(ttl),
         SockOpt::Tos(tos) => Value::IpInt(c_int::from(tos)),
+        SockOpt::Number(attribute, value) if attributes::is_pair(attribute) => Value::Pair(value),
+        SockOpt::Number(_, value) => Value::Int(value),
         SockOpt::UnicastHops(hops) => Value::Int(hops),
         SockOpt::TClass(class) => Value::Int(c_int::from(class)),
+        // `multicast` and `raw` ask for these themselves.
+        SockOpt::Multicast(_) | SockOpt::Raw(_) => return Err(ENOPROTOOPT),
     })
 }
 
@@ -398,6 +510,14 @@ fn encode(value: &Value, room: usize, out: &mut Room) -> usize {
             out[..4].copy_from_slice(&number.to_ne_bytes());
             4
         }
+        Value::Pair(number) => {
+            out[..4].copy_from_slice(&number.to_ne_bytes());
+            8
+        }
+        Value::Long(number) => {
+            out[..8].copy_from_slice(&number.to_ne_bytes());
+            8
+        }
         Value::Linger(linger) => {
             let secs = linger.map_or(0, |time| {
                 c_int::try_from(time.as_secs()).unwrap_or(c_int::MAX)
@@ -409,6 +529,39 @@ fn encode(value: &Value, room: usize, out: &mut Room) -> usize {
         Value::Name(ref name) => {
             out[..name.len()].copy_from_slice(name);
             name.len()
+        }
+        Value::Rate(rate) if room >= 8 => {
+            out[..8].copy_from_slice(&rate.to_ne_bytes());
+            8
+        }
+        Value::Rate(rate) => {
+            let rate = u32::try_from(rate).unwrap_or(u32::MAX);
+            out[..4].copy_from_slice(&rate.to_ne_bytes());
+            4
+        }
+        Value::CcInfo(ref info) => {
+            let info = info.as_ref().map_or(&[][..], |info| info);
+            out[..info.len()].copy_from_slice(info);
+            info.len()
+        }
+        Value::Filter(ref filter) => {
+            out[..filter.len()].copy_from_slice(filter);
+            filter.len()
+        }
+        Value::Keys(keys) => {
+            let octets = keys.iter().flat_map(FastOpenKeys::octets);
+            let mut n = 0;
+            for (slot, octet) in out.iter_mut().zip(octets) {
+                *slot = octet;
+                n += 1;
+            }
+            n
+        }
+        Value::Memory(vars) => {
+            for (place, var) in out.chunks_exact_mut(4).zip(vars) {
+                place.copy_from_slice(&var.to_ne_bytes());
+            }
+            size_of_val(&vars)
         }
         Value::Info(ref info) => {
             *out = **info;
@@ -458,10 +611,7 @@ mod tests {
             tcp_options::set_number(libc::TCP_KEEPINTVL, -1),
             Err(EINVAL)
         );
-        assert_eq!(
-            tcp_options::set_number(libc::TCP_FASTOPEN, 1),
-            Err(ENOPROTOOPT)
-        );
+        assert_eq!(tcp_options::set_number(libc::TCP_ULP, 1), Err(ENOPROTOOPT));
     }
 
     #[test]
@@ -473,7 +623,7 @@ mod tests {
             Ok(SockOpt::Ttl(-1))
         );
         assert_eq!(set_ip(libc::IP_TTL, &given(&64i32, 0)), Err(EINVAL));
-        assert_eq!(set_ip(libc::IP_RECVERR, &given(&1i32, 4)), Err(ENOPROTOOPT));
+        assert_eq!(set_ip(libc::IP_HDRINCL, &given(&1i32, 4)), Err(ENOPROTOOPT));
         assert_eq!(set_ipv6(libc::IPV6_V6ONLY, &given(&1u8, 1)), Err(EINVAL));
         let null = Given {
             value: std::ptr::null(),

@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use crate::runtime::sys;
+
 use libc::{
     c_char, c_int, c_long, c_uint, c_ulong, c_void, mode_t, off_t, size_t, socklen_t, ssize_t,
 };
@@ -48,9 +50,28 @@ fn store(slot: &AtomicPtr<c_void>, name: &str) {
     slot.store(next, Ordering::Relaxed);
 }
 
-/// libc's `syscall`: the kernel's answer with errno set. It is not among the names that we export.
+/// The kernel's answer with errno set. libc's `syscall` is among the names that we export.
 macro_rules! kernel {
-    ($number:ident $(, $arg:expr)*) => { libc::syscall(libc::$number $(, $arg)*) as _ };
+    ($number:ident $(, $arg:expr)*) => { by_kernel(libc::$number, &[$($arg as usize),*]) as _ };
+}
+
+/// libc's `syscall` under another name.
+///
+/// # Safety
+/// As the system call of this number demands of its arguments, at most six.
+pub(crate) unsafe fn by_kernel(number: c_long, args: &[usize]) -> c_long {
+    let mut all = [0; 6];
+    for (place, arg) in all.iter_mut().zip(args) {
+        *place = *arg;
+    }
+    // SAFETY: the caller vouches.
+    match unsafe { sys::syscall(number, all) } {
+        Ok(value) => value as c_long,
+        Err(errno) => {
+            super::errno::set(errno.raw_os_error());
+            -1
+        }
+    }
 }
 
 /// What the kernel's signal masks measure, bytes.
@@ -85,6 +106,10 @@ originals! {
     fn pread64(fd: c_int, data: *mut c_void, len: size_t, at: off_t) -> ssize_t { kernel!(SYS_pread64, fd, data, len, at) }
     fn sendfile(to: c_int, from: c_int, at: *mut off_t, len: size_t) -> ssize_t { kernel!(SYS_sendfile, to, from, at, len) }
 
+    fn preadv2(fd: c_int, pieces: *const c_void, count: c_int, at: off_t, flags: c_int) -> ssize_t { kernel!(SYS_preadv2, fd, pieces, count, at, 0, flags) }
+    fn pwritev2(fd: c_int, pieces: *const c_void, count: c_int, at: off_t, flags: c_int) -> ssize_t { kernel!(SYS_pwritev2, fd, pieces, count, at, 0, flags) }
+    fn splice(from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, len: size_t, flags: c_uint) -> ssize_t { kernel!(SYS_splice, from, from_at, to, to_at, len, flags) }
+
     fn close(fd: c_int) -> c_int { kernel!(SYS_close, fd) }
     fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int { kernel!(SYS_close_range, first, last, flags) }
     fn dup(fd: c_int) -> c_int { kernel!(SYS_dup, fd) }
@@ -92,10 +117,16 @@ originals! {
     fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int { kernel!(SYS_dup3, old, new, flags) }
     fn fcntl(fd: c_int, command: c_int, arg: c_long) -> c_int { kernel!(SYS_fcntl, fd, command, arg) }
     fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int { kernel!(SYS_ioctl, fd, request, arg) }
+    fn fstat(fd: c_int, stat: *mut c_void) -> c_int { kernel!(SYS_fstat, fd, stat) }
+    fn __fxstat(version: c_int, fd: c_int, stat: *mut c_void) -> c_int { let _ = version; kernel!(SYS_fstat, fd, stat) }
+    fn fstatat(dir: c_int, path: *const c_char, stat: *mut c_void, flags: c_int) -> c_int { kernel!(SYS_newfstatat, dir, path, stat, flags) }
+    fn statx(dir: c_int, path: *const c_char, flags: c_int, mask: c_uint, stat: *mut c_void) -> c_int { kernel!(SYS_statx, dir, path, flags, mask, stat) }
     fn fclose(file: *mut c_void) -> c_int { if found_now(&slot::fclose, "fclose\0") { fclose(file) } else { -1 } }
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void { if found_now(&slot::fdopen, "fdopen\0") { fdopen(fd, mode) } else { std::ptr::null_mut() } }
     fn fileno(file: *mut c_void) -> c_int { if found_now(&slot::fileno, "fileno\0") { fileno(file) } else { -1 } }
     fn fileno_unlocked(file: *mut c_void) -> c_int { if found_now(&slot::fileno_unlocked, "fileno_unlocked\0") { fileno_unlocked(file) } else { -1 } }
+
+    fn sigaction(signal: c_int, new: *const c_void, old: *mut c_void) -> c_int { if found_now(&slot::sigaction, "sigaction\0") { sigaction(signal, new, old) } else { -1 } }
 
     fn select(nfds: c_int, readfds: *mut c_void, writefds: *mut c_void, exceptfds: *mut c_void, timeout: *mut c_void) -> c_int { select_by_kernel(nfds, readfds, writefds, exceptfds, timeout) }
     fn pselect(nfds: c_int, readfds: *mut c_void, writefds: *mut c_void, exceptfds: *mut c_void, timeout: *const c_void, mask: *const c_void) -> c_int { pselect_by_kernel(nfds, readfds, writefds, exceptfds, timeout, mask) }

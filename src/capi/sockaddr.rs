@@ -109,6 +109,11 @@ impl RawAddr {
         }
     }
 
+    /// Whether it says that it is a sockaddr_in.
+    pub(super) fn is_v4(&self) -> bool {
+        self.len >= size_of::<libc::sa_family_t>() && self.family() == libc::AF_INET
+    }
+
     /// For connect(2): inet_stream_connect, inet_dgram_connect and what they call.
     pub(super) fn for_connect(&self, domain: Domain, kind: Kind) -> CResult<Target> {
         if self.len < size_of::<libc::sa_family_t>() {
@@ -167,6 +172,19 @@ impl RawAddr {
             Err(EINVAL)
         } else {
             Ok(Some(addr))
+        }
+    }
+
+    /// For the send calls of a raw or ping socket, where a port means nothing: raw_sendmsg, rawv6_sendmsg.
+    pub(super) fn for_raw(&self, domain: Domain) -> CResult<SocketAddr> {
+        let (addr, family) = match domain {
+            Domain::V4 => (SocketAddr::from(self.v4()?), libc::AF_INET),
+            Domain::V6 => (SocketAddr::from(self.v6()?), libc::AF_INET6),
+        };
+        if self.family() == family || self.family() == libc::AF_UNSPEC {
+            Ok(addr)
+        } else {
+            Err(EAFNOSUPPORT)
         }
     }
 

@@ -15,10 +15,21 @@ const ENOPROTOOPT: Errno = Errno(libc::ENOPROTOOPT);
 pub(super) const NAME_LEN: usize = 16;
 /// sizeof(struct tcp_info) of Linux 6.x, linux/tcp.h.
 pub(super) const INFO_LEN: usize = 248;
-/// TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK, TCPI_OPT_WSCALE.
+/// sizeof(union tcp_cc_info) as BBR fills it: struct tcp_bbr_info.
+pub(super) const CC_INFO_LEN: usize = 20;
+/// TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK, TCPI_OPT_WSCALE, TCPI_OPT_ECN, TCPI_OPT_ECN_SEEN.
 const OPT_TIMESTAMPS: u8 = 1;
 const OPT_SACK: u8 = 2;
 const OPT_WSCALE: u8 = 4;
+const OPT_ECN: u8 = 8;
+const OPT_ECN_SEEN: u8 = 16;
+/// Options of linux/tcp.h.
+pub(super) const TCP_FASTOPEN_KEY: c_int = 33;
+const TCP_FASTOPEN_NO_COOKIE: c_int = 34;
+/// TCP_FASTOPEN_KEY_LENGTH: octets of one key.
+pub(super) const KEY_LEN: usize = 16;
+/// TCPI_OPT_SYN_DATA.
+const OPT_SYN_DATA: u8 = 32;
 /// TCP_INFINITE_SSTHRESH.
 const INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 
@@ -52,6 +63,12 @@ pub(super) fn set_number(name: c_int, number: c_int) -> CResult<SockOpt> {
         libc::TCP_NOTSENT_LOWAT if number == 0 => SockOpt::NotSentLowat(u32::MAX),
         libc::TCP_NOTSENT_LOWAT => SockOpt::NotSentLowat(number as u32),
         libc::TCP_DEFER_ACCEPT => SockOpt::DeferAccept(number),
+        libc::TCP_FASTOPEN => SockOpt::FastOpen(u32::try_from(number).map_err(|_| EINVAL)?),
+        libc::TCP_FASTOPEN_CONNECT | TCP_FASTOPEN_NO_COOKIE if !(0..=1).contains(&number) => {
+            return Err(EINVAL);
+        }
+        libc::TCP_FASTOPEN_CONNECT => SockOpt::FastOpenConnect(on),
+        TCP_FASTOPEN_NO_COOKIE => SockOpt::FastOpenNoCookie(on),
         _ => return Err(ENOPROTOOPT),
     })
 }
@@ -62,6 +79,7 @@ pub(super) fn set_congestion(name: &[u8]) -> CResult<SockOpt> {
     match name {
         b"" => Err(EINVAL),
         b"cubic" => Ok(SockOpt::Congestion(CongestionControl::Cubic)),
+        b"bbr" => Ok(SockOpt::Congestion(CongestionControl::Bbr)),
         b"reno" => Ok(SockOpt::Congestion(CongestionControl::Reno)),
         _ => Err(Errno(libc::ENOENT)),
     }
@@ -84,6 +102,10 @@ pub(super) fn stack_name(name: c_int) -> CResult<SockOptName> {
         libc::TCP_NOTSENT_LOWAT => SockOptName::NotSentLowat,
         libc::TCP_DEFER_ACCEPT => SockOptName::DeferAccept,
         libc::TCP_CONGESTION => SockOptName::Congestion,
+        libc::TCP_FASTOPEN => SockOptName::FastOpen,
+        libc::TCP_FASTOPEN_CONNECT => SockOptName::FastOpenConnect,
+        TCP_FASTOPEN_NO_COOKIE => SockOptName::FastOpenNoCookie,
+        TCP_FASTOPEN_KEY => SockOptName::FastOpenKey,
         _ => return Err(ENOPROTOOPT),
     })
 }
@@ -92,6 +114,7 @@ pub(super) fn stack_name(name: c_int) -> CResult<SockOptName> {
 pub(super) fn congestion_name(which: CongestionControl) -> [u8; NAME_LEN] {
     let name: &[u8] = match which {
         CongestionControl::Cubic => b"cubic",
+        CongestionControl::Bbr => b"bbr",
         CongestionControl::Reno => b"reno",
     };
     let mut out = [0; NAME_LEN];
@@ -116,6 +139,34 @@ pub(super) fn info(socket: &SocketFile) -> CResult<Box<[u8; INFO_LEN]>> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// TCP_CC_INFO: `struct tcp_bbr_info`, of zeros before there is a connection; nothing of algorithms that have nothing to tell.
+pub(super) fn congestion_info(socket: &SocketFile) -> CResult<Option<[u8; CC_INFO_LEN]>> {
+    let congestion = socket.get_option(SockOptName::Congestion)?;
+    if congestion != SockOpt::Congestion(CongestionControl::Bbr) {
+        return Ok(None);
+    }
+    let mut out = [0; CC_INFO_LEN];
+    let bbr = match socket.tcp_info() {
+        Ok(info) => info.bbr,
+        Err(crate::fd::Fail::Stack(Error::Invalid)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(bbr) = bbr {
+        // bbr_bw_lo, bbr_bw_hi, bbr_min_rtt, bbr_pacing_gain, bbr_cwnd_gain.
+        let words = [
+            bbr.bw as u32,
+            (bbr.bw >> 32) as u32,
+            bbr.min_rtt.map_or(u32::MAX, micros),
+            bbr.pacing_gain,
+            bbr.cwnd_gain,
+        ];
+        for (slot, word) in out.chunks_exact_mut(4).zip(words) {
+            slot.copy_from_slice(&word.to_ne_bytes());
+        }
+    }
+    Ok(Some(out))
 }
 
 /// The kernel's number of a state (net/tcp_states.h).
@@ -143,8 +194,8 @@ fn millis(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Field by field in the header's order; what has no meaning here (ECN, pacing, a full send buffer, receiver's RTT) is 0, an unlimited
-/// rate is the largest number, as the kernel has it.
+/// Field by field in the header's order; what has no meaning here (a full send buffer, receiver's RTT) is 0, an unlimited rate is the
+/// largest number, as the kernel has it.
 fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
     let mut out = Box::new([0; INFO_LEN]);
     let mut at = 0;
@@ -157,7 +208,10 @@ fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     let options = flag(i.timestamps, OPT_TIMESTAMPS)
         | flag(i.sack, OPT_SACK)
-        | flag(i.wscale.is_some(), OPT_WSCALE);
+        | flag(i.wscale.is_some(), OPT_WSCALE)
+        | flag(i.ecn, OPT_ECN)
+        | flag(i.ecn_seen, OPT_ECN_SEEN)
+        | flag(i.syn_data, OPT_SYN_DATA);
     put(&[
         state_number(i.state),
         i.ca_state as u8,
@@ -166,7 +220,7 @@ fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
         small(i.backoff),
         options,
         (snd_scale & 15) | (rcv_scale << 4),
-        0,
+        u8::from(i.delivery_app_limited) | (i.fast_open_failure as u8) << 1,
     ]);
     let ssthresh = i.snd_ssthresh.unwrap_or(INFINITE_SSTHRESH);
     for word in [
@@ -197,7 +251,12 @@ fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
     ] {
         put(&word.to_ne_bytes());
     }
-    for long in [0, u64::MAX, i.bytes_acked, i.bytes_received] {
+    for long in [
+        i.pacing_rate,
+        i.max_pacing_rate,
+        i.bytes_acked,
+        i.bytes_received,
+    ] {
         put(&long.to_ne_bytes());
     }
     let min_rtt = i.min_rtt.map_or(u32::MAX, micros);
@@ -211,11 +270,11 @@ fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
     ] {
         put(&word.to_ne_bytes());
     }
-    put(&[0; 8]); // delivery_rate
+    put(&i.delivery_rate.to_ne_bytes());
     put(&(i.busy_time.as_micros() as u64).to_ne_bytes());
     put(&(i.rwnd_limited.as_micros() as u64).to_ne_bytes());
-    put(&[0; 8]); // sndbuf_limited
-    for word in [i.delivered, 0] {
+    put(&(i.sndbuf_limited.as_micros() as u64).to_ne_bytes());
+    for word in [i.delivered, i.delivered_ce] {
         put(&word.to_ne_bytes());
     }
     for long in [i.bytes_sent, i.bytes_retrans] {

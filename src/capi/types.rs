@@ -212,6 +212,36 @@ pub struct tunsock_hostent {
     pub h_addr_list: *mut *mut c_char,
 }
 
+/// One interface of tunsock_if_nameindex.
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct tunsock_if_nameindex {
+    /// Its number.
+    pub if_index: c_uint,
+    /// Its name.
+    pub if_name: *mut c_char,
+}
+
+/// One address of an interface, of tunsock_getifaddrs.
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct tunsock_ifaddrs {
+    /// The next, or NULL.
+    pub ifa_next: *mut tunsock_ifaddrs,
+    /// The interface's name.
+    pub ifa_name: *mut c_char,
+    /// IFF_UP and the like.
+    pub ifa_flags: c_uint,
+    /// The address, or NULL.
+    pub ifa_addr: *mut tunsock_sockaddr,
+    /// Its netmask, or NULL.
+    pub ifa_netmask: *mut tunsock_sockaddr,
+    /// Its broadcast address, or the peer's of a point-to-point link; or NULL.
+    pub ifa_ifu: *mut tunsock_sockaddr,
+    /// Statistics of the link, in the entry of its link-layer address.
+    pub ifa_data: *mut c_void,
+}
+
 /// The system's layout, compared when this is compiled (build.rs has the C compiler compare the header too).
 mod layout {
     use super::*;
@@ -239,6 +269,8 @@ mod layout {
         tunsock_mmsghdr = libc::mmsghdr { msg_hdr, msg_len }
         tunsock_linger = libc::linger { l_onoff, l_linger }
         tunsock_addrinfo = libc::addrinfo { ai_flags, ai_family, ai_socktype, ai_protocol, ai_addrlen, ai_addr, ai_canonname, ai_next }
+        tunsock_if_nameindex = libc::if_nameindex { if_index, if_name }
+        tunsock_ifaddrs = libc::ifaddrs { ifa_next, ifa_name, ifa_flags, ifa_addr, ifa_netmask, ifa_ifu, ifa_data }
         tunsock_hostent = libc::hostent { h_name, h_aliases, h_addrtype, h_length, h_addr_list }
     }
 }

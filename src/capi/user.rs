@@ -6,9 +6,10 @@
 
 use std::mem::MaybeUninit;
 
-use libc::{c_void, size_t};
+use libc::c_void;
 
-use super::errno::{self, CResult, Errno};
+use super::errno::{CResult, Errno};
+use crate::runtime::sys;
 
 /// Below this nothing is ever mapped on a machine with the usual vm.mmap_min_addr.
 const LOWEST: usize = 64 << 10;
@@ -100,7 +101,7 @@ pub(super) fn copy_out(to: *mut c_void, from: &[u8]) -> CResult<()> {
 ///
 /// # Safety
 /// Every bit pattern is a `T`.
-pub(super) unsafe fn read<T: Copy>(from: *const T) -> CResult<T> {
+pub(crate) unsafe fn read<T: Copy>(from: *const T) -> CResult<T> {
     let mut value = MaybeUninit::<T>::zeroed();
     // SAFETY: exactly the value's own bytes.
     let bytes =
@@ -122,7 +123,7 @@ pub(super) unsafe fn peek<T: Copy>(from: *const T) -> CResult<T> {
 }
 
 /// Writes one plain C value.
-pub(super) fn write<T: Copy>(to: *mut T, value: T) -> CResult<()> {
+pub(crate) fn write<T: Copy>(to: *mut T, value: T) -> CResult<()> {
     // SAFETY: exactly the value's own bytes; padding, where there is some, came from the caller's own structure.
     let bytes =
         unsafe { std::slice::from_raw_parts((&raw const value).cast::<u8>(), size_of::<T>()) };
@@ -144,27 +145,24 @@ fn through_kernel(
         iov_base: theirs,
         iov_len: len,
     };
-    let before = errno::get();
+    let pid = rustix::process::getpid().as_raw_nonzero().get();
     // SAFETY: `ours` is valid for `len` bytes by our callers; `theirs` is checked by the kernel.
     let moved = unsafe {
-        let pid = libc::syscall(libc::SYS_getpid) as libc::pid_t;
-        libc::syscall(
+        sys::syscall(
             number,
-            pid,
-            &raw const local,
-            1 as size_t,
-            &raw const remote,
-            1 as size_t,
-            // unsigned long: of an int the upper half, on the stack here, would be anything.
-            0 as libc::c_ulong,
+            [
+                pid as usize,
+                &raw const local as usize,
+                1,
+                &raw const remote as usize,
+                1,
+                0,
+            ],
         )
     };
-    let why = errno::get();
-    errno::set(before);
-    match usize::try_from(moved) {
+    match moved {
         Ok(moved) if moved == len => Ok(true),
-        Ok(_) => Err(EFAULT),
-        Err(_) if why == libc::EFAULT => Err(EFAULT),
+        Ok(_) | Err(rustix::io::Errno::FAULT) => Err(EFAULT),
         Err(_) => Ok(false),
     }
 }

@@ -11,6 +11,7 @@ use super::types::{
 };
 use super::{originals, user};
 use crate::fd::{self, FdBits, FdResult, Object};
+use crate::runtime::sys::cancellation_point;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
 
@@ -29,6 +30,7 @@ pub unsafe extern "C" fn tunsock_select(
     exceptfds: *mut tunsock_fd_set,
     timeout: *mut tunsock_timeval,
 ) -> c_int {
+    cancellation_point();
     let ours: CResult<Option<CResult<c_int>>> = (|| {
         let start = std::time::Instant::now();
         let time = if timeout.is_null() {
@@ -78,6 +80,7 @@ pub unsafe extern "C" fn tunsock_pselect(
     timeout: *const tunsock_timespec,
     mask: *const tunsock_sigset_t,
 ) -> c_int {
+    cancellation_point();
     let ours: CResult<Option<CResult<c_int>>> = (|| {
         let time = optional_time(timeout)?;
         let mask = optional_mask(mask)?;
@@ -150,6 +153,7 @@ pub unsafe extern "C" fn tunsock_poll(
     count: tunsock_nfds_t,
     timeout: c_int,
 ) -> c_int {
+    cancellation_point();
     // SAFETY: the caller vouches for the entries.
     let ours = unsafe { entries(fds, count) }
         .map(|entries| fd::poll(entries, milliseconds(timeout), None));
@@ -168,6 +172,7 @@ pub unsafe extern "C" fn tunsock_ppoll(
     timeout: *const tunsock_timespec,
     mask: *const tunsock_sigset_t,
 ) -> c_int {
+    cancellation_point();
     let ours: CResult<Option<FdResult<c_int>>> = (|| {
         let time = optional_time(timeout)?;
         let mask = optional_mask(mask)?;
@@ -283,6 +288,7 @@ pub unsafe extern "C" fn tunsock_epoll_wait(
     count: c_int,
     timeout: c_int,
 ) -> c_int {
+    cancellation_point();
     // SAFETY: the caller vouches for the room.
     match unsafe { epoll_ours(epfd, events, count, Ok(milliseconds(timeout)), Ok(None)) } {
         Some(outcome) => answer(|| outcome),
@@ -300,6 +306,7 @@ pub unsafe extern "C" fn tunsock_epoll_pwait(
     timeout: c_int,
     mask: *const tunsock_sigset_t,
 ) -> c_int {
+    cancellation_point();
     // SAFETY: the caller vouches for the room.
     match unsafe {
         epoll_ours(
@@ -325,6 +332,7 @@ pub unsafe extern "C" fn tunsock_epoll_pwait2(
     timeout: *const tunsock_timespec,
     mask: *const tunsock_sigset_t,
 ) -> c_int {
+    cancellation_point();
     // SAFETY: the caller vouches for the room.
     match unsafe {
         epoll_ours(

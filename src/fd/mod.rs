@@ -7,6 +7,8 @@ mod dup;
 mod epoll;
 mod poll;
 mod select;
+mod sending;
+mod sigio;
 mod socket;
 mod table;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tunsock_stack::Ready;
 
 use super::socket::settle;
 use super::{FdResult, Object, SocketFile, epoll, lookup};
+use crate::runtime::critical::{self, Critical};
 use crate::runtime::sys::SigSet;
 use crate::runtime::{Core, End, Request, Runtime, Watch};
 
@@ -19,6 +20,7 @@ pub(crate) fn poll(
     timeout: Option<Duration>,
     sigmask: Option<&libc::sigset_t>,
 ) -> Option<FdResult<c_int>> {
+    let _inside = Critical::enter();
     let mut mixed = Mixed::new(fds.iter().map(|fd| (fd.fd, fd.events)))?;
     let outcome = mixed.wait(timeout, sigmask);
     // revents are written however it ends, as do_sys_poll does.
@@ -95,11 +97,14 @@ impl Mixed {
         request.mask = sigmask.map(to_sigset);
         for asked in self.fds.iter() {
             match asked.socket.and_then(|index| self.sockets.get(index)) {
-                Some(file) => request.watches.push(Watch::Socket {
-                    id: file.id(),
-                    interest: to_interest(asked.events),
-                    exclusive: false,
-                }),
+                Some(file) => {
+                    request.held.push(file.held());
+                    request.watches.push(Watch::Socket {
+                        id: file.id(),
+                        interest: to_interest(asked.events),
+                        exclusive: false,
+                    });
+                }
                 None if asked.fd >= 0 => request.kernel.push(asked.fd, asked.events),
                 None => {}
             }
@@ -161,7 +166,8 @@ impl Mixed {
     /// In a forked child the inherited sockets are over, and the kernel's descriptors are as good as ever.
     fn look_at_the_dead(&mut self, request: &mut Request<'_>) -> FdResult<()> {
         self.look(None);
-        request.kernel.query(request.mask.as_ref())?;
+        let (kernel, mask) = (&mut request.kernel, request.mask.as_ref());
+        critical::outside(|| kernel.query(mask))?;
         self.take(request.kernel.all_mut());
         Ok(())
     }

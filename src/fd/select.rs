@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::poll::{Mixed, select_bits};
 use super::{Fail, FdResult};
+use crate::runtime::critical::Critical;
 
 /// An fd_set of any size, as its words: bit `fd % c_ulong::BITS` of word `fd / c_ulong::BITS`. At least `nfds` bits long.
 pub(crate) type FdBits = [c_ulong];
@@ -22,6 +23,7 @@ pub(crate) fn select(
     timeout: Option<Duration>,
     sigmask: Option<&libc::sigset_t>,
 ) -> Option<FdResult<c_int>> {
+    let _inside = Critical::enter();
     let Ok(count) = usize::try_from(nfds) else {
         return Some(Err(Fail::Os(Errno::INVAL)));
     };

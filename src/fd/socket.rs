@@ -3,21 +3,23 @@
 use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use libc::c_int;
-use smallvec::SmallVec;
+use once_cell::race::OnceBox;
 use tunsock_stack::{
-    Closed, Domain, Error, Instant, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SockOpt,
-    SockOptName, SocketId, Stack, State, TcpInfo,
+    Closed, Controls, Domain, Error, GroupChange, GroupPlace, Instant, Kind, Ready, Received,
+    RecvFlags, SendControl, SendFlags, Shutdown, SockOpt, SockOptName, SocketId, Stack, State,
+    TcpInfo,
 };
 
 use super::dup::put;
+use super::sending::Sending;
 use super::{Fail, FdResult, Object, table};
-use crate::runtime::{self, ALWAYS, Core, End, Request, Runtime, Watch, sys};
+use crate::runtime::{self, ALWAYS, Core, End, Held, Request, Runtime, SigIo, Watch, sys};
 
 /// A socket's open file description: shared by every descriptor that dup made of it. A call in progress holds a reference too,
 /// so a close in another thread does not take the socket from under it (as on Linux).
@@ -31,6 +33,8 @@ pub(crate) struct SocketFile {
     recv_timeout: AtomicU64,
     /// SO_SNDTIMEO in microseconds, 0: none.
     send_timeout: AtomicU64,
+    /// O_ASYNC and whom to signal, once anybody has asked for it.
+    pub(super) sigio: OnceBox<Arc<SigIo>>,
 }
 
 /// socket(2) for AF_INET and AF_INET6. EADDRNOTAVAIL, EPERM or ENODEV when there is no stack to be had.
@@ -65,6 +69,7 @@ pub(super) fn open_on(
                 nonblocking: AtomicBool::new(nonblock),
                 recv_timeout: AtomicU64::new(0),
                 send_timeout: AtomicU64::new(0),
+                sigio: OnceBox::new(),
             })),
         ),
         Err(error) => {
@@ -90,6 +95,9 @@ impl SocketFile {
     /// on Linux (inet_stream_connect).
     pub(crate) fn connect(&self, addr: SocketAddr) -> FdResult<()> {
         let nonblocking = self.nonblocking();
+        if self.kind == Kind::Stream {
+            self.wants_room();
+        }
         let mut began = None;
         let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
             // While the attempt goes on a second connect is only a question; on wake-ups it learns the outcome.
@@ -144,6 +152,7 @@ impl SocketFile {
             // Linux clones the listener's socket, times included (sk_clone_lock).
             recv_timeout: AtomicU64::new(self.recv_timeout.load(Relaxed)),
             send_timeout: AtomicU64::new(self.send_timeout.load(Relaxed)),
+            sigio: OnceBox::new(),
         };
         put(fd, Object::Socket(Arc::new(file))).map(|fd| (fd, peer))
     }
@@ -185,42 +194,27 @@ impl SocketFile {
         flags: SendFlags,
         dontwait: bool,
         dest: Option<SocketAddr>,
+        control: &SendControl,
     ) -> FdResult<usize> {
         let nonblocking = dontwait || self.nonblocking();
         let timeout = self.send_timeout();
         let whole = !nonblocking && self.kind == Kind::Stream;
-        let total: usize = data.iter().map(|slice| slice.len()).sum();
-        let mut sent = 0;
-        let mut rest: SmallVec<[IoSlice<'_>; 8]> = SmallVec::new();
+        let mut sending = Sending::new(data, flags, dest, whole, control);
         let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
-            if sent == 0 {
-                sent = stack.send(now, id, data, flags, dest)?;
-                if !whole || sent >= total {
-                    return Ok(sent);
-                }
-                restart.set(false);
-                rest.extend_from_slice(data);
-                advance(&mut rest, sent);
+            let outcome = sending.attempt(stack, now, id, restart);
+            if outcome == Err(Error::WouldBlock) {
+                self.wants_room();
             }
-            while sent < total {
-                // The error belongs to the next call: this one has a count to return (tcp_sendmsg).
-                if stack.readiness(id).intersects(ALWAYS) {
-                    break;
-                }
-                match stack.send(now, id, &rest, flags, dest) {
-                    Ok(taken) => {
-                        sent += taken;
-                        advance(&mut rest, taken);
-                    }
-                    Err(Error::WouldBlock) => return Err(Error::WouldBlock),
-                    Err(_) => break,
-                }
-            }
-            Ok(sent)
+            outcome
         };
         let outcome = self.run(Ready::OUT, true, timeout, nonblocking, &mut attempt);
         match outcome {
-            Err(_) if sent > 0 => Ok(sent),
+            Err(_) if sending.sent > 0 => Ok(sending.sent),
+            // The connection that this call opened goes on without it.
+            Err(Fail::TimedOut) => match sending.opening {
+                Some(goes_on) => Err(Fail::Stack(goes_on)),
+                None => Err(Fail::TimedOut),
+            },
             outcome => outcome,
         }
     }
@@ -232,17 +226,21 @@ impl SocketFile {
         flags: RecvFlags,
         dontwait: bool,
         waitall: bool,
+        mut controls: Option<&mut Controls>,
     ) -> FdResult<Received> {
         // Linux never waits for an urgent byte (tcp_recv_urg).
         let oob = flags.contains(RecvFlags::OOB) && self.kind == Kind::Stream;
-        let nonblocking = dontwait || oob || self.nonblocking();
+        // Nor for the error queue (inet_recv_error).
+        let errors = flags.contains(RecvFlags::ERRQUEUE);
+        let nonblocking = dontwait || oob || errors || self.nonblocking();
         let timeout = self.recv_timeout();
+        let _reading = (!nonblocking && self.kind == Kind::Stream).then(|| self.reading());
         if waitall && !nonblocking && self.kind == Kind::Stream {
-            return self.recv_all(bufs, flags, timeout);
+            return self.recv_all(bufs, flags, timeout, controls);
         }
-        let datagram = self.kind == Kind::Datagram;
+        let datagram = self.kind != Kind::Stream && !errors;
         let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
-            let received = stack.recv(now, id, bufs, flags)?;
+            let received = stack.recv_with(now, id, bufs, flags, controls.as_deref_mut())?;
             // Linux __skb_recv_udp: SHUT_RD ends a wait, but who does not wait is told only that there is nothing.
             if datagram && nonblocking && received.from.is_none() {
                 return Err(Error::WouldBlock);
@@ -264,6 +262,7 @@ impl SocketFile {
         bufs: &mut [IoSliceMut<'_>],
         flags: RecvFlags,
         timeout: Option<Duration>,
+        controls: Option<&mut Controls>,
     ) -> FdResult<Received> {
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
         let over = ALWAYS | Ready::RDHUP;
@@ -278,7 +277,7 @@ impl SocketFile {
                 return stack.recv(now, id, rest, flags);
             }
             loop {
-                if got.len > 0 && stack.readiness(id).intersects(Ready::ERR) {
+                if got.len > 0 && stack.has_error(id) {
                     return Ok(got);
                 }
                 let part = match stack.recv(now, id, rest, flags) {
@@ -299,10 +298,17 @@ impl SocketFile {
             }
         };
         let outcome = self.run(Ready::IN | Ready::RDHUP, true, timeout, false, &mut attempt);
-        match outcome {
+        let outcome = match outcome {
             Err(_) if got.len > 0 => Ok(got),
             outcome => outcome,
+        };
+        if let (Ok(got), Some(controls)) = (&outcome, controls) {
+            let _ = self.with(|stack, _, id| {
+                stack.stream_controls(id, got.len, controls);
+                Ok(())
+            });
         }
+        outcome
     }
 
     /// getsockname(2).
@@ -332,6 +338,26 @@ impl SocketFile {
     /// getsockopt(2) of what the stack knows.
     pub(crate) fn get_option(&self, name: SockOptName) -> FdResult<SockOpt> {
         self.with(|stack, _, id| stack.get_option(id, name))
+    }
+
+    /// Joins or leaves a group, or changes whose packets to it are wanted.
+    pub(crate) fn change_group(&self, place: GroupPlace, change: GroupChange) -> FdResult<()> {
+        self.with(|stack, now, id| stack.change_group(now, id, place, change))
+    }
+
+    /// Replaces the source filter of a membership.
+    pub(crate) fn set_source_filter(
+        &self,
+        place: GroupPlace,
+        exclude: bool,
+        sources: &[IpAddr],
+    ) -> FdResult<()> {
+        self.with(|stack, now, id| stack.set_source_filter(now, id, place, exclude, sources))
+    }
+
+    /// The source filter of a membership: EXCLUDE or not, and the sources.
+    pub(crate) fn source_filter(&self, place: GroupPlace) -> FdResult<(bool, Vec<IpAddr>)> {
+        self.with(|stack, _, id| stack.source_filter(id, place))
     }
 
     /// TCP_INFO. `Error::Invalid` without a connection.
@@ -377,6 +403,21 @@ impl SocketFile {
     /// SIOCOUTQ.
     pub(crate) fn unsent_bytes(&self) -> FdResult<usize> {
         self.with(|stack, _, id| stack.unsent_bytes(id))
+    }
+
+    /// SO_COOKIE: the stack's name for the socket as a number.
+    pub(crate) fn cookie(&self) -> u64 {
+        slotmap::Key::data(&self.id).as_ffi()
+    }
+
+    /// SIOCGSTAMP.
+    pub(crate) fn last_stamp(&self) -> FdResult<Option<Instant>> {
+        self.with(|stack, _, id| Ok(stack.last_stamp(id)))
+    }
+
+    /// SIOCOUTQNSD.
+    pub(crate) fn never_sent_bytes(&self) -> FdResult<usize> {
+        self.with(|stack, _, id| stack.never_sent_bytes(id))
     }
 
     /// SIOCATMARK.
@@ -451,7 +492,20 @@ impl SocketFile {
         });
         request.timeout = timeout;
         request.nonblocking = nonblocking;
+        request.held.push(self.held());
         request
+    }
+
+    /// The reference of a call in progress, which is what every method here is called by.
+    pub(super) fn held(&self) -> Held {
+        /// # Safety
+        /// The pointer came from an `Arc` whose reference is given up here.
+        unsafe fn give_back(pointer: *const ()) {
+            // SAFETY: the caller's promise.
+            unsafe { Arc::decrement_strong_count(pointer.cast::<SocketFile>()) }
+        }
+        // SAFETY: sockets live in an Arc only, and whoever waits on one has a reference in its frames (`capi::InCall`, `Mixed`).
+        unsafe { Held::new(std::ptr::from_ref(self).cast(), give_back) }
     }
 
     /// Calls the stack until it gives something other than `WouldBlock`, waiting in between if that is allowed.
@@ -512,16 +566,6 @@ impl From<End> for Fail {
             End::Os(errno) => Fail::Os(errno),
         }
     }
-}
-
-/// Takes `len` bytes off the front.
-fn advance(slices: &mut SmallVec<[IoSlice<'_>; 8]>, len: usize) {
-    let all: usize = slices.iter().map(|slice| slice.len()).sum();
-    let mut rest: &mut [IoSlice<'_>] = slices;
-    let before = rest.len();
-    IoSlice::advance_slices(&mut rest, len.min(all));
-    let gone = before - rest.len();
-    slices.drain(..gone);
 }
 
 fn to_micros(timeout: Option<Duration>) -> u64 {

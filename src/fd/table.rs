@@ -25,7 +25,12 @@ pub(crate) fn lookup(fd: c_int) -> Option<Object> {
     if !EVER.load(Acquire) {
         return None;
     }
-    slot(fd)?.load().as_ref().map(|entry| entry.object.clone())
+    let (page, index) = page(fd)?;
+    if !page.was_ours(index) {
+        return None;
+    }
+    let slot = page.slots.get(index)?;
+    slot.load().as_ref().map(|entry| entry.object.clone())
 }
 
 /// [`lookup`] for calls that are slow anyway: a number that changed hands beyond our sight (closed by a raw system call, say)
@@ -63,6 +68,9 @@ pub(super) fn install(fd: c_int, object: Object) -> Result<Option<Arc<Entry>>, E
         return Err(Errno::MFILE);
     };
     let old = slot.swap(Some(Arc::new(Entry { object, identity })));
+    if let Some((page, index)) = page(fd) {
+        page.note(index);
+    }
     EVER.store(true, Release);
     Ok(old)
 }
@@ -101,7 +109,26 @@ pub(super) fn master() -> Result<c_int, Errno> {
 }
 
 /// Entries of 1024 numbers.
-type Page = [ArcSwapOption<Entry>; PAGE];
+struct Page {
+    /// A bit for each number that was ever ours. It stays: what comes and goes is told by the slot, and most numbers of a program
+    /// never are, for which this is all that is read.
+    ours: [AtomicU64; PAGE / 64],
+    slots: [ArcSwapOption<Entry>; PAGE],
+}
+
+impl Page {
+    #[inline]
+    fn was_ours(&self, index: usize) -> bool {
+        let word = self.ours.get(index / 64);
+        word.is_some_and(|word| word.load(Acquire) >> (index % 64) & 1 != 0)
+    }
+
+    fn note(&self, index: usize) {
+        if let Some(word) = self.ours.get(index / 64) {
+            word.fetch_or(1 << (index % 64), Release);
+        }
+    }
+}
 
 const PAGE: usize = 1024;
 
@@ -115,24 +142,32 @@ static MASTER: AtomicI32 = AtomicI32::new(-1);
 static MASTER_DEVICE: AtomicU64 = AtomicU64::new(0);
 static MASTER_INODE: AtomicU64 = AtomicU64::new(0);
 
+/// The page of a number, if there is one, and the number's index in it.
 #[inline]
-fn slot(fd: c_int) -> Option<&'static ArcSwapOption<Entry>> {
+fn page(fd: c_int) -> Option<(&'static Page, usize)> {
     let number = usize::try_from(fd).ok()?;
     let page = PAGES.get(number / PAGE)?.load(Acquire);
     if page.is_null() {
         return None;
     }
     // SAFETY: a page in the array is a leaked box, never freed.
-    unsafe { &*page }.get(number % PAGE)
+    Some((unsafe { &*page }, number % PAGE))
+}
+
+#[inline]
+fn slot(fd: c_int) -> Option<&'static ArcSwapOption<Entry>> {
+    let (page, index) = page(fd)?;
+    page.slots.get(index)
 }
 
 fn slot_or_make(fd: c_int) -> Option<&'static ArcSwapOption<Entry>> {
     let number = usize::try_from(fd).ok()?;
     let place = PAGES.get(number / PAGE)?;
     if place.load(Acquire).is_null() {
-        let fresh: Vec<ArcSwapOption<Entry>> = (0..PAGE).map(|_| ArcSwapOption::empty()).collect();
-        let fresh: Box<Page> = fresh.into_boxed_slice().try_into().ok()?;
-        let fresh = Box::into_raw(fresh);
+        let fresh = Box::into_raw(Box::new(Page {
+            ours: [const { AtomicU64::new(0) }; PAGE / 64],
+            slots: [const { ArcSwapOption::const_empty() }; PAGE],
+        }));
         if place
             .compare_exchange(ptr::null_mut(), fresh, AcqRel, Acquire)
             .is_err()
@@ -147,4 +182,20 @@ fn slot_or_make(fd: c_int) -> Option<&'static ArcSwapOption<Entry>> {
 /// The last owner of an entry, if this is it, gets the object out.
 pub(super) fn into_object(entry: Arc<Entry>) -> Option<Object> {
     Arc::into_inner(entry).map(|entry| entry.object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a socket costs beside the stack's part: its description and its entry (an `Arc` has two counts before what is in it), and a place of a page.
+    #[test]
+    fn a_descriptor_of_a_socket_stays_small() {
+        let counts = 2 * size_of::<usize>();
+        let description = counts + size_of::<super::super::SocketFile>();
+        let entry = counts + size_of::<Entry>();
+        let place = size_of::<ArcSwapOption<Entry>>();
+        println!("description {description}, entry {entry}, place {place} octets");
+        assert!(description <= 64 && entry <= 48 && place <= 8);
+    }
 }

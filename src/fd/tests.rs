@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libc::c_int;
-use tunsock_stack::{Domain, Error, Kind, RecvFlags, SendFlags, Shutdown};
+use tunsock_stack::{Domain, Error, Kind, RecvFlags, SendControl, SendFlags, Shutdown};
 
 use super::socket::open_on;
 use super::*;
@@ -35,7 +35,13 @@ fn any_port(host: &str) -> SocketAddr {
 }
 
 pub(super) fn send(fd: c_int, data: &[u8]) -> FdResult<usize> {
-    file(fd).send(&[IoSlice::new(data)], SendFlags::empty(), false, None)
+    file(fd).send(
+        &[IoSlice::new(data)],
+        SendFlags::empty(),
+        false,
+        None,
+        &SendControl::default(),
+    )
 }
 
 pub(super) fn recv(fd: c_int, room: usize) -> FdResult<Vec<u8>> {
@@ -45,6 +51,7 @@ pub(super) fn recv(fd: c_int, room: usize) -> FdResult<Vec<u8>> {
         RecvFlags::empty(),
         false,
         false,
+        None,
     )?;
     buf.truncate(got.len);
     Ok(buf)
@@ -124,10 +131,10 @@ fn waitall_waits_for_all_or_the_end() {
     let receiver = thread::spawn(move || {
         let (mut a, mut b) = ([0; 4], [0; 8]);
         let mut bufs = [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)];
-        let first = file(server).recv(&mut bufs, RecvFlags::empty(), false, true);
+        let first = file(server).recv(&mut bufs, RecvFlags::empty(), false, true, None);
         let mut rest = [0; 100];
         let mut bufs = [IoSliceMut::new(&mut rest)];
-        let second = file(server).recv(&mut bufs, RecvFlags::empty(), false, true);
+        let second = file(server).recv(&mut bufs, RecvFlags::empty(), false, true, None);
         (
             first.map(|r| r.len),
             [&a[..], &b[..]].concat(),
@@ -311,6 +318,7 @@ fn datagrams_wake_the_receiver() {
         SendFlags::empty(),
         false,
         Some(to),
+        &SendControl::default(),
     );
     assert_eq!(sent, Ok(8));
     assert_eq!(receiver.join().expect("thread"), Ok(b"datagram".to_vec()));

@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use libc::c_int;
 
-use super::{Address, lookup, numeric, port_of};
+use super::dns::Wanted;
+use super::lookup::{Ends, Miss, Why, in_file, walk};
+use super::nsswitch::{Service, Status};
+use super::{Address, by_name, numeric, port_of, sort};
 
 /// What is asked for: the fields of the hints.
 #[derive(Copy, Clone, Default)]
@@ -38,7 +41,12 @@ pub(crate) type Answers = (Vec<Answer>, Option<CString>);
 
 /// netdb.h: no address of the family asked for.
 const EAI_ADDRFAMILY: c_int = -9;
-/// Flags that glibc knows; any other is EAI_BADFLAGS. The AI_IDN ones are taken and change nothing: names go to a file, as they are.
+/// netdb.h: a name that can't be written in ASCII.
+const EAI_IDN_ENCODE: c_int = -105;
+/// netdb.h: translate a name in the locale's letters. Without libidn2 glibc can't, nor can we: such a name is EAI_IDN_ENCODE, and one in
+/// ASCII needs nothing.
+const AI_IDN: c_int = 0x40;
+/// Flags that glibc knows; any other is EAI_BADFLAGS.
 const KNOWN_FLAGS: c_int = libc::AI_PASSIVE
     | libc::AI_CANONNAME
     | libc::AI_NUMERICHOST
@@ -46,7 +54,7 @@ const KNOWN_FLAGS: c_int = libc::AI_PASSIVE
     | libc::AI_V4MAPPED
     | libc::AI_ADDRCONFIG
     | libc::AI_ALL
-    | 0x40 // AI_IDN
+    | AI_IDN
     | 0x80 // AI_CANONIDN
     | 0x100 // AI_IDN_ALLOW_UNASSIGNED
     | 0x200; // AI_IDN_USE_STD3_ASCII_RULES
@@ -77,12 +85,13 @@ const TRANSPORTS: [Transport; 3] = [
     },
 ];
 
-/// Answers a question; the error is an EAI_* value. `has_family` says which families the stack has addresses of (AI_ADDRCONFIG).
+/// Answers a question; the error is an EAI_* value. `has_family` says whether the stack has
+/// IPv4 (`true`) or IPv6 (`false`) addresses (AI_ADDRCONFIG).
 pub(crate) fn resolve(
     node: Option<&CStr>,
     service: Option<&CStr>,
     hints: Hints,
-    has_family: impl Fn(c_int) -> bool,
+    has_family: impl Fn(bool) -> bool,
 ) -> Result<Answers, c_int> {
     // glibc takes "*" for nothing.
     let node = node.filter(|node| node.to_bytes() != b"*");
@@ -100,8 +109,9 @@ pub(crate) fn resolve(
     ) {
         return Err(libc::EAI_FAMILY);
     }
+    let hints = configured(hints, has_family)?;
     let sockets = sockets(service, hints)?;
-    let (addrs, canonical) = addresses(node, hints, has_family)?;
+    let (addrs, canonical) = addresses(node, hints)?;
     let answers = addrs.into_iter().flat_map(|addr| {
         sockets
             .iter()
@@ -176,12 +186,22 @@ impl Transport {
     }
 }
 
+/// AI_ADDRCONFIG: of two families the one that the stack has addresses of, if it has the other one's not.
+fn configured(hints: Hints, has_family: impl Fn(bool) -> bool) -> Result<Hints, c_int> {
+    if hints.flags & libc::AI_ADDRCONFIG == 0 {
+        return Ok(hints);
+    }
+    let family = match (hints.family, has_family(true), has_family(false)) {
+        (libc::AF_UNSPEC, true, false) => libc::AF_INET,
+        (libc::AF_UNSPEC, false, true) => libc::AF_INET6,
+        (libc::AF_INET, false, _) | (libc::AF_INET6, _, false) => return Err(libc::EAI_NONAME),
+        (family, _, _) => family,
+    };
+    Ok(Hints { family, ..hints })
+}
+
 /// The addresses in the order to try them, and the canonical name.
-fn addresses(
-    node: Option<&CStr>,
-    hints: Hints,
-    has_family: impl Fn(c_int) -> bool,
-) -> Result<(Vec<Address>, Option<CString>), c_int> {
+fn addresses(node: Option<&CStr>, hints: Hints) -> Result<(Vec<Address>, Option<CString>), c_int> {
     let Some(node) = node else {
         return Ok((own_addresses(hints), None));
     };
@@ -189,43 +209,99 @@ fn addresses(
         let addr = in_family(addr, hints).ok_or(EAI_ADDRFAMILY)?;
         return Ok((vec![addr], Some(node.to_owned())));
     }
-    if hints.flags & libc::AI_NUMERICHOST != 0 || !is_name(node.to_bytes()) {
+    let name = node.to_bytes();
+    if hints.flags & libc::AI_NUMERICHOST != 0 || !is_name(name) {
         return Err(libc::EAI_NONAME);
     }
-    // A name that needs DNS, which there is none of: temporary failure.
-    let host = lookup(node).ok_or(libc::EAI_AGAIN)?;
-    let mut addrs: Vec<Address> = host
-        .addrs
-        .iter()
-        .filter_map(|&ip| in_family(ip.into(), hints))
+    if hints.flags & AI_IDN != 0 && !name.is_ascii() {
+        return Err(EAI_IDN_ENCODE);
+    }
+    let (found, canonical) = named(name, hints).map_err(NoName::error)?;
+    let mut addrs: Vec<Address> = found
+        .into_iter()
+        .filter_map(|ip| in_family(ip.into(), hints))
         .collect();
-    if hints.flags & libc::AI_V4MAPPED != 0
-        && hints.flags & libc::AI_ALL == 0
-        && addrs.iter().any(|addr| !is_mapped(addr.ip))
-    {
-        // Mapped addresses are for when there is no real one.
-        addrs.retain(|addr| !is_mapped(addr.ip));
+    sort::sort(&mut addrs);
+    let canonical = canonical.unwrap_or_else(|| name.to_vec());
+    Ok((addrs, CString::new(canonical).ok()))
+}
+
+/// Why a name has no addresses, for each of the (up to two) questions that were asked.
+struct NoName {
+    first: Miss,
+    second: Miss,
+}
+
+impl From<Miss> for NoName {
+    fn from(miss: Miss) -> NoName {
+        NoName {
+            first: miss,
+            second: miss,
+        }
     }
-    if hints.flags & libc::AI_ADDRCONFIG != 0 {
-        let family = |addr: &Address| {
-            if addr.ip.is_ipv4() {
-                libc::AF_INET
-            } else {
-                libc::AF_INET6
-            }
+}
+
+impl NoName {
+    /// glibc (gaih_inet): the name is known, if both questions had no data; to be tried again, if both were not answered.
+    fn error(self) -> c_int {
+        let known = |miss: Miss| matches!(miss.why, Why::NoData | Why::TryAgain);
+        let silent = |miss: Miss| miss.why == Why::TryAgain;
+        match (self.first, self.second) {
+            (first, second) if silent(first) && silent(second) => libc::EAI_AGAIN,
+            (first, second) if known(first) && known(second) => libc::EAI_NODATA,
+            _ => libc::EAI_NONAME,
+        }
+    }
+}
+
+impl Ends for NoName {
+    fn status(&self) -> Status {
+        match (self.first.status, self.second.status) {
+            (first, Status::Unavailable) => first,
+            (_, second) => second,
+        }
+    }
+}
+
+/// Addresses and canonical name.
+type Named = (Vec<IpAddr>, Option<Vec<u8>>);
+
+/// The addresses of a name in the family asked for. IPv4 ones stand for mapped ones where those may be answers, which is if there is
+/// no IPv6 address or both are wanted (AI_ALL).
+fn named(name: &[u8], hints: Hints) -> Result<Named, NoName> {
+    let wanted = match hints.family {
+        libc::AF_INET => Wanted::V4,
+        libc::AF_INET6 => Wanted::V6,
+        _ => Wanted::Both,
+    };
+    let split = |host: super::Host| (host.addrs, host.names.into_iter().next());
+    let mapped = wanted == Wanted::V6 && hints.flags & libc::AI_V4MAPPED != 0;
+    if !mapped {
+        return Ok(split(by_name(name, wanted)?));
+    }
+    if super::is_localhost(name) {
+        return Ok(split(by_name(name, Wanted::V6)?));
+    }
+    walk(|service| {
+        let ask = |wanted| match service {
+            Service::Files => in_file(name, wanted).ok_or(Miss::NOT_FOUND),
+            Service::Dns => super::dns::addresses(name, wanted),
+            Service::Other => Err(super::lookup::NOT_HERE),
         };
-        addrs.retain(|addr| addr.ip.is_loopback() || has_family(family(addr)));
-    }
-    if addrs.is_empty() {
-        return Err(libc::EAI_NODATA);
-    }
-    // RFC 6724's default policy prefers IPv6; within a family the file's order stays.
-    addrs.sort_by_key(|addr| addr.ip.is_ipv4());
-    let canonical = host
-        .names
-        .first()
-        .and_then(|name| CString::new(name.clone()).ok());
-    Ok((addrs, canonical))
+        let first = ask(Wanted::V6);
+        if first.is_ok() && hints.flags & libc::AI_ALL == 0 {
+            return Ok(split(first?));
+        }
+        match (first, ask(Wanted::V4)) {
+            (Ok(mut host), second) => {
+                host.addrs
+                    .extend(second.map(|h| h.addrs).unwrap_or_default());
+                Ok(split(host))
+            }
+            (Err(_), Ok(host)) => Ok(split(host)),
+            (Err(first), Err(second)) => Err(NoName { first, second }),
+        }
+    })
 }
 
 /// What no node name stands for: the wildcard addresses for who listens, the loopback ones for who connects.
@@ -256,10 +332,6 @@ fn in_family(addr: Address, hints: Hints) -> Option<Address> {
         }
         _ => None,
     }
-}
-
-fn is_mapped(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some())
 }
 
 /// Whether a name could be a host's at all: not empty, within DNS's 253 bytes, without blanks and control characters.
@@ -333,6 +405,22 @@ mod tests {
     }
 
     #[test]
+    fn families_that_the_stack_has() {
+        let only = |v4: bool, family| {
+            let hints = Hints {
+                flags: libc::AI_ADDRCONFIG,
+                family,
+                ..TCP
+            };
+            configured(hints, |asked| asked == v4).map(|hints| hints.family)
+        };
+        assert_eq!(only(true, libc::AF_UNSPEC), Ok(libc::AF_INET));
+        assert_eq!(only(false, libc::AF_UNSPEC), Ok(libc::AF_INET6));
+        assert_eq!(only(true, libc::AF_INET), Ok(libc::AF_INET));
+        assert_eq!(only(true, libc::AF_INET6), Err(libc::EAI_NONAME));
+    }
+
+    #[test]
     fn refusals() {
         let with = |flags, family, socktype| Hints {
             flags,
@@ -373,9 +461,16 @@ mod tests {
             ask(Some(c"::1"), Some(c"http"), numeric),
             Err(libc::EAI_NONAME)
         );
+        // There is no server.
         assert_eq!(
             ask(Some(c"needs.dns.example"), None, TCP),
             Err(libc::EAI_AGAIN)
         );
+        let idn = Hints {
+            flags: AI_IDN,
+            ..TCP
+        };
+        let umlaut = CString::new("m\u{fc}ller.example").unwrap();
+        assert_eq!(ask(Some(&umlaut), None, idn), Err(EAI_IDN_ENCODE));
     }
 }

@@ -1,11 +1,16 @@
-//! Host and service names: numbers, localhost, /etc/hosts and /etc/services. Never a question over the machine's own network.
-//!
-//! What would need DNS is "try again" (EAI_AGAIN, TRY_AGAIN): not known here, and not known not to exist.
+//! Host and service names: numbers, localhost, the hosts file, /etc/services, and DNS over the stack. Never a question over the
+//! machine's own network.
 
 mod addrinfo;
+mod dns;
 mod hosts;
+mod lookup;
+mod nsswitch;
+mod resolv_conf;
 mod service;
 mod settings;
+mod socket;
+mod sort;
 
 use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,7 +18,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use libc::{c_char, c_int, c_void};
 
 pub(crate) use addrinfo::{Answer, Hints, resolve};
-pub(crate) use hosts::{Host, Hosts};
+pub(crate) use dns::message::Ask;
+pub(crate) use dns::{NoUse, Raw, State, Wanted};
+pub(crate) use hosts::Host;
+pub(crate) use lookup::{Miss, Why, by_addr, by_name};
+pub(crate) use nsswitch::Status;
 pub(crate) use service::{port_of, service_of};
 pub(crate) use settings::has_family;
 
@@ -39,39 +48,26 @@ pub(crate) fn is_localhost(name: &[u8]) -> bool {
         || name.len() > 10 && name[name.len() - 10..].eq_ignore_ascii_case(b".localhost")
 }
 
-/// What a name stands for: the hosts file, and localhost even if the file does not say so. `None`: DNS would have to be asked.
-pub(crate) fn lookup(name: &CStr) -> Option<Host> {
-    let bytes = name.to_bytes();
-    let mut host = Hosts::load().by_name(bytes);
-    if is_localhost(bytes) {
-        let host = host.get_or_insert_with(|| Host::new(b"localhost"));
-        for ip in [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ] {
-            if !host
-                .addrs
-                .iter()
-                .any(|known| known.is_ipv4() == ip.is_ipv4())
-            {
-                host.addrs.push(ip);
-            }
+/// A host's name without the domain of this machine, if it has that (NI_NOFQDN).
+pub(crate) fn without_own_domain(name: Vec<u8>) -> Vec<u8> {
+    let domain_of = |name: &[u8]| {
+        let mut parts = name.splitn(2, |&byte| byte == b'.');
+        parts.nth(1).map(<[u8]>::to_vec)
+    };
+    let own = settings::host_name();
+    let by_file = || {
+        let host = lookup::in_file(&own, Wanted::Both)?;
+        domain_of(host.names.first()?)
+    };
+    let domain = domain_of(&own).or_else(by_file).unwrap_or_default();
+    match name.len().checked_sub(domain.len() + 1) {
+        Some(cut @ 1..) if !domain.is_empty() && name.get(cut) == Some(&b'.') => {
+            let same = |tail: &[u8]| tail.eq_ignore_ascii_case(&domain);
+            let short = name.get(cut + 1..).is_some_and(same);
+            name.get(..cut).filter(|_| short).unwrap_or(&name).to_vec()
         }
+        _ => name,
     }
-    host
-}
-
-/// The name of an address: the hosts file, and localhost for the loopback addresses. `None`: DNS would have to be asked.
-pub(crate) fn reverse(ip: IpAddr) -> Option<Host> {
-    let ip = ip.to_canonical();
-    Hosts::load().by_addr(ip).or_else(|| {
-        let loopback =
-            ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST);
-        loopback.then(|| Host {
-            addrs: vec![ip],
-            ..Host::new(b"localhost")
-        })
-    })
 }
 
 /// A numeric address: IPv4 in every form that inet_aton(3) takes, or IPv6 with an optional `%scope` (a number or an interface).
@@ -157,12 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn localhost_is_always_there_in_both_families() {
-        for name in [c"localhost", c"LOCALHOST", c"a.localhost", c"localhost."] {
-            let host = lookup(name).unwrap();
-            assert!(
-                host.addrs.iter().any(IpAddr::is_ipv4) && host.addrs.iter().any(IpAddr::is_ipv6)
-            );
+    fn what_is_called_localhost() {
+        for name in [
+            &b"localhost"[..],
+            b"LOCALHOST",
+            b"a.localhost",
+            b"localhost.",
+        ] {
+            assert!(is_localhost(name));
         }
         assert!(!is_localhost(b"notlocalhost"));
         assert!(!is_localhost(b".localhost"));

@@ -14,8 +14,11 @@
 mod files;
 mod fortify;
 mod process;
+mod signals;
 mod sockets;
+mod stat;
 mod stdio;
+mod syscall;
 mod waiting;
 
 /// Defines exported C functions that only pass their arguments on.

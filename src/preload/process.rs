@@ -3,7 +3,7 @@
 use libc::c_int;
 
 use crate::capi::{originals, owner};
-use crate::runtime;
+use crate::runtime::{self, sys};
 
 /// Run by the dynamic linker before `main`.
 #[used]
@@ -56,7 +56,7 @@ pub extern "C" fn _exit(status: c_int) -> ! {
     end();
     loop {
         // SAFETY: a plain number; does not return.
-        unsafe { libc::syscall(libc::SYS_exit_group, status) };
+        let _ = unsafe { sys::syscall(libc::SYS_exit_group, [status as usize, 0, 0, 0, 0, 0]) };
     }
 }
 

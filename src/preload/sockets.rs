@@ -1,6 +1,6 @@
 //! Sockets, data, descriptors and names.
 
-use libc::{c_char, c_int, c_long, c_uint, c_ulong, c_void, size_t, ssize_t};
+use libc::{c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void, size_t, ssize_t};
 
 use super::pass;
 use crate::capi::types::*;
@@ -37,6 +37,11 @@ pass! {
     writev(fd: c_int, pieces: *const tunsock_iovec, count: c_int) -> ssize_t = tunsock_writev;
     sendfile(to: c_int, from: c_int, at: *mut libc::off_t, len: size_t) -> ssize_t = tunsock_sendfile;
     sendfile64(to: c_int, from: c_int, at: *mut libc::off_t, len: size_t) -> ssize_t = tunsock_sendfile;
+    splice(from: c_int, from_at: *mut libc::off_t, to: c_int, to_at: *mut libc::off_t, len: size_t, flags: c_uint) -> ssize_t = tunsock_splice;
+    preadv2(fd: c_int, pieces: *const tunsock_iovec, count: c_int, at: libc::off_t, flags: c_int) -> ssize_t = tunsock_preadv2;
+    preadv64v2(fd: c_int, pieces: *const tunsock_iovec, count: c_int, at: libc::off_t, flags: c_int) -> ssize_t = tunsock_preadv2;
+    pwritev2(fd: c_int, pieces: *const tunsock_iovec, count: c_int, at: libc::off_t, flags: c_int) -> ssize_t = tunsock_pwritev2;
+    pwritev64v2(fd: c_int, pieces: *const tunsock_iovec, count: c_int, at: libc::off_t, flags: c_int) -> ssize_t = tunsock_pwritev2;
 
     close(fd: c_int) -> c_int = tunsock_close;
     __close(fd: c_int) -> c_int = tunsock_close;
@@ -55,13 +60,48 @@ pass! {
     ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int = tunsock_ioctl;
     sockatmark(fd: c_int) -> c_int = tunsock_sockatmark;
 
+    setipv4sourcefilter(fd: c_int, interface: tunsock_in_addr, group: tunsock_in_addr, fmode: u32, numsrc: u32, slist: *const tunsock_in_addr) -> c_int = tunsock_setipv4sourcefilter;
+    getipv4sourcefilter(fd: c_int, interface: tunsock_in_addr, group: tunsock_in_addr, fmode: *mut u32, numsrc: *mut u32, slist: *mut tunsock_in_addr) -> c_int = tunsock_getipv4sourcefilter;
+    setsourcefilter(fd: c_int, interface: u32, group: *const tunsock_sockaddr, group_len: tunsock_socklen_t, fmode: u32, numsrc: u32, slist: *const tunsock_sockaddr_storage) -> c_int = tunsock_setsourcefilter;
+    getsourcefilter(fd: c_int, interface: u32, group: *const tunsock_sockaddr, group_len: tunsock_socklen_t, fmode: *mut u32, numsrc: *mut u32, slist: *mut tunsock_sockaddr_storage) -> c_int = tunsock_getsourcefilter;
+
+    if_nametoindex(name: *const c_char) -> c_uint = tunsock_if_nametoindex;
+    if_indextoname(index: c_uint, name: *mut c_char) -> *mut c_char = tunsock_if_indextoname;
+    if_nameindex() -> *mut tunsock_if_nameindex = crate::capi::tunsock_if_nameindex;
+    if_freenameindex(list: *mut tunsock_if_nameindex) = tunsock_if_freenameindex;
+    getifaddrs(list: *mut *mut tunsock_ifaddrs) -> c_int = tunsock_getifaddrs;
+    freeifaddrs(list: *mut tunsock_ifaddrs) = tunsock_freeifaddrs;
+
     getaddrinfo(node: *const c_char, service: *const c_char, hints: *const tunsock_addrinfo, answers: *mut *mut tunsock_addrinfo) -> c_int = tunsock_getaddrinfo;
     freeaddrinfo(answers: *mut tunsock_addrinfo) = tunsock_freeaddrinfo;
     getnameinfo(addr: *const tunsock_sockaddr, len: tunsock_socklen_t, host: *mut c_char, host_len: tunsock_socklen_t, service: *mut c_char, service_len: tunsock_socklen_t, flags: c_int) -> c_int = tunsock_getnameinfo;
+    getaddrinfo_a(mode: c_int, list: *const *mut c_void, count: c_int, signal: *mut c_void) -> c_int = tunsock_getaddrinfo_a;
+    gai_error(request: *mut c_void) -> c_int = tunsock_gai_error;
+    gai_cancel(request: *mut c_void) -> c_int = tunsock_gai_cancel;
+    gai_suspend(list: *const *const c_void, count: c_int, timeout: *const tunsock_timespec) -> c_int = tunsock_gai_suspend;
+    gethostid() -> c_long = tunsock_gethostid;
     gethostbyname(name: *const c_char) -> *mut tunsock_hostent = tunsock_gethostbyname;
     gethostbyname2(name: *const c_char, family: c_int) -> *mut tunsock_hostent = tunsock_gethostbyname2;
     gethostbyaddr(addr: *const c_void, len: tunsock_socklen_t, family: c_int) -> *mut tunsock_hostent = tunsock_gethostbyaddr;
     gethostbyname_r(name: *const c_char, entry: *mut tunsock_hostent, room: *mut c_char, len: size_t, answer: *mut *mut tunsock_hostent, why: *mut c_int) -> c_int = tunsock_gethostbyname_r;
     gethostbyname2_r(name: *const c_char, family: c_int, entry: *mut tunsock_hostent, room: *mut c_char, len: size_t, answer: *mut *mut tunsock_hostent, why: *mut c_int) -> c_int = tunsock_gethostbyname2_r;
     gethostbyaddr_r(addr: *const c_void, addr_len: tunsock_socklen_t, family: c_int, entry: *mut tunsock_hostent, room: *mut c_char, len: size_t, answer: *mut *mut tunsock_hostent, why: *mut c_int) -> c_int = tunsock_gethostbyaddr_r;
+
+    // libc's own names have two underscores (resolv.h before 2.34).
+    res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_query;
+    res_nquery(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nquery;
+    __res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_query;
+    __res_nquery(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nquery;
+    res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_search;
+    res_nsearch(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nsearch;
+    __res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_search;
+    __res_nsearch(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nsearch;
+    res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_querydomain;
+    res_nquerydomain(state: *mut c_void, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nquerydomain;
+    __res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_querydomain;
+    __res_nquerydomain(state: *mut c_void, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nquerydomain;
+    res_send(message: *const c_uchar, message_len: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_send;
+    res_nsend(state: *mut c_void, message: *const c_uchar, message_len: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nsend;
+    __res_send(message: *const c_uchar, message_len: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_send;
+    __res_nsend(state: *mut c_void, message: *const c_uchar, message_len: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nsend;
 }

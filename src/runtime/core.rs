@@ -9,6 +9,7 @@ use tunsock_link::{Device, LinkError};
 use tunsock_stack::{Closed, Instant, Ready, SocketId, Stack};
 
 use super::log::{Level, log};
+use super::sigio::{SigIo, Signal};
 use super::states::States;
 use super::sys;
 use super::waker::Waker;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     /// Every socket that the program has.
     open: HashSet<SocketId>,
     states: States,
+    /// To be sent when the lock is given back.
+    signals: Vec<Signal>,
 }
 
 /// The thread that has the role of moving the stack forward.
@@ -62,6 +65,15 @@ pub(super) struct Driver {
 struct Watched {
     threads: SmallVec<[Watcher; 2]>,
     hooks: SmallVec<[Hooked; 1]>,
+    /// Its events are signals too; whether it is a stream.
+    sigio: Option<(Arc<SigIo>, bool)>,
+}
+
+impl Watched {
+    /// Nobody listens any more.
+    fn is_empty(&self) -> bool {
+        self.threads.is_empty() && self.hooks.is_empty() && self.sigio.is_none()
+    }
 }
 
 /// A thread that waits for a socket.
@@ -125,6 +137,7 @@ impl Core {
             movement: Vec::new(),
             open: HashSet::new(),
             states: States::default(),
+            signals: Vec::new(),
         }
     }
 
@@ -203,7 +216,7 @@ impl Core {
                 Ok(len) => {
                     frames += 1;
                     let len = len.min(self.frame.len());
-                    self.stack.handle_frame(now, &self.frame[..len]);
+                    self.stack.handle_buffer(now, &mut self.frame, len);
                     if let Some(own) = one
                         && len <= SMALL_FRAME
                     {
@@ -297,6 +310,9 @@ impl Core {
                 }
                 exclusive_done |= hooked.hook.on_event(hooked.token, events) && hooked.exclusive;
             }
+            if let Some((sigio, stream)) = &watched.sigio {
+                sigio.note(events, *stream, &mut self.signals);
+            }
         }
     }
 
@@ -334,7 +350,7 @@ impl Core {
                 next.waker.wake();
             }
         }
-        if watched.threads.is_empty() && watched.hooks.is_empty() {
+        if watched.is_empty() {
             self.watched.remove(&id);
         }
     }
@@ -343,7 +359,7 @@ impl Core {
     pub(super) fn forget_abandoned(&mut self) {
         self.watched.retain(|_, watched| {
             watched.threads.retain(|watcher| !watcher.waker.abandoned());
-            !watched.threads.is_empty() || !watched.hooks.is_empty()
+            !watched.is_empty()
         });
         self.movement.retain(|waker| !waker.abandoned());
     }
@@ -358,6 +374,16 @@ impl Core {
         self.watched.entry(id).or_default().hooks.push(hooked);
     }
 
+    /// From now on the socket's events are signals too.
+    pub(crate) fn signal_events(&mut self, id: SocketId, sigio: Arc<SigIo>, stream: bool) {
+        self.watched.entry(id).or_default().sigio = Some((sigio, stream));
+    }
+
+    /// What is to be sent once the lock is given back.
+    pub(super) fn take_signals(&mut self) -> Vec<Signal> {
+        std::mem::take(&mut self.signals)
+    }
+
     /// `hook` hears no more of `token`.
     pub(crate) fn unhook(&mut self, id: SocketId, hook: &Arc<dyn Hook>, token: u64) {
         let Some(watched) = self.watched.get_mut(&id) else {
@@ -367,7 +393,7 @@ impl Core {
         if let Some(place) = watched.hooks.iter().position(same) {
             watched.hooks.swap_remove(place);
         }
-        if watched.threads.is_empty() && watched.hooks.is_empty() {
+        if watched.is_empty() {
             self.watched.remove(&id);
         }
     }

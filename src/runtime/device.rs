@@ -1,20 +1,23 @@
 //! From the options to a stack on an open device. The options come from the environment, which `tunsock run` fills.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
-use tunsock_config::{Network, Options};
+use tunsock_config::{Congestion, Network, Options};
 use tunsock_link::{
     Caps, Capture, CaptureConfig, Device, FaultConfig, Faults, Netlink, OpenError, Tun, TunConfig,
 };
-use tunsock_stack::{Config, Instant, Offload, Route, Stack};
+use tunsock_stack::{
+    Config, CongestionControl, FastOpen, FastOpenKeys, Instant, Offload, Route, Stack,
+};
 
 use super::log::{self, Level, log};
 
-/// Reads the options, opens the device and makes the stack. What is wrong is said on standard error, once; the error is the
+/// Reads the options, opens the device and makes the stack; the time is how long a waiting call is to spin. What is wrong is said on standard error, once; the error is the
 /// one for socket(2): EADDRNOTAVAIL when another process has the device, EPERM when a right is missing, else ENODEV.
-pub(super) fn open(now: Instant) -> Result<(Stack, Box<dyn Device>), Errno> {
+pub(super) fn open(now: Instant) -> Result<(Stack, Box<dyn Device>, Duration), Errno> {
     let options = match Options::from_env(std::env::vars_os()) {
         Ok((options, warnings)) => {
             log::init(options.log);
@@ -42,8 +45,28 @@ pub(super) fn open(now: Instant) -> Result<(Stack, Box<dyn Device>), Errno> {
             caps.mtu
         ),
     );
-    Ok((Stack::new(config(network, caps, seed), now), device))
+    let usual = Config::default();
+    let config = Config {
+        device: name,
+        tcp_rmem: options.tcp_rmem.unwrap_or(usual.tcp_rmem),
+        tcp_wmem: options.tcp_wmem.unwrap_or(usual.tcp_wmem),
+        tcp_mem: (options.tcp_mem)
+            .map_or(usual.tcp_mem, |pages| pages.map(|n| n.saturating_mul(PAGE))),
+        congestion: congestion(options.congestion),
+        fast_open: FastOpen::from_bits_truncate(options.fast_open),
+        fast_open_keys: options
+            .fast_open_key
+            .as_deref()
+            .and_then(FastOpenKeys::parse),
+        fast_open_pause: Duration::from_micros(options.fast_open_pause_us),
+        ..config(network, caps, seed)
+    };
+    let spin = Duration::from_micros(options.spin_us);
+    Ok((Stack::new(config, now), device, spin))
 }
+
+/// Bytes of a page in `--tcp-mem`, as `net.ipv4.tcp_mem` counts on x86.
+const PAGE: usize = 4096;
 
 /// Says that a second process of one `tunsock run` wants a socket of a stack that it cannot have.
 pub(super) fn complain_of_sharing() {
@@ -171,6 +194,14 @@ fn wrap(tun: Tun, options: &Options, seed: &[u8; 32]) -> Result<Box<dyn Device>,
             "no capture in {}: {error}",
             path.display()
         ))),
+    }
+}
+
+fn congestion(which: Congestion) -> CongestionControl {
+    match which {
+        Congestion::Cubic => CongestionControl::Cubic,
+        Congestion::Reno => CongestionControl::Reno,
+        Congestion::Bbr => CongestionControl::Bbr,
     }
 }
 

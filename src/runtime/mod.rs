@@ -4,16 +4,19 @@
 //! to completion in the caller's thread (frames go out before the lock is let go), and only a call that has to wait
 //! ([`Runtime::wait`]) sleeps, without the lock.
 //!
-//! Lock order: the runtime's lock, then an epoll set's. A signal handler that calls us while its own thread holds the lock is told
-//! that the call would block. Of a forked child everything here is dead ([`fork`]).
+//! Lock order: the runtime's lock, then an epoll set's. Signal handlers wait until their thread has left the library ([`critical`]); one
+//! that was installed past us and calls us while its own thread holds the lock is told that the call would block. Of a forked child everything here is dead ([`fork`]).
 
 mod background;
 mod core;
+pub(crate) mod critical;
 mod device;
 mod exit;
 mod fork;
 mod log;
 mod reserved;
+mod sigio;
+mod spin;
 mod states;
 pub(crate) mod sys;
 #[cfg(test)]
@@ -25,6 +28,7 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use parking_lot::{Mutex, MutexGuard};
@@ -34,11 +38,15 @@ use tunsock_stack::{Closed, Error, Instant, SocketId, Stack};
 pub(crate) use self::core::{ALWAYS, Core, Hook};
 pub(crate) use exit::at_exit;
 pub(crate) use fork::{after_fork_child, after_fork_parent, before_fork};
+pub(crate) use log::{Level, log};
 pub(crate) use reserved::{is_reserved, release, reserve};
+pub(crate) use sigio::{Owner, SigIo};
 pub(crate) use wait::{End, KernelFds, Queue, Request, Watch};
-pub(crate) use waker::Waker;
+pub(crate) use waker::{Held, Waker};
 
 use background::Background;
+use critical::Critical;
+use spin::Spin;
 
 /// The stack of this process and everything that moves it.
 pub(crate) struct Runtime {
@@ -50,6 +58,7 @@ pub(crate) struct Runtime {
     deferred: Mutex<Vec<SocketId>>,
     deferred_any: AtomicBool,
     exiting: exit::Exiting,
+    spin: Spin,
 }
 
 static RUNTIME: OnceCell<Runtime> = OnceCell::new();
@@ -66,6 +75,9 @@ pub(crate) fn get() -> Option<&'static Runtime> {
 
 /// This process's runtime, made now if need be. The error is the one for socket(2); why was said on standard error.
 pub(crate) fn start() -> Result<&'static Runtime, Errno> {
+    // Unit tests share one process: whichever of them is first, no device is made.
+    #[cfg(test)]
+    testing::hosts();
     if let Some(runtime) = RUNTIME.get() {
         if runtime.dead.load(Acquire) {
             device::complain_of_sharing();
@@ -78,7 +90,7 @@ pub(crate) fn start() -> Result<&'static Runtime, Errno> {
         made = true;
         let _room = sys::RaisedLimit::new();
         let now = sys::now();
-        device::open(now).map(|(stack, device)| Runtime::new(stack, device, now))
+        device::open(now).map(|(stack, device, spin)| Runtime::new(stack, device, spin, now))
     })?;
     if made {
         background::start(runtime);
@@ -87,8 +99,14 @@ pub(crate) fn start() -> Result<&'static Runtime, Errno> {
 }
 
 impl Runtime {
-    /// A runtime over this stack and device, without a background thread yet.
-    fn new(stack: Stack, device: Box<dyn tunsock_link::Device>, now: Instant) -> Runtime {
+    /// A runtime over this stack and device, without a background thread yet; waiting threads look for packets for `spin`
+    /// before they sleep.
+    fn new(
+        stack: Stack,
+        device: Box<dyn tunsock_link::Device>,
+        spin: Duration,
+        now: Instant,
+    ) -> Runtime {
         Runtime {
             core: Mutex::new(Core::new(stack, device, now)),
             background: Background::new(),
@@ -96,6 +114,7 @@ impl Runtime {
             deferred: Mutex::new(Vec::new()),
             deferred_any: AtomicBool::new(false),
             exiting: exit::Exiting::new(),
+            spin: Spin::new(spin),
         }
     }
 
@@ -124,7 +143,7 @@ impl Runtime {
         if self.dead.load(Acquire) {
             return Err(Busy::Dead);
         }
-        if HOLDS_LOCK.replace(true) {
+        if HOLDS_LOCK.get() {
             return Err(Busy::Nested);
         }
         let mut guard = self.relock();
@@ -137,6 +156,7 @@ impl Runtime {
         if self.dead.load(Acquire) || HOLDS_LOCK.replace(true) {
             return None;
         }
+        let inside = Critical::enter();
         let Some(core) = self.core.try_lock() else {
             HOLDS_LOCK.set(false);
             return None;
@@ -144,16 +164,19 @@ impl Runtime {
         Some(Guard {
             core: ManuallyDrop::new(core),
             runtime: self,
+            _inside: inside,
         })
     }
 
     /// The lock again after a sleep, when the thread is known not to hold it.
     fn relock(&'static self) -> Guard {
         loop {
+            let inside = Critical::enter();
             HOLDS_LOCK.set(true);
             let guard = Guard {
                 core: ManuallyDrop::new(self.core.lock()),
                 runtime: self,
+                _inside: inside,
             };
             if !self.exiting.concerns_this_thread() {
                 return guard;
@@ -231,6 +254,8 @@ impl From<Busy> for End {
 pub(crate) struct Guard {
     core: ManuallyDrop<MutexGuard<'static, Core>>,
     runtime: &'static Runtime,
+    /// Dropped last: handlers that were put off run then.
+    _inside: Critical,
 }
 
 impl Deref for Guard {
@@ -251,9 +276,13 @@ impl Drop for Guard {
         if self.runtime.deferred_any.load(Acquire) && !self.runtime.dead.load(Acquire) {
             self.runtime.close_deferred(&mut self.core);
         }
+        let signals = self.core.take_signals();
         // SAFETY: dropped here and nowhere else; the flag falls after the lock, so that a signal handler in between is
         // refused instead of waiting for its own thread.
         unsafe { ManuallyDrop::drop(&mut self.core) };
         HOLDS_LOCK.set(false);
+        for signal in signals {
+            signal.send();
+        }
     }
 }

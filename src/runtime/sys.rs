@@ -22,6 +22,11 @@ pub(crate) fn now() -> Instant {
     Instant::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }
 
+/// The CPUs that this process may use now, at least one.
+pub(crate) fn cpus() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1) as usize)
+}
+
 /// ppoll(2). `timeout` in microseconds, `None`: for ever. `mask`: signals blocked during the wait, `None`: as they are.
 pub(crate) fn ppoll(
     fds: &mut [libc::pollfd],
@@ -44,6 +49,30 @@ pub(crate) fn ppoll(
             ],
         )
     }
+}
+
+/// Runs a call that sleeps as a cancellation point (pthreads(7)): pthread_cancel may end the thread in it, as by siglongjmp. No lock is held.
+pub(crate) fn cancellable<T>(sleep: impl FnOnce() -> T) -> T {
+    const ASYNCHRONOUS: c_int = 1;
+    let mut before: c_int = 0;
+    // SAFETY: plain numbers. A cancellation runs over frames that have nothing to destroy but what `Waker::abandon` gives back.
+    unsafe { pthread_setcanceltype(ASYNCHRONOUS, &raw mut before) };
+    let outcome = sleep();
+    // SAFETY: as above; the type that was there.
+    unsafe { pthread_setcanceltype(before, &raw mut before) };
+    outcome
+}
+
+/// A cancellation that is pending happens now, if it is enabled (pthread_testcancel(3)).
+#[inline]
+pub(crate) fn cancellation_point() {
+    // SAFETY: called by entry points first of all, when there is nothing to destroy.
+    unsafe { pthread_testcancel() };
+}
+
+unsafe extern "C" {
+    fn pthread_setcanceltype(kind: c_int, before: *mut c_int) -> c_int;
+    fn pthread_testcancel();
 }
 
 /// epoll_pwait(2) with a timeout in milliseconds, -1: for ever.
@@ -233,6 +262,21 @@ pub(crate) fn eventfd_clear(fd: c_int) {
     };
 }
 
+/// A new pipe at high numbers, close-on-exec: (reading end, writing end).
+pub(crate) fn pipe() -> SysResult<(c_int, c_int)> {
+    let mut ends: [c_int; 2] = [-1; 2];
+    let _raised =
+        (getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) < SCANTY).then(RaisedLimit::new);
+    // SAFETY: two numbers are written to `ends`.
+    unsafe {
+        syscall(
+            libc::SYS_pipe2,
+            [&raw mut ends as usize, libc::O_CLOEXEC as usize, 0, 0, 0, 0],
+        )?;
+    }
+    Ok((move_high(ends[0]), move_high(ends[1])))
+}
+
 /// Device and inode of what a number stands for.
 pub(crate) fn identity(fd: c_int) -> SysResult<(u64, u64)> {
     if fd < 0 {
@@ -244,9 +288,53 @@ pub(crate) fn identity(fd: c_int) -> SysResult<(u64, u64)> {
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// Blocks every signal in this thread and returns the mask that was there.
+/// Every signal, except those of a faulting instruction: blocked, they would end the process past the program's handler.
+pub(crate) const ALL_SIGNALS: SigSet = !(bit(libc::SIGSEGV)
+    | bit(libc::SIGBUS)
+    | bit(libc::SIGFPE)
+    | bit(libc::SIGILL)
+    | bit(libc::SIGTRAP)
+    | bit(libc::SIGSYS));
+
+const fn bit(signal: c_int) -> SigSet {
+    1 << (signal - 1)
+}
+
+/// Blocks every signal that may wait in this thread and returns the mask that was there.
 pub(crate) fn block_signals() -> SigSet {
-    set_mask(libc::SIG_SETMASK, &SigSet::MAX)
+    set_mask(libc::SIG_SETMASK, &ALL_SIGNALS)
+}
+
+/// Sends this thread a signal with `info` as it is: rt_tgsigqueueinfo(2) lets a thread tell itself anything. EAGAIN.
+///
+/// # Safety
+/// `info` points to what the kernel passed to a handler.
+pub(crate) unsafe fn signal_this_thread(
+    signal: c_int,
+    info: *const libc::siginfo_t,
+) -> SysResult<()> {
+    // SAFETY: the kernel reads a siginfo_t.
+    unsafe {
+        let process = syscall(libc::SYS_getpid, [0; 6])?;
+        let thread = syscall(libc::SYS_gettid, [0; 6])?;
+        syscall(
+            libc::SYS_rt_tgsigqueueinfo,
+            [process, thread, signal as usize, info as usize, 0, 0],
+        )
+    }
+    .map(drop)
+}
+
+/// errno of this thread.
+pub(crate) fn errno() -> c_int {
+    // SAFETY: libc gives a valid pointer to the calling thread's errno.
+    unsafe { *libc::__errno_location() }
+}
+
+/// Writes errno: for `capi/errno.rs`, and to put it back after a handler of the program's.
+pub(crate) fn set_errno(errno: c_int) {
+    // SAFETY: as in `errno`; nobody else holds a reference to it.
+    unsafe { *libc::__errno_location() = errno }
 }
 
 /// Puts the mask back that [`block_signals`] returned.
@@ -275,7 +363,9 @@ pub(crate) fn on_alternate_stack() -> bool {
 pub(crate) fn handlers_restart() -> bool {
     // struct sigaction as the kernel has it: handler, flags, (restorer,) mask; never more than 32 bytes.
     let mut action = [0usize; 8];
-    (1..=64usize).all(|signal| {
+    // A faulting instruction interrupts no sleep.
+    let interrupting = |signal: &usize| ALL_SIGNALS >> (signal - 1) & 1 != 0;
+    (1..=64usize).filter(interrupting).all(|signal| {
         // SAFETY: `action` is longer than the kernel's struct; nothing is set.
         let asked = unsafe {
             syscall(
@@ -384,7 +474,7 @@ const EPOLL_MAX: usize = i32::MAX as usize / size_of::<libc::epoll_event>();
 /// # Safety
 /// As the call's man page demands of its arguments.
 #[cfg(target_arch = "x86_64")]
-unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
+pub(crate) unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
     let result: isize;
     // SAFETY: the ABI of x86-64 Linux (syscall(2)): number in rax, arguments as listed, rcx and r11 clobbered.
     unsafe {
@@ -410,7 +500,7 @@ unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
 /// # Safety
 /// As the call's man page demands of its arguments.
 #[cfg(target_arch = "aarch64")]
-unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
+pub(crate) unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
     let result: isize;
     // SAFETY: the ABI of arm64 Linux (syscall(2)): number in x8, arguments in x0 to x5, result in x0.
     unsafe {
@@ -439,4 +529,32 @@ fn outcome(result: isize) -> SysResult<usize> {
     } else {
         Ok(result as usize)
     }
+}
+
+/// Whether this thread may open raw sockets: CAP_NET_RAW, as for the kernel's (capabilities(7)).
+pub(crate) fn may_open_raw() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_RAW))
+}
+
+/// Whether this process may open ping sockets: one of its groups is in the machine's range (icmp(7); Linux: ping_init_sock).
+pub(crate) fn may_open_ping() -> bool {
+    let Some((low, high)) = ping_group_range() else {
+        return false;
+    };
+    let fits = |group: rustix::process::Gid| (low..=high).contains(&group.as_raw());
+    fits(rustix::process::getegid())
+        || rustix::process::getgroups().is_ok_and(|groups| groups.into_iter().any(fits))
+}
+
+/// The two numbers of net.ipv4.ping_group_range.
+fn ping_group_range() -> Option<(u32, u32)> {
+    use rustix::fs::{Mode, OFlags, open};
+    let path = "/proc/sys/net/ipv4/ping_group_range";
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut text = [0; 64];
+    let len = rustix::io::read(&file, &mut text).ok()?;
+    let text = std::str::from_utf8(text.get(..len)?).ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }

@@ -47,5 +47,10 @@ fn host(addr: &str, seed: u8, device: MemoryDevice) -> Runtime {
         ..Config::default()
     };
     let now = sys::now();
-    Runtime::new(Stack::new(config, now), Box::new(device), now)
+    Runtime::new(
+        Stack::new(config, now),
+        Box::new(device),
+        std::time::Duration::ZERO,
+        now,
+    )
 }

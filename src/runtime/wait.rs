@@ -12,8 +12,10 @@ use smallvec::SmallVec;
 use tunsock_stack::{Instant, Ready, SocketId};
 
 use super::core::{Core, Driver};
+use super::critical;
+use super::spin::Spun;
 use super::sys::{self, SigSet};
-use super::waker::Waker;
+use super::waker::{HeldList, Waker};
 use super::{Guard, Runtime};
 
 /// What a thread waits for, and how.
@@ -31,6 +33,8 @@ pub(crate) struct Request<'a> {
     /// A call that Linux restarts after handlers with SA_RESTART (signal(7)), as long as this is true: one that has done a part of
     /// its work returns that instead.
     pub(crate) restart: Option<&'a Cell<bool>>,
+    /// References that the callers' frames have: given back for them when a handler leaves the wait by siglongjmp, or the thread ends.
+    pub(crate) held: HeldList,
 }
 
 /// One thing to wait for.
@@ -148,7 +152,8 @@ impl KernelFds {
         self.fresh
     }
 
-    fn any(&self) -> bool {
+    /// Whether any has something to say.
+    pub(super) fn any(&self) -> bool {
         self.all().iter().any(|fd| fd.revents != 0)
     }
 
@@ -168,6 +173,7 @@ impl<'a> Request<'a> {
             nonblocking: false,
             mask: None,
             restart: None,
+            held: HeldList::new(),
         }
     }
 }
@@ -202,6 +208,7 @@ impl Runtime {
                 return Err(End::Os(errno));
             }
         };
+        waker.hold(std::mem::take(&mut request.held));
         for watch in &request.watches {
             match *watch {
                 Watch::Socket {
@@ -233,17 +240,17 @@ impl Runtime {
         drop(core);
         // Only now: a handler that was held back runs here, and may call us.
         if let Some(mask) = sleeper.saved_mask {
-            sys::restore_signals(mask);
+            critical::restore(mask);
         }
         result
     }
 }
 
 /// What one waiting thread keeps from sleep to sleep.
-struct Sleeper {
-    runtime: &'static Runtime,
-    waker: Arc<Waker>,
-    deadline: Option<Instant>,
+pub(super) struct Sleeper {
+    pub(super) runtime: &'static Runtime,
+    pub(super) waker: Arc<Waker>,
+    pub(super) deadline: Option<Instant>,
     /// The thread's own signal mask, once all signals are blocked outside the sleeps so that none is missed between them.
     saved_mask: Option<SigSet>,
 }
@@ -276,10 +283,19 @@ impl Sleeper {
             if self.deadline.is_some_and(|d| d <= now) {
                 return (core, Err(End::TimedOut));
             }
-            if slept && self.saved_mask.is_none() {
+            let spins = self.runtime.spin.on();
+            if (slept || spins) && self.saved_mask.is_none() {
                 self.saved_mask = Some(sys::block_signals());
             }
             slept = true;
+            if spins {
+                let spun;
+                (core, now, spun) = self.spin(core, now, request);
+                if let Spun::News = spun {
+                    look = request.kernel.any() || core.gone();
+                    continue;
+                }
+            }
             let before = now;
             let (guard, woken) = self.sleep(core, now, request);
             core = guard;
@@ -336,9 +352,14 @@ impl Sleeper {
         let timeout = until.map(|t| t.as_micros().saturating_sub(now.as_micros()));
         self.waker.fall_asleep();
         drop(core);
+        // A handler that was put off runs in the sleep, and ends it.
+        if let Some(mask) = critical::take_put_off() {
+            self.saved_mask.get_or_insert(mask);
+        }
         let mask = request.mask.as_ref().or(self.saved_mask.as_ref());
         let frame = SleepRecord::enter(&self.waker);
-        let woken = sys::ppoll(&mut request.kernel.fds, timeout, mask);
+        let fds = &mut request.kernel.fds;
+        let woken = critical::outside(|| sys::cancellable(|| sys::ppoll(fds, timeout, mask)));
         frame.leave();
         let core = self.runtime.relock();
         self.waker.wake_up();
@@ -351,14 +372,19 @@ impl Sleeper {
 
 impl Core {
     /// Whether the thread of this waker has the driver's role.
-    fn drives(&self, waker: &Arc<Waker>) -> bool {
+    pub(super) fn drives(&self, waker: &Arc<Waker>) -> bool {
         self.driver
             .as_ref()
             .is_some_and(|d| Arc::ptr_eq(&d.waker, waker))
     }
 
     /// The thread is about to sleep: true when it has the driver's role while it does.
-    fn take_role(&mut self, waker: &Arc<Waker>, now: Instant, deadline: Option<Instant>) -> bool {
+    pub(super) fn take_role(
+        &mut self,
+        waker: &Arc<Waker>,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> bool {
         let free = match &self.driver {
             None => true,
             Some(driver) if Arc::ptr_eq(&driver.waker, waker) => true,
@@ -481,7 +507,13 @@ fn last_try<T>(
     }
     let mut interrupted = false;
     if !request.kernel.is_empty() || request.mask.is_some() {
-        match request.kernel.query(request.mask.as_ref()) {
+        // The mask may let handlers run, which is no time to hold the lock.
+        let runtime = core.runtime;
+        drop(core);
+        let (kernel, mask) = (&mut request.kernel, request.mask.as_ref());
+        let asked = critical::outside(|| kernel.query(mask));
+        core = runtime.relock();
+        match asked {
             Ok(_) => {}
             Err(Errno::INTR) => interrupted = true,
             Err(errno) => return Err(End::Os(errno)),
@@ -518,6 +550,23 @@ thread_local! {
     /// The innermost sleep of this thread, if there is one. When a call finds it set, a signal handler runs inside the sleep
     /// (or left it by siglongjmp): nobody reads the device on its behalf.
     static SLEEPS: Cell<Sleep> = const { Cell::new(Sleep::NONE) };
+
+    /// Dropped when the thread ends.
+    static ENDING: Ending = const { Ending };
+}
+
+/// A thread that was cancelled in its sleep, or left it by pthread_exit in a handler, is tidied away at its end.
+struct Ending;
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !SLEEPS.get().waker.is_null()
+            && let Some(runtime) = super::get()
+        {
+            // Taking the lock from up here does it: see `disown`.
+            drop(runtime.lock());
+        }
+    }
 }
 
 /// A thread's sleep: its waker, and where on the stack it was called.
@@ -542,6 +591,8 @@ struct SleepRecord {
 impl SleepRecord {
     fn enter(waker: &Arc<Waker>) -> SleepRecord {
         let here = 0u8;
+        // Too late at the very end of a thread, and then there is nobody to leave anything behind.
+        let _ = ENDING.try_with(|_| ());
         let sleep = Sleep {
             waker: Arc::as_ptr(waker),
             frame: &raw const here as usize,

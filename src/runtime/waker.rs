@@ -2,7 +2,33 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
 
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
 use super::sys;
+
+/// References that the frames of a waiting thread have, to be given back if it leaves its wait without a return.
+pub(crate) type HeldList = SmallVec<[Held; 1]>;
+
+/// One such reference: a raw pointer, and what gives it back.
+#[derive(Copy, Clone)]
+pub(crate) struct Held {
+    pointer: *const (),
+    give_back: unsafe fn(*const ()),
+}
+
+// SAFETY: a counted reference to something that may be shared and sent; see `Held::new`.
+unsafe impl Send for Held {}
+// SAFETY: as above; a `Held` itself does nothing by reference.
+unsafe impl Sync for Held {}
+
+impl Held {
+    /// # Safety
+    /// `give_back` of the pointer may be called once, by any thread, when the frame that owns the reference is gone.
+    pub(crate) unsafe fn new(pointer: *const (), give_back: unsafe fn(*const ())) -> Held {
+        Held { pointer, give_back }
+    }
+}
 
 /// An eventfd that one waiting thread polls, and what is known about that thread. Everything here changes under the runtime's lock
 /// only, hence the relaxed atomics. A thread that is awake is not written to.
@@ -14,6 +40,8 @@ pub(crate) struct Waker {
     written: AtomicBool,
     /// Index among the followers, `usize::MAX` when it is none.
     pub(super) place: AtomicUsize,
+    /// What the thread has in its hands while it waits.
+    held: Mutex<HeldList>,
 }
 
 impl Waker {
@@ -27,6 +55,7 @@ impl Waker {
             asleep: AtomicBool::new(false),
             written: AtomicBool::new(false),
             place: AtomicUsize::new(usize::MAX),
+            held: Mutex::new(HeldList::new()),
         })
     }
 
@@ -35,8 +64,17 @@ impl Waker {
         self.fd.load(Relaxed)
     }
 
-    /// The thread has left its wait without a return, and its references with it. Nobody waits here any more.
+    /// The thread is about to wait with these references in its frames.
+    pub(super) fn hold(&self, held: HeldList) {
+        *self.held.lock() = held;
+    }
+
+    /// The thread has left its wait without a return: what its frames held goes back. Nobody waits here any more.
     pub(super) fn abandon(&self) {
+        for held in std::mem::take(&mut *self.held.lock()) {
+            // SAFETY: the frame is gone without having given it back, and the list is emptied as it is walked through.
+            unsafe { (held.give_back)(held.pointer) };
+        }
         let fd = self.fd.swap(-1, Relaxed);
         if fd >= 0 {
             super::release(fd);
@@ -89,6 +127,7 @@ impl Waker {
     pub(super) fn reset(&self) {
         self.wake_up();
         self.signaled.store(false, Relaxed);
+        self.held.lock().clear();
         self.place.store(usize::MAX, Relaxed);
     }
 }

@@ -20,6 +20,7 @@ use super::dup::put;
 use super::poll::to_sigset;
 use super::table::{self, lookup_checked};
 use super::{Fail, FdResult, Object, SocketFile, lookup};
+use crate::runtime::critical::{self, Critical};
 use crate::runtime::sys::{self, SigSet};
 use crate::runtime::{self, Core, End, KernelFds, Request, Runtime, Watch};
 use set::SetInner;
@@ -42,6 +43,7 @@ pub(crate) fn epoll_ctl(
     fd: c_int,
     event: Option<epoll_event>,
 ) -> Option<FdResult<()>> {
+    let _inside = Critical::enter();
     if runtime::is_reserved(epfd) || runtime::is_reserved(fd) {
         return Some(Err(Fail::Os(Errno::BADF)));
     }
@@ -70,6 +72,7 @@ pub(crate) fn epoll_wait(
     timeout: Option<Duration>,
     sigmask: Option<&libc::sigset_t>,
 ) -> Option<FdResult<usize>> {
+    let _inside = Critical::enter();
     let set = match lookup(epfd)? {
         Object::Epoll(set) => set,
         Object::Socket(_) => return Some(Err(Fail::Os(Errno::INVAL))),
@@ -219,7 +222,8 @@ impl EpollSet {
         request.watches.push(Watch::Queue(&**inner));
         request.timeout = timeout;
         request.nonblocking = timeout == Some(Duration::ZERO);
-        request.mask = mask;
+        // ep_poll: who does not wait is not interrupted either.
+        request.mask = mask.filter(|_| !request.nonblocking);
         if inner.lock().kernel_used {
             request.kernel.push(epfd, libc::POLLIN);
         }
@@ -229,7 +233,7 @@ impl EpollSet {
         });
         match outcome {
             Err(End::TimedOut) => Ok(0),
-            Err(End::WouldBlock) if request.nonblocking => Ok(0),
+            Err(End::WouldBlock | End::Interrupted) if request.nonblocking => Ok(0),
             Err(End::WouldBlock) => Err(Fail::Os(Errno::INTR)),
             outcome => super::socket::settle(outcome),
         }
@@ -357,7 +361,13 @@ fn kernel_wait(
     // SAFETY: epoll_event and MaybeUninit of it have the same layout, and the kernel writes whole events.
     let place: &mut [MaybeUninit<epoll_event>] =
         unsafe { std::slice::from_raw_parts_mut(events.as_mut_ptr().cast(), events.len()) };
-    sys::epoll_pwait(epfd, place, timeout, mask).map_err(|errno| match errno {
+    let waits = timeout != 0 || mask.is_some();
+    let found = if waits {
+        critical::outside(|| sys::epoll_pwait(epfd, place, timeout, mask))
+    } else {
+        sys::epoll_pwait(epfd, place, timeout, mask)
+    };
+    found.map_err(|errno| match errno {
         Errno::INTR => Fail::Interrupted,
         errno => Fail::Os(errno),
     })

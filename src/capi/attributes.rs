@@ -1,0 +1,140 @@
+//! The options with a number for their value that few sockets use: C's levels, names, lengths and rights.
+
+use libc::c_int;
+use rustix::thread::{CapabilitySet, capabilities};
+use tunsock_stack::{Attribute, Domain, Kind, SockOpt, SockOptName};
+
+use super::errno::{CResult, Errno};
+use crate::fd::SocketFile;
+
+/// asm-generic/socket.h, linux/tcp.h, linux/in6.h: what libc lacks or has for other systems only.
+pub(super) const SO_TIMESTAMP_NEW: c_int = 63;
+pub(super) const SO_TIMESTAMPNS_NEW: c_int = 64;
+pub(super) const SO_TIMESTAMPING_NEW: c_int = 65;
+pub(super) const SCM_TS_OPT_ID: c_int = 81;
+pub(super) const SO_ZEROCOPY: c_int = 60;
+pub(super) const SO_MEMINFO: c_int = 55;
+pub(super) const TCP_INQ: c_int = 36;
+pub(super) const IPV6_DONTFRAG: c_int = 62;
+pub(super) const IPV6_ORIGDSTADDR: c_int = 74;
+const IPV6_TRANSPARENT: c_int = 75;
+const IPV6_FREEBIND: c_int = 78;
+const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
+
+/// The option of that level and name, on such a socket. `None`: not one of these.
+pub(super) fn find(level: c_int, name: c_int, (domain, kind): (Domain, Kind)) -> Option<Attribute> {
+    Some(match (level, name) {
+        (libc::SOL_SOCKET, name) => of_socket(name)?,
+        (libc::IPPROTO_IP, name) => of_ip(name)?,
+        (libc::IPPROTO_IPV6, name) if domain == Domain::V6 => of_ipv6(name)?,
+        (libc::IPPROTO_TCP, TCP_INQ) if kind == Kind::Stream => Attribute::Inq,
+        (libc::IPPROTO_UDP, name) if kind == Kind::Datagram => match name {
+            libc::UDP_CORK => Attribute::UdpCork,
+            libc::UDP_SEGMENT => Attribute::UdpSegment,
+            libc::UDP_GRO => Attribute::UdpGro,
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+fn of_socket(name: c_int) -> Option<Attribute> {
+    Some(match name {
+        SO_ZEROCOPY => Attribute::ZeroCopy,
+        libc::SO_TIMESTAMP => Attribute::Timestamp,
+        libc::SO_TIMESTAMPNS => Attribute::TimestampNs,
+        SO_TIMESTAMP_NEW => Attribute::TimestampNew,
+        SO_TIMESTAMPNS_NEW => Attribute::TimestampNsNew,
+        libc::SO_TIMESTAMPING => Attribute::Timestamping,
+        SO_TIMESTAMPING_NEW => Attribute::TimestampingNew,
+        libc::SO_RXQ_OVFL => Attribute::RxqOvfl,
+        libc::SO_SELECT_ERR_QUEUE => Attribute::SelectErrQueue,
+        libc::SO_NO_CHECK => Attribute::NoCheck,
+        libc::SO_MARK => Attribute::Mark,
+        libc::SO_PRIORITY => Attribute::Priority,
+        libc::SO_SNDBUFFORCE => Attribute::SndBufForce,
+        libc::SO_RCVBUFFORCE => Attribute::RcvBufForce,
+        _ => return None,
+    })
+}
+
+fn of_ip(name: c_int) -> Option<Attribute> {
+    Some(match name {
+        libc::IP_RECVERR => Attribute::RecvErr,
+        libc::IP_PKTINFO => Attribute::PktInfo,
+        libc::IP_RECVTTL => Attribute::RecvTtl,
+        libc::IP_RECVTOS => Attribute::RecvTos,
+        libc::IP_RECVORIGDSTADDR => Attribute::OrigDst,
+        libc::IP_MTU_DISCOVER => Attribute::MtuDiscover,
+        libc::IP_MTU => Attribute::Mtu,
+        libc::IP_FREEBIND => Attribute::FreeBind,
+        libc::IP_TRANSPARENT => Attribute::Transparent,
+        IP_BIND_ADDRESS_NO_PORT => Attribute::BindAddressNoPort,
+        _ => return None,
+    })
+}
+
+fn of_ipv6(name: c_int) -> Option<Attribute> {
+    Some(match name {
+        libc::IPV6_RECVERR => Attribute::RecvErr6,
+        libc::IPV6_RECVPKTINFO => Attribute::PktInfo6,
+        libc::IPV6_RECVHOPLIMIT => Attribute::RecvHopLimit,
+        libc::IPV6_RECVTCLASS => Attribute::RecvTClass,
+        IPV6_ORIGDSTADDR => Attribute::OrigDst6,
+        libc::IPV6_MTU_DISCOVER => Attribute::MtuDiscover6,
+        libc::IPV6_MTU => Attribute::Mtu6,
+        IPV6_DONTFRAG => Attribute::DontFrag,
+        IPV6_FREEBIND => Attribute::FreeBind,
+        IPV6_TRANSPARENT => Attribute::Transparent,
+        _ => return None,
+    })
+}
+
+/// How many bytes getsockopt has of it: SO_TIMESTAMPING's structure has a second number, which is 0 here.
+pub(super) fn is_pair(attribute: Attribute) -> bool {
+    matches!(
+        attribute,
+        Attribute::Timestamping | Attribute::TimestampingNew
+    )
+}
+
+/// Whether the value is one that getsockopt tells, and setsockopt takes.
+pub(super) fn readable(attribute: Attribute) -> bool {
+    !matches!(attribute, Attribute::SndBufForce | Attribute::RcvBufForce)
+}
+
+/// EPERM where Linux asks for a right that the process has not (capabilities(7)).
+pub(super) fn allowed(attribute: Attribute, value: c_int) -> CResult<()> {
+    let any = match attribute {
+        Attribute::Mark => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW,
+        Attribute::Priority if !(0..=6).contains(&value) => {
+            CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW
+        }
+        Attribute::Transparent if value != 0 => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW,
+        Attribute::SndBufForce | Attribute::RcvBufForce => CapabilitySet::NET_ADMIN,
+        _ => return Ok(()),
+    };
+    let has = capabilities(None).is_ok_and(|sets| sets.effective.intersects(any));
+    if has { Ok(()) } else { Err(Errno(libc::EPERM)) }
+}
+
+/// Numbers of SO_MEMINFO (SK_MEMINFO_VARS of linux/sock_diag.h).
+pub(super) const MEMINFO_VARS: usize = 9;
+
+/// SO_MEMINFO, bytes: what is received and not read (0), the receive buffer's limit (1), what is sent and not acknowledged (2), the send
+/// buffer's limit (3), the send queue (5). The others count what the stack has not got.
+pub(super) fn memory(socket: &SocketFile) -> CResult<[u32; MEMINFO_VARS]> {
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let mut vars = [0; MEMINFO_VARS];
+    if let SockOpt::RcvBuf(size) = socket.get_option(SockOptName::RcvBuf)? {
+        vars[1] = number(size);
+    }
+    if let SockOpt::SndBuf(size) = socket.get_option(SockOptName::SndBuf)? {
+        vars[3] = number(size);
+    }
+    // A listener has neither.
+    vars[0] = socket.readable_bytes().map_or(0, number);
+    vars[5] = socket.unsent_bytes().map_or(0, number);
+    vars[2] = vars[5];
+    Ok(vars)
+}

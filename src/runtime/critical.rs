@@ -1,0 +1,120 @@
+//! Signals and the library: a handler never runs in the middle of a call.
+//!
+//! On Linux a handler runs between two instructions of the program, never inside a system call. Here the call's instructions are the
+//! library's own, done under its lock. Blocking signals around each call would cost two system calls. Instead, a handler that was
+//! installed through our `sigaction` is looked at when it comes (`capi/signals.rs`): inside a call, all signals are blocked, the signal
+//! is sent to the thread once more with everything that is known of it, and comes when the call is over. A thread that sleeps is
+//! outside, so handlers run in the middle of a wait, as on Linux, and may leave it by siglongjmp.
+
+use std::cell::Cell;
+use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
+
+use super::sys::{self, SigSet};
+
+thread_local! {
+    static STATE: State = const {
+        State {
+            depth: Cell::new(0),
+            put_off: Cell::new(false),
+            mask: Cell::new(0),
+        }
+    };
+}
+
+/// What is known of the calling thread.
+struct State {
+    /// How many [`Critical`] it has.
+    depth: Cell<u32>,
+    /// A signal was put off: all signals are blocked.
+    put_off: Cell<bool>,
+    /// The mask that holds when it is to come.
+    mask: Cell<SigSet>,
+}
+
+/// While a thread has one, it is inside the library, and handlers wait. They run when the last is dropped.
+pub(crate) struct Critical(std::marker::PhantomData<*const ()>);
+
+impl Critical {
+    /// The thread is inside from now on.
+    #[inline]
+    pub(crate) fn enter() -> Critical {
+        STATE.with(|state| state.depth.set(state.depth.get().wrapping_add(1)));
+        compiler_fence(SeqCst);
+        Critical(std::marker::PhantomData)
+    }
+}
+
+impl Drop for Critical {
+    #[inline]
+    fn drop(&mut self) {
+        compiler_fence(SeqCst);
+        let handlers_wait = STATE.with(|state| {
+            let depth = state.depth.get().wrapping_sub(1);
+            state.depth.set(depth);
+            depth == 0 && state.put_off.get()
+        });
+        if handlers_wait {
+            let_handlers_run();
+        }
+    }
+}
+
+/// The signals that were put off come now.
+#[cold]
+fn let_handlers_run() {
+    // Linux's handlers run before libc writes the call's errno.
+    let errno = sys::errno();
+    if let Some(mask) = take_put_off() {
+        sys::restore_signals(mask);
+    }
+    sys::set_errno(errno);
+}
+
+/// A handler is about to run with the thread inside: it is to come later, with `mask`. False when the thread is outside.
+pub(crate) fn put_off(mask: SigSet) -> bool {
+    STATE.with(|state| {
+        if state.depth.get() == 0 {
+            return false;
+        }
+        state.mask.set(mask);
+        state.put_off.set(true);
+        true
+    })
+}
+
+/// Whether the calling thread is inside.
+pub(crate) fn inside() -> bool {
+    STATE.with(|state| state.depth.get() != 0)
+}
+
+/// The mask to be restored, if a signal was put off. The caller restores it.
+pub(super) fn take_put_off() -> Option<SigSet> {
+    STATE.with(|state| state.put_off.replace(false).then(|| state.mask.get()))
+}
+
+/// Puts the mask back that [`sys::block_signals`] returned: at once when the thread is outside, else when it leaves.
+pub(super) fn restore(mask: SigSet) {
+    if !put_off(mask) {
+        sys::restore_signals(mask);
+    }
+}
+
+/// Runs a call that sleeps: meanwhile the thread is outside.
+pub(crate) fn outside<T>(sleep: impl FnOnce() -> T) -> T {
+    if STATE.with(|state| state.put_off.get()) {
+        let_handlers_run_before_a_sleep();
+    }
+    compiler_fence(SeqCst);
+    let depth = STATE.with(|state| state.depth.replace(0));
+    let outcome = sleep();
+    STATE.with(|state| state.depth.set(depth));
+    compiler_fence(SeqCst);
+    outcome
+}
+
+#[cold]
+fn let_handlers_run_before_a_sleep() {
+    let depth = STATE.with(|state| state.depth.replace(0));
+    let_handlers_run();
+    STATE.with(|state| state.depth.set(depth));
+}
