@@ -114,7 +114,7 @@ BOTH(killed_program_closes_its_connections)
     EQ(k_recv(s, &c, 1), 1);
     OK(kill(child, SIGKILL));
     EQ(waitpid(child, &status, 0), child);
-    EQ(syscall(SYS_poll, &f, 1, 500), 1);
+    EQ(kernel_call(SYS_poll, &f, 1, 500), 1);
     EQ(k_recv(s, &c, 1), 0);
 }
 

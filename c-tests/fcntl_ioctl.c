@@ -133,3 +133,86 @@ CASE(pipes_are_untouched)
     EQ(fcntl(p[0], F_GETFL) & O_NONBLOCK, O_NONBLOCK);
     EQ(read(p[0], &c, 1), 1);
 }
+
+extern int isfdtype(int fd, int type); /* sys/socket.h has it for __USE_MISC only in some versions of libc */
+
+BOTH(isfdtype_of_a_socket)
+{
+    int fd = tcp(family), p[2];
+    OK(pipe(p));
+    EQ(isfdtype(fd, S_IFSOCK), 1);
+    EQ(isfdtype(fd, S_IFREG), 0);
+    EQ(isfdtype(p[0], S_IFSOCK), 0);
+    EQ(isfdtype(955, S_IFSOCK), -1);
+}
+
+BOTH(fstat_says_socket)
+{
+    struct stat s;
+    OK(fstat(tcp(family), &s));
+    TRUE(S_ISSOCK(s.st_mode));
+    EQ(s.st_mode & 07777, 0777);
+    EQ(s.st_size, 0);
+    EQ(s.st_nlink, 1);
+    EQ(s.st_uid, getuid());
+    OK(fstatat(udp(family), "", &s, AT_EMPTY_PATH));
+    TRUE(S_ISSOCK(s.st_mode));
+    struct statx x;
+    OK(statx(tcp(family), "", AT_EMPTY_PATH, STATX_TYPE, &x));
+    TRUE(S_ISSOCK(x.stx_mode));
+}
+
+BOTH(fstat_tells_sockets_apart)
+{
+    int a = tcp(family), b = tcp(family), c = dup(a);
+    struct stat sa, sb, sc;
+    OK(fstat(a, &sa));
+    OK(fstat(b, &sb));
+    OK(fstat(c, &sc));
+    TRUE(sa.st_ino != sb.st_ino);
+    TRUE(sa.st_ino == sc.st_ino && sa.st_dev == sb.st_dev);
+}
+
+BOTH(socketpair_of_the_internet)
+{
+    int p[2];
+    ERR(socketpair(family, SOCK_STREAM, 0, p), EOPNOTSUPP);
+    ERR(socketpair(family, SOCK_DGRAM, 0, p), EOPNOTSUPP);
+    ERR(socketpair(family, SOCK_STREAM, IPPROTO_UDP, p), EPROTONOSUPPORT);
+    ERR(socketpair(family, 77, 0, p), EINVAL);
+}
+
+BOTH(not_a_terminal)
+{
+    int fd = tcp(family);
+    EQ(isatty(fd), 0);
+    TRUE(ttyname(fd) == NULL);
+}
+
+BOTH(outqnsd_is_what_was_not_sent)
+{
+    struct pair p = tcp_pair(family);
+    int n = -1, all = -1;
+    OK(ioctl(p.client, SIOCOUTQNSD, &n));
+    EQ(n, 0);
+    size_t filled = fill(p.client);
+    for (int i = 0; i < 50; i++) {
+        OK(ioctl(p.client, SIOCOUTQNSD, &n));
+        OK(ioctl(p.client, SIOCOUTQ, &all));
+        RANGE(n, 0, all);
+        sleep_ms(1);
+    }
+    RANGE(n, 1, (long long)filled);
+    ERR(ioctl(p.client, SIOCOUTQNSD, bad_pointer), EFAULT);
+    struct addr at;
+    ERR(ioctl(listener(family, 1, &at), SIOCOUTQNSD, &n), EINVAL);
+}
+
+BOTH(requests_of_tcp_on_udp)
+{
+    int fd = udp(family), n = 7;
+    ERR(ioctl(fd, SIOCATMARK, &n), ENOTTY);
+    ERR(ioctl(fd, SIOCOUTQNSD, &n), ENOTTY);
+    ERR(sockatmark(fd), ENOTTY);
+    EQ(n, 7);
+}

@@ -397,3 +397,39 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: %s --list | CASE\n", argv[0]);
     return 2;
 }
+
+/* --- the kernel itself ------------------------------------------------------------------------------------------- */
+
+long kernel_call(long number, ...)
+{
+    long a[6], result;
+    va_list list;
+    va_start(list, number);
+    for (size_t i = 0; i < ARRAY_LEN(a); i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+#if defined(__x86_64__)
+    register long r10 __asm__("r10") = a[3];
+    register long r8 __asm__("r8") = a[4];
+    register long r9 __asm__("r9") = a[5];
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a[0];
+    register long x1 __asm__("x1") = a[1];
+    register long x2 __asm__("x2") = a[2];
+    register long x3 __asm__("x3") = a[3];
+    register long x4 __asm__("x4") = a[4];
+    register long x5 __asm__("x5") = a[5];
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
+    result = x0;
+#else
+#error "kernel_call is not written for this processor"
+#endif
+    if (result < 0 && result >= -4095) {
+        errno = (int)-result;
+        return -1;
+    }
+    return result;
+}

@@ -138,6 +138,9 @@ size_t fill(int fd);                 /* non-blocking writes until EAGAIN; bytes 
 size_t drain(int fd, size_t at_most); /* reads until at_most bytes, EOF or error */
 void pattern(void *data, size_t len, unsigned seed);
 
+/* A system call by its instruction, at most six arguments: always the kernel's, whoever answers the library's names. errno as usual. */
+long kernel_call(long number, ...);
+
 /* --- threads and signals ---------------------------------------------------------------------------------------- */
 
 struct task {

@@ -28,25 +28,25 @@ static inline struct addr program_addr(int family, int port)
     return from_environment(family, "CTEST_STACK4", "CTEST_STACK6", port);
 }
 
-static inline int k_socket(int family, int type) { return (int)OK(syscall(SYS_socket, family, type, 0)); }
+static inline int k_socket(int family, int type) { return (int)OK(kernel_call(SYS_socket, family, type, 0)); }
 
-static inline void k_close(int fd) { OK(syscall(SYS_close, fd)); }
+static inline void k_close(int fd) { OK(kernel_call(SYS_close, fd)); }
 
 /* A kernel socket on the wildcard, listening when it is a stream; its port. */
 static inline int k_bound(int family, int type, int *port)
 {
     struct addr a = wildcard(family, 0);
     int fd = k_socket(family, type);
-    OK(syscall(SYS_bind, fd, &a.sa, a.len));
+    OK(kernel_call(SYS_bind, fd, &a.sa, a.len));
     if (type == SOCK_STREAM)
-        OK(syscall(SYS_listen, fd, 8));
+        OK(kernel_call(SYS_listen, fd, 8));
     a.len = sizeof(a.ss);
-    OK(syscall(SYS_getsockname, fd, &a.sa, &a.len));
+    OK(kernel_call(SYS_getsockname, fd, &a.sa, &a.len));
     *port = port_of(&a);
     return fd;
 }
 
-static inline int k_accept(int fd) { return (int)OK(syscall(SYS_accept, fd, NULL, NULL)); }
+static inline int k_accept(int fd) { return (int)OK(kernel_call(SYS_accept, fd, NULL, NULL)); }
 
 /* Connects to the program as soon as it listens. */
 static inline int k_connect(int family, int port)
@@ -54,19 +54,19 @@ static inline int k_connect(int family, int port)
     struct addr a = program_addr(family, port);
     for (long long end = now_ms() + LONG_MS;; sleep_ms(10)) {
         int fd = k_socket(family, SOCK_STREAM);
-        if (syscall(SYS_connect, fd, &a.sa, a.len) == 0)
+        if (kernel_call(SYS_connect, fd, &a.sa, a.len) == 0)
             return fd;
         TRUE(now_ms() < end);
         k_close(fd);
     }
 }
 
-static inline ssize_t k_recv(int fd, void *data, size_t len) { return syscall(SYS_recvfrom, fd, data, len, 0, NULL, NULL); }
+static inline ssize_t k_recv(int fd, void *data, size_t len) { return kernel_call(SYS_recvfrom, fd, data, len, 0, NULL, NULL); }
 
 static inline void k_send(int fd, const void *data, size_t len)
 {
     for (size_t done = 0; done < len;)
-        done += (size_t)OK(syscall(SYS_sendto, fd, (const char *)data + done, len - done, MSG_NOSIGNAL, NULL, 0));
+        done += (size_t)OK(kernel_call(SYS_sendto, fd, (const char *)data + done, len - done, MSG_NOSIGNAL, NULL, 0));
 }
 
 /* Reads until the end; the number of bytes, which must be those of pattern(seed). */

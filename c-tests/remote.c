@@ -25,7 +25,7 @@ static void k_echo(int fd, size_t total, unsigned seed)
         at += n;
     }
     EQ(memcmp(data, got, total), 0);
-    OK(syscall(SYS_shutdown, fd, SHUT_WR));
+    OK(kernel_call(SYS_shutdown, fd, SHUT_WR));
     char c;
     EQ(k_recv(fd, &c, 1), 0);
 }
@@ -84,7 +84,7 @@ BOTH(ten_megabytes_in)
     int s = k_accept(l);
     pattern(data, size, 4);
     k_send(s, data, size);
-    OK(syscall(SYS_shutdown, s, SHUT_WR));
+    OK(kernel_call(SYS_shutdown, s, SHUT_WR));
     program_ends(child, 0);
 }
 
@@ -109,11 +109,11 @@ BOTH(program_refuses)
     int fd = k_socket(family, SOCK_STREAM);
     struct addr a = program_addr(family, PROGRAM_PORT + 1);
     for (long long end = now_ms() + LONG_MS; now_ms() < end; sleep_ms(5)) {
-        if (syscall(SYS_connect, fd, &a.sa, a.len) == -1 && errno == ECONNREFUSED)
+        if (kernel_call(SYS_connect, fd, &a.sa, a.len) == -1 && errno == ECONNREFUSED)
             break;
         TRUE(errno == ENETUNREACH || errno == EHOSTUNREACH || errno == EADDRNOTAVAIL); /* the device isn't there yet */
     }
-    ERR(syscall(SYS_connect, fd, &a.sa, a.len), ECONNREFUSED);
+    ERR(kernel_call(SYS_connect, fd, &a.sa, a.len), ECONNREFUSED);
     k_connect(family, PROGRAM_PORT);
     program_ends(child, 0);
 }
@@ -133,7 +133,7 @@ BOTH(peer_resets)
     pid_t child = program(sees_a_reset, family, port);
     int s = k_accept(l);
     struct pollfd f = {s, POLLIN, 0};
-    EQ(syscall(SYS_poll, &f, 1, LONG_MS), 1);
+    EQ(kernel_call(SYS_poll, &f, 1, LONG_MS), 1);
     k_close(s); /* with unread data */
     program_ends(child, 0);
 }
@@ -203,10 +203,10 @@ BOTH(datagrams_and_fragments)
     for (;;) {
         struct addr from;
         from.len = sizeof(from.ss);
-        ssize_t n = OK(syscall(SYS_recvfrom, fd, data, sizeof(data), 0, &from.sa, &from.len));
+        ssize_t n = OK(kernel_call(SYS_recvfrom, fd, data, sizeof(data), 0, &from.sa, &from.len));
         if (n == 0)
             break;
-        EQ(syscall(SYS_sendto, fd, data, n, 0, &from.sa, from.len), n);
+        EQ(kernel_call(SYS_sendto, fd, data, n, 0, &from.sa, from.len), n);
     }
     program_ends(child, 0);
 }

@@ -261,6 +261,38 @@ BOTH(msg_more_holds_back_then_goes)
     EQ(memcmp(got, "ab", 2), 0);
 }
 
+/* Segments sent with data: tcpi_data_segs_out of linux/tcp.h, which the C library's struct lacks. */
+static uint32_t segments(int fd)
+{
+    unsigned char info[256] = {0};
+    uint32_t count;
+    socklen_t len = sizeof(info);
+    OK(getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len));
+    memcpy(&count, info + 156, sizeof(count));
+    return count;
+}
+
+/* What of two small corked writes goes together, and what did at last. */
+static void two_writes(int family, int flags, uint32_t corked, uint32_t all)
+{
+    struct pair p = tcp_pair(family);
+    char got[8];
+    set_int(p.client, IPPROTO_TCP, TCP_CORK, 1);
+    EQ(send(p.client, "ab", 2, flags), 2);
+    EQ(send(p.client, "cd", 2, flags), 2);
+    EQ(segments(p.client), corked);
+    set_int(p.client, IPPROTO_TCP, TCP_CORK, 0);
+    recv_all(p.server, got, 4);
+    EQ(memcmp(got, "abcd", 4), 0);
+    EQ(segments(p.client), all);
+}
+
+BOTH(msg_eor_keeps_writes_in_segments_of_their_own)
+{
+    two_writes(family, 0, 0, 1);
+    two_writes(family, MSG_EOR, 1, 2);
+}
+
 BOTH(bad_descriptors)
 {
     int p[2];

@@ -226,3 +226,23 @@ BOTH(datagrams_in_bulk)
     EQ(memcmp(got[2], "ccc", 3), 0);
     ERR(recvmmsg(p.server, m, 3, MSG_DONTWAIT, NULL), EAGAIN);
 }
+
+/* A mark and a priority for one message (CAP_NET_ADMIN is there). */
+BOTH(mark_and_priority_of_a_message)
+{
+    static const int types[] = {SO_MARK, SO_PRIORITY};
+    struct pair pairs[] = {udp_pair(family), tcp_pair(family)};
+    char c[4];
+    for (size_t i = 0; i < 4; i++) {
+        struct pair p = pairs[i / 2];
+        union { char bytes[64]; struct cmsghdr head; } u = {{0}};
+        struct iovec v = {"abc", 3};
+        struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = u.bytes, .msg_controllen = CMSG_SPACE(4)};
+        u.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(4), .cmsg_level = SOL_SOCKET, .cmsg_type = types[i % 2]};
+        EQ(sendmsg(p.client, &m, 0), 3);
+        EQ(recv(p.server, c, 4, 0), 3);
+        u.head.cmsg_len = CMSG_LEN(8);
+        m.msg_controllen = CMSG_SPACE(8);
+        ERR(sendmsg(p.client, &m, 0), EINVAL);
+    }
+}

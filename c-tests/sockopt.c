@@ -159,6 +159,69 @@ BOTH(buffers_at_first)
     EQ(get_int(fd, SOL_SOCKET, SO_SNDBUF), 16384);
 }
 
+BOTH(buffers_of_a_connection_are_larger)
+{
+    struct pair p = tcp_pair(family);
+    RANGE(get_int(p.client, SOL_SOCKET, SO_SNDBUF), 40000, 4194304); /* ten segments at least */
+    RANGE(get_int(p.server, SOL_SOCKET, SO_SNDBUF), 40000, 4194304);
+    EQ(get_int(p.server, SOL_SOCKET, SO_RCVBUF), 131072);
+}
+
+BOTH(receive_buffer_grows_with_what_is_read)
+{
+    struct pair p = tcp_pair(family);
+    static char data[65536];
+    set_nonblocking(p.client);
+    for (int i = 0; i < 2000 && get_int(p.server, SOL_SOCKET, SO_RCVBUF) == 131072; i++) {
+        while (send(p.client, data, sizeof(data), 0) > 0)
+            continue;
+        while (recv(p.server, data, sizeof(data), MSG_DONTWAIT) > 0)
+            continue;
+        usleep(100);
+    }
+    RANGE(get_int(p.server, SOL_SOCKET, SO_RCVBUF), 131073, 64 << 20);
+}
+
+BOTH(buffers_that_are_set_do_not_grow)
+{
+    struct addr at;
+    static char data[65536];
+    int l = listener(family, 1, &at), c = tcp(family);
+    set_int(l, SOL_SOCKET, SO_RCVBUF, 40000);
+    set_int(c, SOL_SOCKET, SO_SNDBUF, 30000);
+    OK(connect(c, &at.sa, at.len));
+    int s = (int)OK(accept(l, NULL, NULL));
+    set_nonblocking(c);
+    for (int i = 0; i < 200; i++) {
+        while (send(c, data, sizeof(data), 0) > 0)
+            continue;
+        while (recv(s, data, sizeof(data), MSG_DONTWAIT) > 0)
+            continue;
+    }
+    EQ(get_int(s, SOL_SOCKET, SO_RCVBUF), 80000);
+    EQ(get_int(c, SOL_SOCKET, SO_SNDBUF), 60000);
+}
+
+BOTH(not_sent_low_water_mark_bounds_writes)
+{
+    struct addr at;
+    struct pair p;
+    int l = listener(family, 1, &at);
+    set_int(l, SOL_SOCKET, SO_RCVBUF, 20000);
+    p.client = tcp(family);
+    OK(connect(p.client, &at.sa, at.len));
+    p.server = (int)OK(accept(l, NULL, NULL));
+    EQ(get_int(p.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 0);
+    set_int(p.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 30000);
+    EQ(get_int(p.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 30000);
+    size_t taken = fill(p.client);
+    RANGE(taken, 30000, 30000 + 20000 + 2 * 65536);
+    EQ(events_of(p.client, POLLOUT, 0), 0);
+    set_int(p.client, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1 << 20);
+    EQ(events_of(p.client, POLLOUT, LONG_MS), POLLOUT);
+    RANGE(fill(p.client), 200000, 64 << 20);
+}
+
 BOTH(small_buffers_still_carry_everything)
 {
     struct addr at;
@@ -383,4 +446,31 @@ BOTH(keepalive_on_an_idle_connection_keeps_it)
     EQ(events_of(p.server, POLLIN | POLLOUT, 0), POLLOUT);
     send_all(p.client, "x", 1);
     recv_all(p.server, &c, 1);
+}
+
+#ifndef SO_MEMINFO
+#define SO_MEMINFO 55
+#endif
+
+BOTH(meminfo)
+{
+    struct pair p = tcp_pair(family);
+    uint32_t vars[12] = {0};
+    socklen_t len = sizeof(vars);
+    OK(getsockopt(p.server, SOL_SOCKET, SO_MEMINFO, vars, &len));
+    EQ(len, 36);
+    EQ(vars[0], 0);
+    EQ(vars[1], get_int(p.server, SOL_SOCKET, SO_RCVBUF));
+    EQ(vars[3], get_int(p.server, SOL_SOCKET, SO_SNDBUF));
+    EQ(vars[5], 0);
+    send_all(p.client, "abc", 3);
+    wait_for(p.server, POLLIN);
+    OK(getsockopt(p.server, SOL_SOCKET, SO_MEMINFO, vars, &len));
+    TRUE(vars[0] >= 3);
+    len = 8;
+    vars[2] = 77;
+    OK(getsockopt(p.server, SOL_SOCKET, SO_MEMINFO, vars, &len));
+    EQ(len, 8);
+    EQ(vars[2], 77);
+    ERR(setsockopt(p.server, SOL_SOCKET, SO_MEMINFO, vars, sizeof(vars)), ENOPROTOOPT);
 }

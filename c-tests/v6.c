@@ -200,3 +200,16 @@ CASE(ephemeral_port_avoids_both_families)
         ERR(bind(tcp(AF_INET), &four.sa, four.len), EADDRINUSE);
     }
 }
+
+CASE(v6only_datagram_socket_and_a_v4_peer)
+{
+    struct addr at, four;
+    bound_udp(AF_INET, &at);
+    int fd = udp(AF_INET6);
+    OK(connect(fd, &at.sa, at.len));
+    fd = udp(AF_INET6);
+    set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    ERR(connect(fd, &at.sa, at.len), EAFNOSUPPORT);
+    four = ipv6("::ffff:127.0.0.1", port_of(&at));
+    ERR(connect(fd, &four.sa, four.len), ENETUNREACH);
+}

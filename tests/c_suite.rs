@@ -2,7 +2,7 @@
 //!
 //! `kernel::file::case` runs on the kernel's sockets and is the oracle; `preload::file::case` is the same
 //! binary under `LD_PRELOAD=libtunsock.so`; `linked::file::case` is the same source compiled against
-//! `include/` and linked with `-ltunsock`. Each trial is a process in a network namespace of its own; on the ways of tunsock
+//! `include/` and linked with `-ltunsock`; `spinning::file::case` is `preload::` with `--spin`, for the files that wait. Each trial is a process in a network namespace of its own; on the ways of tunsock
 //! the kernel's loopback is down there, so a socket that went to the kernel by mistake reaches nobody.
 //!
 //! A case that must differ on tunsock stands in `c-tests/deviations.txt` with its reason and in
@@ -22,11 +22,30 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 /// Longer than the alarm inside a case: what is delivered at exit has its time too.
 const CASE_BOUND: Duration = Duration::from_secs(20);
 
+/// The files whose cases wait in every manner: they run with `--spin` too.
+const WAITING: [&str; 14] = [
+    "accept",
+    "cancel",
+    "epoll",
+    "epoll_corners",
+    "fork",
+    "handlers",
+    "interruptions",
+    "mixed",
+    "poll",
+    "recv",
+    "select",
+    "signals",
+    "threads",
+    "timeouts",
+];
+
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     Kernel,
     Preload,
     Linked,
+    Spinning,
 }
 
 impl Way {
@@ -35,6 +54,7 @@ impl Way {
             Way::Kernel => "kernel",
             Way::Preload => "preload",
             Way::Linked => "linked",
+            Way::Spinning => "spinning",
         }
     }
 }
@@ -59,6 +79,7 @@ fn main() {
         (Way::Kernel, &plain),
         (Way::Preload, &plain),
         (Way::Linked, &linked),
+        (Way::Spinning, &plain),
     ] {
         let missing = match way {
             Way::Kernel => lab::no_namespaces(),
@@ -69,6 +90,9 @@ fn main() {
         }
         for binary in binaries {
             let file = file_of(binary);
+            if way == Way::Spinning && !WAITING.contains(&file.as_str()) {
+                continue;
+            }
             for case in cases_of(binary) {
                 let id = format!("{file}::{case}");
                 if way == Way::Kernel {
@@ -119,14 +143,25 @@ fn run_case(way: Way, binary: &Path, id: &str, case: &str) -> Result<Completion,
             command.env_remove(name);
         }
     }
+    // What the program sets in the kernel of its namespace is set in the stack here.
+    let fast_open = match id.strip_prefix("fastopen::") {
+        Some(case) if case.starts_with("off_") => "0",
+        Some(_) => "3",
+        None => "1",
+    };
+    command.env("CTEST_FASTOPEN", fast_open);
     if way != Way::Kernel {
+        command.env("TUNSOCK_TCP_FASTOPEN", fast_open);
         let library = lab::built("libtunsock.so").ok_or("libtunsock.so is not built")?;
         command.env("CTEST_TUNSOCK", way.name());
         command.env("TUNSOCK_ADDR", "10.83.0.2/24,fd83::2/64");
         command.env("TUNSOCK_HOST_ADDR", "10.83.0.1,fd83::1");
         command.envs([("CTEST_HOST4", "10.83.0.1"), ("CTEST_HOST6", "fd83::1")]);
         command.envs([("CTEST_STACK4", "10.83.0.2"), ("CTEST_STACK6", "fd83::2")]);
-        if way == Way::Preload {
+        if way == Way::Spinning {
+            command.env("TUNSOCK_SPIN", "200us");
+        }
+        if way != Way::Linked {
             command.env("LD_PRELOAD", library);
         } else {
             let directory = library.parent().ok_or("the library has no directory")?;
@@ -226,11 +261,15 @@ fn sources() -> Vec<PathBuf> {
 /// Compiles everything that is older than its sources: the plain binaries and, where the library and its
 /// header are there, the linked ones.
 fn build_all() -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
-    let plain = build_way(&lab::scratch("c-suite/plain"), &[], &[])?;
+    let plain = build_way(
+        &lab::scratch(&format!("c-suite/plain{}", flavour())),
+        &[],
+        &[],
+    )?;
     let header = lab::root().join("include/tunsock.h");
     let linked = match lab::built("libtunsock.so") {
         Some(library) if header.exists() => {
-            let directory = lab::scratch("c-suite/linked");
+            let directory = lab::scratch(&format!("c-suite/linked{}", flavour()));
             link_soname(&library)?;
             let include = format!("-I{}", lab::root().join("include").display());
             let search = format!("-L{}", library.parent().unwrap_or(Path::new(".")).display());
@@ -251,6 +290,14 @@ fn build_all() -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
     Ok((plain, linked))
 }
 
+/// Programs under sanitizers (CFLAGS says so) stand beside the others.
+fn flavour() -> &'static str {
+    match std::env::var("CFLAGS") {
+        Ok(flags) if flags.contains("-fsanitize") => "-sanitized",
+        _ => "",
+    }
+}
+
 /// The loader looks for the SONAME: give it beside the library.
 fn link_soname(library: &Path) -> Result<(), String> {
     let soname = library.with_file_name("libtunsock.so.0");
@@ -266,6 +313,8 @@ fn build_way(directory: &Path, flags: &[&str], libraries: &[&str]) -> Result<Vec
         Some(harness.clone()),
         Some(lab::root().join("c-tests/harness.h")),
         Some(lab::root().join("c-tests/peer.h")),
+        Some(lab::root().join("c-tests/dns.h")),
+        Some(lab::root().join("c-tests/zone.h")),
         Some(lab::root().join("include/tunsock.h")),
         std::env::current_exe().ok(), // the flags are in here
     ];

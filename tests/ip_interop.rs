@@ -6,7 +6,7 @@
 mod lab;
 
 use std::io::{ErrorKind, IoSlice, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::sync::Arc;
@@ -18,8 +18,19 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tunsock_link::{Device, Tun, TunConfig};
 use tunsock_stack::{
-    Config, Domain, Error, Instant, Kind, Offload, RecvFlags, SendFlags, SocketId, Stack,
+    Config, Domain, Error, GroupChange, GroupPlace, Instant, Kind, McOpt, Offload, RecvFlags,
+    SendFlags, SockOpt, SocketId, Stack,
 };
+
+/// The groups that the stack's echo server is in, and one that the kernel is in.
+const STACKS4: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
+const STACKS6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0, 0x123);
+const KERNELS4: Ipv4Addr = Ipv4Addr::new(239, 9, 9, 9);
+const KERNELS6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0, 0x999);
+/// Where the stack speaks to the kernel's groups.
+const GROUP_PORT: u16 = 8;
+/// Echoed, and said to the kernel's groups as well.
+const SAY: &[u8] = b"say it to all";
 
 /// How long a trial may take; the thread inside ends earlier by itself.
 const BOUND: Duration = Duration::from_secs(20);
@@ -29,13 +40,16 @@ const CASE: &str = "IP_INTEROP_CASE";
 
 type Case = fn(&Arc<AtomicBool>) -> Result<(), String>;
 
-const CASES: [(&str, Case); 6] = [
+const CASES: [(&str, Case); 9] = [
     ("ping_v4", |_| ping("10.83.0.2")),
     ("ping_v6", |_| ping("fd83::2")),
     ("datagrams_v4", |_| datagrams("10.83.0.1:0", "10.83.0.2:7")),
     ("datagrams_v6", |_| datagrams("[fd83::1]:0", "[fd83::2]:7")),
     ("refusal_both_ways", refusal),
     ("segmented_datagrams", |_| segmented()),
+    ("groups_v4", |_| groups_v4()),
+    ("groups_v6", |_| groups_v6()),
+    ("igmp_querier", |_| igmp_querier()),
 ];
 
 fn main() {
@@ -146,6 +160,7 @@ fn drive(mut tun: Tun, stop: &AtomicBool, refused: &AtomicBool) {
     let mut stack = Stack::new(config, now());
     let echo = stack.socket(Domain::V6, Kind::Datagram).unwrap();
     stack.bind(echo, "[::]:7".parse().unwrap()).unwrap();
+    join(&mut stack, now(), echo);
     let client = stack.socket(Domain::V4, Kind::Datagram).unwrap();
     let closed = "10.83.0.1:9".parse().unwrap();
     stack.connect(now(), client, closed).unwrap();
@@ -188,6 +203,35 @@ fn answer(stack: &mut Stack, t: Instant, echo: SocketId, room: &mut [u8]) {
         let slices = [IoSlice::new(&room[..received.len])];
         let sent = stack.send(t, echo, &slices, SendFlags::empty(), received.from);
         assert_eq!(sent, Ok(received.len));
+        if slices[0][..] == *SAY {
+            for group in [IpAddr::from(KERNELS4), KERNELS6.into()] {
+                let to = SocketAddr::new(group, GROUP_PORT);
+                let sent = stack.send(t, echo, &slices, SendFlags::empty(), Some(to));
+                assert_eq!(sent, Ok(received.len), "to {to}");
+            }
+        }
+    }
+}
+
+/// The echo server is in a group of each family, and speaks to groups by the device.
+fn join(stack: &mut Stack, now: Instant, echo: SocketId) {
+    for group in [IpAddr::from(STACKS4), STACKS6.into()] {
+        let place = GroupPlace {
+            group,
+            index: 2,
+            addr: Ipv4Addr::UNSPECIFIED,
+        };
+        stack
+            .change_group(now, echo, place, GroupChange::Join)
+            .unwrap();
+    }
+    let device = McOpt::If4 {
+        index: 2,
+        addr: Ipv4Addr::UNSPECIFIED,
+    };
+    for option in [device, McOpt::If6(2)] {
+        let option = SockOpt::Multicast(option);
+        stack.set_option(now, echo, option).unwrap();
     }
 }
 
@@ -289,4 +333,155 @@ fn segmented() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The kernel's number of the device.
+fn device_index() -> u32 {
+    // SAFETY: a NUL-terminated name.
+    unsafe { libc::if_nametoindex(c"interop0".as_ptr()) }
+}
+
+/// setsockopt(2) with a value of plain numbers.
+fn set<T>(fd: i32, level: i32, name: i32, value: &T) -> Result<(), String> {
+    // SAFETY: the value is ours, given with its length.
+    let set = unsafe {
+        libc::setsockopt(
+            fd,
+            level,
+            name,
+            (&raw const *value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error().to_string())
+    }
+}
+
+/// The kernel speaks to the stack's group, the stack answers, and speaks to the kernel's.
+fn groups(speaker: &UdpSocket, to: SocketAddr, member: &UdpSocket) -> Result<(), String> {
+    let bound = Some(Duration::from_secs(3));
+    let mut room = [0; 100];
+    for socket in [speaker, member] {
+        socket.set_read_timeout(bound).map_err(|e| e.to_string())?;
+    }
+    speaker.send_to(SAY, to).map_err(|e| e.to_string())?;
+    for (socket, who) in [(speaker, "the speaker"), (member, "the member")] {
+        let got = socket.recv(&mut room).map_err(|e| format!("{who}: {e}"))?;
+        if room[..got] != *SAY {
+            return Err(format!("{who} got something else"));
+        }
+    }
+    Ok(())
+}
+
+fn groups_v4() -> Result<(), String> {
+    let run = || {
+        let speaker = UdpSocket::bind("10.83.0.1:0")?;
+        let member = UdpSocket::bind((KERNELS4, GROUP_PORT))?;
+        member.join_multicast_v4(&KERNELS4, &Ipv4Addr::new(10, 83, 0, 1))?;
+        Ok((speaker, member))
+    };
+    let (speaker, member) = run().map_err(|error: std::io::Error| error.to_string())?;
+    let device = [10u8, 83, 0, 1];
+    set(
+        speaker.as_raw_fd(),
+        libc::IPPROTO_IP,
+        libc::IP_MULTICAST_IF,
+        &device,
+    )?;
+    groups(&speaker, (STACKS4, 7).into(), &member)
+}
+
+fn groups_v6() -> Result<(), String> {
+    let run = || {
+        let speaker = UdpSocket::bind("[fd83::1]:0")?;
+        let member = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, GROUP_PORT))?;
+        member.join_multicast_v6(&KERNELS6, device_index())?;
+        Ok((speaker, member))
+    };
+    let (speaker, member) = run().map_err(|error: std::io::Error| error.to_string())?;
+    let device = device_index();
+    set(
+        speaker.as_raw_fd(),
+        libc::IPPROTO_IPV6,
+        libc::IPV6_MULTICAST_IF,
+        &device,
+    )?;
+    groups(&speaker, (STACKS6, 7).into(), &member)
+}
+
+/// A querier on the kernel's side: the stack answers in the version that it is asked in (RFC 3376 7.2.1).
+fn igmp_querier() -> Result<(), String> {
+    let raw = opened(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_IGMP)?;
+    // Were the kernel in the group, its own report could make the stack's needless: so this only looks on.
+    let seen = opened(
+        libc::AF_PACKET,
+        libc::SOCK_DGRAM,
+        i32::from((libc::ETH_P_IP as u16).to_be()),
+    )?;
+    let device = [10u8, 83, 0, 1];
+    set(
+        raw.as_raw_fd(),
+        libc::IPPROTO_IP,
+        libc::IP_MULTICAST_IF,
+        &device,
+    )?;
+    seen.set_read_timeout(Some(Duration::from_secs(4)))
+        .map_err(|e| e.to_string())?;
+    // Version 3: MODE_IS_EXCLUDE of nobody for the group; version 2: its report, to the group.
+    let v3 = [0x11, 10, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0];
+    let v2 = [0x11, 10, 0, 0, 0, 0, 0, 0];
+    let group = STACKS4.octets();
+    let is_exclude = [&[2, 0, 0, 0][..], &group].concat();
+    query(&raw, &v3)?;
+    heard(&seen, 0x22, &is_exclude)?;
+    query(&raw, &v2)?;
+    heard(&seen, 0x16, &group)
+}
+
+/// A kernel socket that needs a right.
+fn opened(family: i32, kind: i32, protocol: i32) -> Result<UdpSocket, String> {
+    // SAFETY: plain numbers; the descriptor is ours alone, and a UdpSocket only hands it to system calls.
+    unsafe {
+        match libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) {
+            fd @ 0.. => Ok(<UdpSocket as std::os::fd::FromRawFd>::from_raw_fd(fd)),
+            _ => Err("skipped: no raw socket".into()),
+        }
+    }
+}
+
+/// Sends a general query; the kernel makes the IP header.
+fn query(raw: &UdpSocket, message: &[u8]) -> Result<(), String> {
+    let mut message = message.to_vec();
+    let mut sum: u32 = message
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    sum = (sum & 0xffff) + (sum >> 16);
+    message[2..4].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    let sent = raw.send_to(&message, "224.0.0.1:0");
+    sent.map(drop).map_err(|e| e.to_string())
+}
+
+/// Reads until the stack has said a message of that type with those bytes in it.
+fn heard(seen: &UdpSocket, kind: u8, what: &[u8]) -> Result<(), String> {
+    let end = Clock::now() + Duration::from_secs(4);
+    let mut room = [0; 2000];
+    while Clock::now() < end {
+        let got = seen
+            .recv(&mut room)
+            .map_err(|e| format!("{kind:#x}: {e}"))?;
+        let packet = &room[..got];
+        let head = usize::from(packet[0] & 15) * 4;
+        let from_stack = packet[12..16] == [10, 83, 0, 2];
+        let message = packet.get(head..).unwrap_or_default();
+        let says = message.windows(what.len()).any(|part| part == what);
+        if from_stack && message.first() == Some(&kind) && says {
+            return Ok(());
+        }
+    }
+    Err(format!("no message of type {kind:#x}"))
 }

@@ -3,6 +3,8 @@
 //!
 //! What can't run (no root, no TUN, a program that is not installed) is ignored with its reason, loudly.
 
+#[path = "programs/datagrams.rs"]
+mod datagrams;
 mod lab;
 
 use std::fs;
@@ -14,13 +16,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use lab::Verdict as Outcome;
+use libtest_mimic::Failed;
 
-type Outcome = Result<(), Failed>;
-/// What a trial is: name, programs it needs, what it does.
-type Row = (&'static str, &'static [&'static str], fn(&Lab) -> Outcome);
-
-const TRIALS: &[Row] = &[
+const TRIALS: &[lab::Row<Lab>] = &[
     ("curl::gets_1_mb_v4", &["curl", "python3"], |lab| {
         curl_gets(lab, 1, HOST4, &[])
     }),
@@ -44,6 +43,17 @@ const TRIALS: &[Row] = &[
         curl_by_hand,
     ),
     ("curl::is_refused", &["curl"], curl_is_refused),
+    ("curl::opens_fast", &["curl", "python3"], curl_opens_fast),
+    (
+        "python::sends_with_the_syn",
+        &["python3"],
+        python_sends_with_the_syn,
+    ),
+    (
+        "python::is_opened_fast",
+        &["curl", "python3"],
+        python_is_opened_fast,
+    ),
     ("python::serves_1_mb_v4", &["curl", "python3"], |lab| {
         python_serves(lab, 1, STACK4)
     }),
@@ -58,6 +68,27 @@ const TRIALS: &[Row] = &[
     ("nc::listens", &["nc"], nc_listens),
     ("socat::talks_both_ways", &["socat"], socat_talks),
     ("socat::listens", &["socat"], socat_listens),
+    ("socat::hears_a_group_v4", &["socat"], |lab| {
+        datagrams::socat_hears(lab, false)
+    }),
+    ("socat::hears_a_group_v6", &["socat"], |lab| {
+        datagrams::socat_hears(lab, true)
+    }),
+    (
+        "socat::speaks_to_a_group",
+        &["socat"],
+        datagrams::socat_speaks,
+    ),
+    ("ping::raw_v4", &["ping"], |lab| datagrams::ping(lab, HOST4)),
+    ("ping::raw_v6", &["ping"], |lab| {
+        datagrams::ping(lab, "fd83::1")
+    }),
+    ("ping::by_group", &["ping"], datagrams::ping_by_group),
+    (
+        "traceroute::finds_the_host",
+        &["traceroute"],
+        datagrams::traceroute,
+    ),
     (
         "sleeper::ping_and_syn_are_answered",
         &["ping", "cc"],
@@ -83,44 +114,7 @@ const SOON: Duration = Duration::from_secs(10);
 const TRANSFER: Duration = Duration::from_secs(60);
 
 fn main() {
-    let mut args = Arguments::from_args();
-    args.test_threads.get_or_insert(2);
-    let missing = missing_rights();
-    if let Some(reason) = &missing {
-        eprintln!("programs: NOTHING CAN RUN here: {reason}");
-    }
-    let trials = TRIALS
-        .iter()
-        .map(|&(name, needs, run)| {
-            let missing = missing.clone().or_else(|| not_installed(needs));
-            if let Some(reason) = &missing {
-                eprintln!("programs: {name} CANNOT RUN here: {reason}");
-            }
-            Trial::ignorable_test(name, move || match missing {
-                Some(reason) => Ok(Completion::ignored_with(reason)),
-                None => in_a_lab(name, run).map(|()| Completion::Completed),
-            })
-        })
-        .collect();
-    libtest_mimic::run(&args, trials).exit();
-}
-
-fn missing_rights() -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("needs root, to enter a network namespace".into());
-    }
-    if lab::built("tunsock").is_none() {
-        return Some("the command tunsock is not built: cargo build --workspace".into());
-    }
-    lab::no_tunsock()
-}
-
-fn not_installed(programs: &[&str]) -> Option<String> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let missing = programs
-        .iter()
-        .find(|program| !std::env::split_paths(&path).any(|dir| dir.join(program).exists()))?;
-    Some(format!("{missing} is not installed"))
+    lab::run_trials("programs", TRIALS, in_a_lab);
 }
 
 /// Runs a trial in a thread of its own, because its network namespace is the thread's.
@@ -311,16 +305,8 @@ fn sha256(path: &Path) -> Result<String, Failed> {
 
 const HTTP_PORT: u16 = 8000;
 
-/// The python that a shim in the path may stand for: one process, not a shell and then one.
-fn python() -> Result<String, Failed> {
-    let output = Command::new("python3")
-        .args(["-c", "import sys; print(sys.executable)"])
-        .output()?;
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
 fn kernel_http_server(lab: &Lab) -> Result<Running, Failed> {
-    let mut command = Command::new(python()?);
+    let mut command = Command::new(lab::python()?);
     command.args(["-m", "http.server", "--bind", "::", &HTTP_PORT.to_string()]);
     let mut server = lab.start(&mut command, "http.server", false)?;
     server.connect("127.0.0.1", HTTP_PORT)?;
@@ -387,7 +373,7 @@ fn curl_is_refused(lab: &Lab) -> Outcome {
 
 fn python_serves(lab: &Lab, megabytes: usize, host: &str) -> Outcome {
     let served = lab.file(megabytes)?;
-    let mut command = lab.on_the_stack(&[], &python()?);
+    let mut command = lab.on_the_stack(&[], &lab::python()?);
     command.args(["-m", "http.server", "--bind", "::", &HTTP_PORT.to_string()]);
     let mut server = lab.start(&mut command, "http.server", false)?;
     server.connect(host, HTTP_PORT)?;
@@ -395,6 +381,91 @@ fn python_serves(lab: &Lab, megabytes: usize, host: &str) -> Outcome {
     fetch(&mut curl, host);
     lab.run(&mut curl, "curl", TRANSFER)?;
     compare(lab, &served)
+}
+
+// --- TCP Fast Open (RFC 7413): each side against the kernel, which counts ---------------------------
+
+/// How often the kernel of this namespace opened connections so: by its clients, and to its servers.
+fn fast_opens() -> Result<[u64; 2], Failed> {
+    let text = fs::read_to_string("/proc/thread-self/net/netstat")?;
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, values) = (lines.next(), lines.next());
+    let (names, values) = names.zip(values).ok_or("no TcpExt in netstat")?;
+    let of = |name: &str| {
+        let mut pairs = names.split_whitespace().zip(values.split_whitespace());
+        let (_, value) = pairs.find(|(n, _)| *n == name)?;
+        value.parse().ok()
+    };
+    let counts = of("TCPFastOpenActive").zip(of("TCPFastOpenPassive"));
+    let (active, passive) = counts.ok_or("no counts of Fast Open in netstat")?;
+    Ok([active, passive])
+}
+
+/// Every listener of this namespace's kernel takes data in SYNs, and its clients may send it.
+fn kernel_opens_fast() -> Outcome {
+    Ok(fs::write("/proc/sys/net/ipv4/tcp_fastopen", "1027")?)
+}
+
+fn opened_fast(which: usize, times: u64) -> Outcome {
+    match fast_opens()?[which] {
+        n if n == times => Ok(()),
+        n => Err(format!("{n} connections had data in the SYN, not {times}").into()),
+    }
+}
+
+/// The first connection brings the cookie, the second shows it.
+fn curl_opens_fast(lab: &Lab) -> Outcome {
+    kernel_opens_fast()?;
+    let served = lab.file(1)?;
+    let _server = kernel_http_server(lab)?;
+    let mut command = lab.on_the_stack(&[], "curl");
+    command.arg("--tcp-fastopen");
+    fetch(&mut command, HOST4);
+    fetch(&mut command, HOST4);
+    lab.run(&mut command, "curl", TRANSFER)?;
+    compare(lab, &served)?;
+    opened_fast(1, 1)
+}
+
+fn python_sends_with_the_syn(lab: &Lab) -> Outcome {
+    const SCRIPT: &str = r"
+import socket, sys
+for turn in range(3):
+    s = socket.socket()
+    sent = s.sendto(b'GET /served.bin HTTP/1.0\r\n\r\n', socket.MSG_FASTOPEN, (sys.argv[1], int(sys.argv[2])))
+    assert sent == 28, sent
+    got = b''
+    while True:
+        part = s.recv(65536)
+        if not part: break
+        got += part
+    s.close()
+    open('got.bin', 'wb').write(got.split(b'\r\n\r\n', 1)[1])
+";
+    kernel_opens_fast()?;
+    let served = lab.file(1)?;
+    let _server = kernel_http_server(lab)?;
+    let mut command = lab.on_the_stack(&[], &lab::python()?);
+    command.args(["-c", SCRIPT, HOST4, &HTTP_PORT.to_string()]);
+    lab.run(&mut command, "python", TRANSFER)?;
+    compare(lab, &served)?;
+    opened_fast(1, 2)
+}
+
+fn python_is_opened_fast(lab: &Lab) -> Outcome {
+    kernel_opens_fast()?;
+    let served = lab.file(1)?;
+    let mut command = lab.on_the_stack(&["--tcp-fastopen", "0x402"], &lab::python()?);
+    command.args(["-m", "http.server", "--bind", "::", &HTTP_PORT.to_string()]);
+    let mut server = lab.start(&mut command, "http.server", false)?;
+    server.connect(STACK4, HTTP_PORT)?;
+    let mut curl = Command::new("curl");
+    curl.arg("--tcp-fastopen");
+    fetch(&mut curl, STACK4);
+    fetch(&mut curl, STACK4);
+    lab.run(&mut curl, "curl", TRANSFER)?;
+    compare(lab, &served)?;
+    opened_fast(0, 1)
 }
 
 // --- redis ----------------------------------------------------------------------------------------

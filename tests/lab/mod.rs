@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
@@ -123,6 +124,34 @@ pub(crate) fn no_tunsock() -> Option<String> {
     no_namespaces()
 }
 
+/// Why the command `tunsock` can't be run in a namespace here; None: it can.
+pub(crate) fn no_command() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("needs root, to enter a network namespace".into());
+    }
+    if built("tunsock").is_none() {
+        return Some("the command tunsock is not built: cargo build --workspace".into());
+    }
+    no_tunsock()
+}
+
+/// Which of these programs is not there; None: all are.
+pub(crate) fn not_installed(programs: &[&str]) -> Option<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let missing = programs
+        .iter()
+        .find(|program| !std::env::split_paths(&path).any(|dir| dir.join(program).exists()))?;
+    Some(format!("{missing} is not installed"))
+}
+
+/// The python that a shim in the path may stand for: one process, not a shell and then one.
+pub(crate) fn python() -> io::Result<String> {
+    let output = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Waits for the end of a child that leads a process group, at most for `bound`; then the rest of the group is killed.
 /// None: the bound was over.
 pub(crate) fn wait_bounded(child: &mut Child, bound: Duration) -> io::Result<Option<ExitStatus>> {
@@ -221,4 +250,39 @@ pub(crate) fn resident_kb(pid: u32) -> io::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.ok_or_else(|| io::Error::other("no VmRSS"))
+}
+
+/// What becomes of a trial.
+pub(crate) type Verdict = Result<(), Failed>;
+/// What a trial does in its lab.
+pub(crate) type Run<L> = fn(&L) -> Verdict;
+/// What a trial is: name, programs it needs, what it does.
+pub(crate) type Row<L> = (&'static str, &'static [&'static str], Run<L>);
+
+/// Runs a suite of trials, two at a time, each by `in_a_lab`; those for which something is missing say so and count as ignored.
+pub(crate) fn run_trials<L: 'static>(
+    suite: &str,
+    trials: &[Row<L>],
+    in_a_lab: fn(&'static str, Run<L>) -> Verdict,
+) -> ! {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(2);
+    let missing = no_command();
+    if let Some(reason) = &missing {
+        eprintln!("{suite}: NOTHING CAN RUN here: {reason}");
+    }
+    let trials = trials
+        .iter()
+        .map(|&(name, needs, run)| {
+            let missing = missing.clone().or_else(|| not_installed(needs));
+            if let Some(reason) = &missing {
+                eprintln!("{suite}: {name} CANNOT RUN here: {reason}");
+            }
+            Trial::ignorable_test(name, move || match missing {
+                Some(reason) => Ok(Completion::ignored_with(reason)),
+                None => in_a_lab(name, run).map(|()| Completion::Completed),
+            })
+        })
+        .collect();
+    libtest_mimic::run(&args, trials).exit()
 }

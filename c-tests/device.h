@@ -1,0 +1,45 @@
+/* A network device for cases that need one besides the loopback: groups, broadcasts. On tunsock's ways it is the stack's; on
+ * the kernel's way a TUN device with the same addresses is made in the case's namespace, whose other end nobody reads. Either
+ * way it is interface 2. */
+#ifndef C_TESTS_DEVICE_H
+#define C_TESTS_DEVICE_H
+
+#include "harness.h"
+
+#include <linux/if.h>
+#include <linux/if_tun.h>
+
+#define DEVICE 2
+#define LO 1
+
+/* The device exists from here on. */
+static inline void need_device(void)
+{
+    static bool made;
+    if (made || getenv("CTEST_STACK4"))
+        return;
+    made = true;
+    struct ifreq request = {.ifr_name = "t0", .ifr_flags = IFF_TUN | IFF_NO_PI};
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &request) != 0)
+        skip("no TUN device");
+    if (system("ip addr add 10.83.0.2/24 dev t0 && ip -6 addr add fd83::2/64 dev t0 nodad && ip link set t0 up &&"
+               " ip route add default dev t0") != 0)
+        skip("no ip(8)");
+}
+
+/* The device's own address; port in host order. */
+static inline struct addr device_addr(int family, int port)
+{
+    need_device();
+    return family == AF_INET ? ipv4("10.83.0.2", port) : ipv6("fd83::2", port);
+}
+
+/* A group that needs no leave of anybody. */
+static inline struct addr group(int family, int port)
+{
+    need_device();
+    return family == AF_INET ? ipv4("239.1.2.3", port) : ipv6("ff15::123", port);
+}
+
+#endif
