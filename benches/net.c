@@ -147,16 +147,18 @@ static void sample(struct samples *s, uint64_t ns)
 
 static void report_times(const struct config *c, const struct meter *m, struct samples *s, uint64_t lost)
 {
-	double p50 = 0, p99 = 0;
+	double p50 = 0, p99 = 0, p999 = 0;
 	if (s->count > 0) {
 		qsort(s->ns, s->count, sizeof *s->ns, compare_u32);
 		p50 = s->ns[s->count / 2] / 1e3;
 		p99 = s->ns[s->count - 1 - s->count / 100] / 1e3;
+		p999 = s->ns[s->count - 1 - s->count / 1000] / 1e3;
 	}
 	double seconds = report_head(c, m);
 	double cpu_us = m->count > 0 && seconds > 0 ? (m->cpu_to - m->cpu_from) * 1e6 / (double)m->count : 0;
-	printf(" count=%llu per_s=%.1f p50_us=%.2f p99_us=%.2f lost=%llu cpu_us=%.2f\n", (unsigned long long)m->count,
-	       seconds > 0 ? (double)m->count / seconds : 0, p50, p99, (unsigned long long)lost, cpu_us);
+	printf(" count=%llu per_s=%.1f p50_us=%.2f p99_us=%.2f p999_us=%.2f lost=%llu cpu_us=%.2f\n", (unsigned long long)m->count,
+	       seconds > 0 ? (double)m->count / seconds : 0, p50, p99, p999,
+	       (unsigned long long)lost, cpu_us);
 }
 
 static void write_all(int fd, const char *data, size_t len)

@@ -27,6 +27,7 @@
 		if (test ~ /rtt/) {
 			add(row, test " p50", value["p50_us"])
 			add(row, test " p99", value["p99_us"])
+			add(row, test " p99.9", value["p999_us"])
 		} else
 			add(row, test, value["per_s"])
 		if (test ~ /udp/)
@@ -80,12 +81,14 @@ END {
 	names["veth"] = "kernel ↔ kernel, veth"
 	names["client"] = "tunsock client ↔ kernel"
 	names["server"] = "tunsock server ↔ kernel"
+	names["both"] = "tunsock ↔ tunsock"
 	n = split(rows, order, ",")
-	print "| row | sends Gbit/s | receives Gbit/s | 64 B RTT p50 µs | p99 µs | connections/s |"
-	print "|---|---|---|---|---|---|"
+	print "| row | sends Gbit/s | receives Gbit/s | RTT p50 µs | p99 µs | p99.9 µs | connections/s |"
+	print "|---|---|---|---|---|---|---|"
 	for (i = 1; i <= n; i++)
-		printf "| %s | %s | %s | %s | %s | %s |\n", names[order[i]], cell(order[i], "out", "%.1f"), cell(order[i], "in", "%.1f"),
-			cell(order[i], "rtt p50", "%.1f"), cell(order[i], "rtt p99", "%.0f"), cell(order[i], "connect", "%.0f")
+		printf "| %s | %s | %s | %s | %s | %s | %s |\n", names[order[i]], cell(order[i], "out", "%.1f"), cell(order[i], "in", "%.1f"),
+			cell(order[i], "rtt p50", "%.1f"), cell(order[i], "rtt p99", "%.0f"), cell(order[i], "rtt p99.9", "%.0f"),
+			cell(order[i], "connect", "%.0f")
 	print ""
 	print "| row | UDP RTT p50 µs | p99 µs | UDP echoes/s | CPU s/GB sending | CPU s/GB receiving | kernel's retransmissions out, in | ready without a CPU |"
 	print "|---|---|---|---|---|---|---|---|"
@@ -93,6 +96,19 @@ END {
 		printf "| %s | %s | %s | %s | %s | %s | %s, %s | %s |\n", names[order[i]], cell(order[i], "udp-rtt p50", "%.1f"),
 			cell(order[i], "udp-rtt p99", "%.0f"), cell(order[i], "udp-rate", "%.0f"), cell(order[i], "out cpu", "%.2f"),
 			cell(order[i], "in cpu", "%.2f"), plain(order[i], "out again", "%.0f"), plain(order[i], "in again", "%.0f"), plain(order[i], "queued", "%.0f") " %"
+	if (csv != "") {
+		print "row,figure,median,lowest,highest,rounds,ratio" >csv
+		m = split("out,in,rtt p50,rtt p99,rtt p99.9,connect,udp-rtt p50,udp-rtt p99,udp-rtt p99.9,udp-rate,out cpu,in cpu,queued", all, ",")
+		for (i = 1; i <= n; i++)
+			for (j = 1; j <= m; j++) {
+				base = median("veth", all[j])
+				middle = median(order[i], all[j])
+				k = counts[order[i], all[j]]
+				ratio = base > 0 ? middle / base : ""
+				if (middle >= 0)
+					printf("%s,%s,%s,%s,%s,%d,%s\n", order[i], all[j], middle, ordered[1], ordered[k], k, ratio) >csv
+			}
+	}
 	for (key in totals) {
 		split(totals[key], both, " ")
 		if (both[1] != both[2]) {
