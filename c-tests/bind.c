@@ -178,6 +178,61 @@ BOTH(time_wait_of_a_socket_without_reuseaddr)
     ERR(bind(fd, &at.sa, at.len), EADDRINUSE);
 }
 
+/* Ends the connection so that `first` has the TIME_WAIT while its descriptor is still open. */
+static void time_wait_before_close(int first, int second)
+{
+    char c;
+    OK(shutdown(first, SHUT_WR));
+    EQ(recv(second, &c, 1, 0), 0);
+    OK(close(second));
+    EQ(recv(first, &c, 1, 0), 0);
+    sleep_ms(SHORT_MS);
+}
+
+BOTH(time_wait_that_began_before_the_close)
+{
+    struct addr at;
+    int l = listener(family, 1, &at);
+    set_int(l, SOL_SOCKET, SO_REUSEADDR, 1);
+    struct pair p = pair_through(l, &at);
+    OK(close(l));
+    time_wait_before_close(p.server, p.client);
+    ERR(bind(tcp(family), &at.sa, at.len), EADDRINUSE);
+    OK(close(p.server));
+    ERR(bind(tcp(family), &at.sa, at.len), EADDRINUSE);
+    int fd = tcp(family);
+    set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    OK(bind(fd, &at.sa, at.len));
+}
+
+BOTH(time_wait_of_a_client_that_chose_no_port)
+{
+    struct pair p = tcp_pair(family);
+    struct addr at = local_of(p.client);
+    time_wait_before_close(p.client, p.server);
+    ERR(bind(tcp(family), &at.sa, at.len), EADDRINUSE);
+    OK(close(p.client));
+    ERR(bind(tcp(family), &at.sa, at.len), EADDRINUSE);
+    /* Linux: inet_csk_find_open_port and inet_hash_connect look at the address too. */
+    struct addr other = family == AF_INET ? ipv4("127.0.0.2", port_of(&at)) : wildcard(family, 0);
+    OK(bind(tcp(family), &other.sa, other.len));
+}
+
+BOTH(time_wait_of_a_bound_client_that_connects_again)
+{
+    struct addr a = loopback(family, 0), at;
+    int fd = tcp(family), l = listener(family, 2, &at);
+    OK(bind(fd, &a.sa, a.len));
+    a = local_of(fd);
+    OK(connect(fd, &at.sa, at.len));
+    time_wait_before_close(fd, OK(accept(l, NULL, NULL)));
+    struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    OK(connect(fd, &nowhere, sizeof(nowhere)));
+    ERR(bind(tcp(family), &a.sa, a.len), EADDRINUSE);
+    OK(close(fd));
+    ERR(bind(tcp(family), &a.sa, a.len), EADDRINUSE);
+}
+
 BOTH(no_time_wait_for_the_passive_closer)
 {
     struct addr at;

@@ -244,30 +244,30 @@ impl PortTable {
         alike.sum::<usize>() + mixed.sum::<usize>()
     }
 
-    /// Checks that every hold has its owner: a socket, or one of `detached`.
+    /// Checks that every hold has its owner: a socket, or one of `remnants`.
     pub(crate) fn audit(
         &self,
         sockets: &crate::socket::table::Sockets,
-        detached: usize,
+        remnants: usize,
     ) -> std::result::Result<(), String> {
         if let Some((id, kept)) = self.held.iter().find(|(id, _)| !sockets.contains_key(*id)) {
             return Err(format!("{id:?} has gone and holds {kept:?}"));
         }
-        let (there, owned) = (self.holds_count(), self.held.len() + detached);
+        let (there, owned) = (self.holds_count(), self.held.len() + remnants);
         if there != owned {
             return Err(format!("{there} holds on ports, {owned} owners"));
         }
         Ok(())
     }
 
-    /// Takes the hold away from `id` so that it can outlive the socket.
-    pub(crate) fn detach(&mut self, id: SocketId) -> Option<Hold> {
-        let hold = self.held.get(id).and_then(|kept| self.hold(*kept));
-        self.held.remove(id)?;
-        hold
+    /// A second hold that looks like that of `id`, and outlives it.
+    pub(crate) fn share(&mut self, id: SocketId) -> Option<Hold> {
+        let hold = self.held.get(id).and_then(|kept| self.hold(*kept))?;
+        self.enter(hold);
+        Some(hold)
     }
 
-    /// Ends a hold taken by [`PortTable::detach`].
+    /// Ends a hold taken by [`PortTable::share`].
     pub(crate) fn release_hold(&mut self, hold: Hold) {
         let Hold { proto, port, shape } = hold;
         if let Some(shape) = self.shapes.find(&shape) {

@@ -105,7 +105,7 @@ fn a_server_starts_again_beside_its_old_connections() {
 fn a_hold_outlives_its_socket() {
     let mut f = fixture((1, 9));
     let id = f.bind(TCP, shape("0.0.0.0"), 80).unwrap();
-    let hold = f.table.detach(id).unwrap();
+    let hold = f.table.share(id).unwrap();
     f.table.release(id);
     assert!(f.bind(TCP, shape("0.0.0.0"), 80).is_err());
     f.table.release_hold(hold);

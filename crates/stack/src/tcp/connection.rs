@@ -440,13 +440,8 @@ fn enter_time_wait(stack: &mut Stack, now: Instant, id: SocketId) {
     let Some(numbers) = tcb(stack, id).map(time_wait::Numbers::of) else {
         return;
     };
-    let orphan = stack
-        .sockets
-        .get(id)
-        .and_then(Socket::tcp)
-        .is_some_and(|tcp| tcp.orphan);
-    // The port stays taken for as long as the remnant lives; a socket that is still open holds it itself.
-    let hold = if orphan { stack.ports.detach(id) } else { None };
+    // The remnant is in the way of a bind as the connection was, whatever becomes of the socket (inet_twsk_hashdance).
+    let hold = stack.ports.share(id);
     // The connection's flow goes with its end; the remnant's comes in its place.
     end(stack, id, None);
     time_wait::enter(stack, now, numbers, hold);
