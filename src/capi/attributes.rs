@@ -52,6 +52,7 @@ fn of_socket(name: c_int) -> Option<Attribute> {
         libc::SO_NO_CHECK => Attribute::NoCheck,
         libc::SO_MARK => Attribute::Mark,
         libc::SO_PRIORITY => Attribute::Priority,
+        libc::SO_PEEK_OFF => Attribute::PeekOff,
         libc::SO_SNDBUFFORCE => Attribute::SndBufForce,
         libc::SO_RCVBUFFORCE => Attribute::RcvBufForce,
         _ => return None,

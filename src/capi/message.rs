@@ -214,15 +214,13 @@ unsafe fn receive_message(
         unsafe { user::room(head.msg_name, copied)? }.copy_from_slice(&bytes[..copied]);
     }
     let errors = flags & libc::MSG_ERRQUEUE != 0;
-    let whole = socket.kind().1 != Kind::Stream || errors;
-    let cut = whole && received.full_len > received.len;
     let mut out_flags = flags & libc::MSG_CMSG_CLOEXEC;
     out_flags |= if errors { libc::MSG_ERRQUEUE } else { 0 };
     // SAFETY: as above.
     let (control_len, all) =
         unsafe { cmsg::write(&controls, head.msg_control, head.msg_controllen)? };
     out_flags |= if all { 0 } else { libc::MSG_CTRUNC };
-    out_flags |= if cut { libc::MSG_TRUNC } else { 0 };
+    out_flags |= if received.cut { libc::MSG_TRUNC } else { 0 };
     out_flags |= if received.oob { libc::MSG_OOB } else { 0 };
     // SAFETY: the header is the caller's, writable; only the fields that Linux writes are touched.
     unsafe {

@@ -270,7 +270,7 @@ impl SocketFile {
         let mut rest = bufs;
         let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
             if flags.contains(RecvFlags::PEEK) {
-                let enough = stack.readable_bytes(id).is_ok_and(|n| n >= total);
+                let enough = stack.peekable_bytes(id).is_ok_and(|n| n >= total);
                 if !enough && !stack.readiness(id).intersects(over) {
                     return Err(Error::WouldBlock);
                 }

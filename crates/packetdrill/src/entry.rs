@@ -291,7 +291,7 @@ unsafe extern "C" fn recvmsg(_: User, fd: c_int, msg: *mut msghdr, flags: c_int)
         if received.oob {
             msg.msg_flags |= libc::MSG_OOB;
         }
-        if received.full_len > received.len {
+        if received.cut {
             msg.msg_flags |= libc::MSG_TRUNC;
         }
         let room = msg.msg_controllen;

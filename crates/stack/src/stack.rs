@@ -606,6 +606,11 @@ impl Stack {
         }
     }
 
+    /// Bytes that MSG_PEEK would find on a stream: those behind SO_PEEK_OFF.
+    pub fn peekable_bytes(&self, id: SocketId) -> Result<usize> {
+        tcp::calls::peekable_bytes(self, id)
+    }
+
     /// SIOCOUTQ: bytes not yet acknowledged.
     pub fn unsent_bytes(&self, id: SocketId) -> Result<usize> {
         match self.get(id)?.kind() {

@@ -86,6 +86,8 @@ pub enum Attribute {
     Mtu6,
     /// UDP_SEGMENT: bytes of each datagram that a longer send is cut into, 0..=65535.
     UdpSegment,
+    /// SO_PEEK_OFF: where MSG_PEEK begins, bytes; negative: always at the first one. TCP and UDP.
+    PeekOff,
 }
 
 /// Attributes up to this one are flags.
@@ -156,6 +158,8 @@ pub(crate) struct ExtraOpts {
     pub(crate) udp_segment: u16,
     /// Time stamps take their new form (SOCK_TSTAMP_NEW).
     pub(crate) stamps_new: bool,
+    /// `Attribute::PeekOff`.
+    peek_off: i32,
 }
 
 impl Default for ExtraOpts {
@@ -169,6 +173,7 @@ impl Default for ExtraOpts {
             mtu6: 0,
             udp_segment: 0,
             stamps_new: false,
+            peek_off: -1,
         }
     }
 }
@@ -224,6 +229,23 @@ impl ExtraOpts {
     }
 }
 
+impl Extra {
+    /// Where peeks begin; `None`: at the first octet, always.
+    pub(crate) fn peek_offset(&self) -> Option<usize> {
+        usize::try_from(self.opts.peek_off).ok()
+    }
+
+    /// A peek moves the offset on by what it brought, a read takes it back (sk_peek_offset_fwd, sk_peek_offset_bwd).
+    pub(crate) fn move_peek_offset(&mut self, peeked: bool, octets: usize) {
+        let octets = i32::try_from(octets).unwrap_or(i32::MAX);
+        self.opts.peek_off = match (self.opts.peek_off, peeked) {
+            (off @ ..0, _) => off,
+            (off, true) => off.saturating_add(octets),
+            (off, false) => (off - octets).max(0),
+        };
+    }
+}
+
 fn bit(flag: Attribute) -> u64 {
     1 << (flag as u8)
 }
@@ -242,6 +264,18 @@ impl Socket {
     /// The rare state, made now if there is none yet.
     pub(crate) fn extra_mut(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
+    }
+
+    /// Where peeks begin; `None`: at the first octet, always.
+    pub(crate) fn peek_offset(&self) -> Option<usize> {
+        self.extra.as_deref().and_then(Extra::peek_offset)
+    }
+
+    /// See [`Extra::move_peek_offset`].
+    pub(crate) fn move_peek_offset(&mut self, peeked: bool, octets: usize) {
+        if let Some(extra) = &mut self.extra {
+            extra.move_peek_offset(peeked, octets);
+        }
     }
 
     /// What a connection accepted from this listener begins with.
@@ -299,6 +333,7 @@ pub(crate) fn set(
         flag if flag as u8 <= LAST_FLAG => opts.put(flag, value != 0),
         Attribute::Mark => opts.mark = value,
         Attribute::Priority => opts.priority = value,
+        Attribute::PeekOff => opts.peek_off = value,
         Attribute::MtuDiscover | Attribute::MtuDiscover6 => {
             if !(pmtu::DONT..=pmtu::OMIT).contains(&value) {
                 return Err(Error::Invalid);
@@ -337,6 +372,7 @@ pub(crate) fn get(stack: &Stack, id: SocketId, attribute: Attribute) -> Result<i
         Attribute::TimestampingNew => 0,
         Attribute::Mark => opts.mark,
         Attribute::Priority => opts.priority,
+        Attribute::PeekOff => opts.peek_off,
         Attribute::MtuDiscover => opts.pmtu(false),
         Attribute::MtuDiscover6 => opts.pmtu(true),
         Attribute::UdpSegment => i32::from(opts.udp_segment),
@@ -360,8 +396,10 @@ fn applies(socket: &Socket, attribute: Attribute) -> Result<()> {
             socket.kind() == Kind::Datagram
         }
         Attribute::Inq => socket.kind() == Kind::Stream,
-        // "sk->sk_family == PF_INET || PF_INET6": TCP and UDP.
-        Attribute::ZeroCopy if !matches!(socket.kind(), Kind::Stream | Kind::Datagram) => {
+        // "sk->sk_family == PF_INET || PF_INET6": TCP and UDP. SO_PEEK_OFF: their proto_ops have set_peek_off.
+        Attribute::ZeroCopy | Attribute::PeekOff
+            if !matches!(socket.kind(), Kind::Stream | Kind::Datagram) =>
+        {
             return Err(Error::NotSupported);
         }
         _ => true,

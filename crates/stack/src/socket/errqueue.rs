@@ -236,11 +236,13 @@ pub(crate) fn recv(
     if more {
         stack.notify(id, Ready::ERR);
     }
+    let (len, full_len) = (copy(report.data(), bufs), report.data().len());
     Ok(Received {
-        len: copy(report.data(), bufs),
-        full_len: report.data().len(),
+        len,
+        full_len,
         from: report.name.map(|name| address::outward(domain, name)),
         oob: false,
+        cut: len < full_len,
     })
 }
 

@@ -111,6 +111,8 @@ pub struct Received {
     pub from: Option<SocketAddr>,
     /// This was the urgent byte (msg_flags gets MSG_OOB).
     pub oob: bool,
+    /// Some of the datagram found no room (msg_flags gets MSG_TRUNC).
+    pub cut: bool,
 }
 
 /// shutdown(2)'s `how`.

@@ -19,7 +19,8 @@ use crate::stack::Stack;
 use crate::time::Instant;
 
 pub(crate) use super::data::{
-    at_mark, never_sent_bytes, readable_bytes, readiness, recv, recv_controls, send, unsent_bytes,
+    at_mark, never_sent_bytes, peekable_bytes, readable_bytes, readiness, recv, recv_controls,
+    send, unsent_bytes,
 };
 pub(crate) use super::options::{buffers, get_option, option_changed, set_option};
 

@@ -10,7 +10,7 @@ use super::marks::{self, Wanted};
 use super::tcb::Tcb;
 use super::vars::AckDue;
 use crate::error::{Error, Result};
-use crate::socket::attribute::{Attribute, sof};
+use crate::socket::attribute::{Attribute, Extra, sof};
 use crate::socket::control::{self, Control, Controls, SendControl};
 use crate::socket::table::{Proto, Socket};
 use crate::socket::{Ready, Received, RecvFlags, SendFlags, SocketId, State};
@@ -160,6 +160,7 @@ pub(crate) fn recv(
         ..
     } = stack;
     let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
+    let extra = &mut sock.extra;
     let Proto::Tcp(tcp) = &mut sock.proto else {
         return Err(Error::NotSupported);
     };
@@ -169,11 +170,19 @@ pub(crate) fn recv(
     if flags.contains(RecvFlags::OOB) {
         return recv_oob(tcp, bufs, flags);
     }
+    let peeks = flags.contains(RecvFlags::PEEK);
+    let offset = extra.as_deref().and_then(Extra::peek_offset);
+    let start = offset.filter(|_| peeks).unwrap_or(0);
     let got = match tcp.tcb.as_deref_mut() {
-        Some(tcb) => take(tcb, &mut layer.pool, bufs, flags),
+        Some(tcb) => take(tcb, &mut layer.pool, bufs, flags, start),
         None => 0,
     };
     if got > 0 {
+        if offset.is_some()
+            && let Some(extra) = extra.as_deref_mut()
+        {
+            extra.move_peek_offset(peeks, got);
+        }
         if let Some(tcb) = tcp.tcb.as_deref_mut() {
             tcb.grow_receive_buffer(now, config.tcp_rmem[2], layer.pool.account.pressed());
         }
@@ -184,8 +193,7 @@ pub(crate) fn recv(
         return Ok(Received {
             len: got,
             full_len: got,
-            from: None,
-            oob: false,
+            ..Received::default()
         });
     }
     nothing_to_read(sock, bufs)
@@ -230,17 +238,22 @@ fn nothing_to_read(sock: &mut Socket, bufs: &[IoSliceMut<'_>]) -> Result<Receive
     Err(Error::WouldBlock)
 }
 
-/// Copies (or, with TRUNC, drops) what is there, up to the urgent mark and not over it.
-fn take(tcb: &mut Tcb, pool: &mut Pool, bufs: &mut [IoSliceMut<'_>], flags: RecvFlags) -> usize {
+/// Copies (or, with TRUNC, drops) what is there from `start` on, up to the urgent mark and not over it. `start` is 0 unless peeking.
+fn take(
+    tcb: &mut Tcb,
+    pool: &mut Pool,
+    bufs: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+    start: usize,
+) -> usize {
     let wanted: usize = bufs.iter().map(|b| b.len()).sum();
-    let start = skip_urgent(tcb, pool, flags, wanted);
+    let start = start + skip_urgent(tcb, pool, flags, wanted, start);
     let available = tcb.rcv.queue.len().saturating_sub(start);
     let limit = match tcb.rcv.urgent {
-        Some(urgent) => match urgent.seq.since(tcb.rcv.base + start as u32) {
-            0 => available,
-            to_mark => available.min(to_mark as usize),
-        },
-        None => available,
+        Some(urgent) if urgent.seq.after(tcb.rcv.base + start as u32) => {
+            available.min(urgent.seq.since(tcb.rcv.base + start as u32) as usize)
+        }
+        Some(_) | None => available,
     };
     let n = wanted.min(limit);
     if !flags.contains(RecvFlags::TRUNC) {
@@ -253,14 +266,21 @@ fn take(tcb: &mut Tcb, pool: &mut Pool, bufs: &mut [IoSliceMut<'_>], flags: Recv
 }
 
 /// At the mark an urgent octet that is not inline is no part of the stream. Returns octets to step over when peeking.
-fn skip_urgent(tcb: &mut Tcb, pool: &mut Pool, flags: RecvFlags, wanted: usize) -> usize {
-    let at_mark =
-        tcb.rcv.urgent.is_some_and(|u| u.seq == tcb.rcv.base) && !tcb.rcv.queue.is_empty();
+fn skip_urgent(
+    tcb: &mut Tcb,
+    pool: &mut Pool,
+    flags: RecvFlags,
+    wanted: usize,
+    start: usize,
+) -> usize {
+    let here = tcb.rcv.base + start as u32;
+    let behind = tcb.rcv.queue.len().saturating_sub(start);
+    let at_mark = tcb.rcv.urgent.is_some_and(|u| u.seq == here) && behind > 0;
     if !at_mark || tcb.tuning.oob_inline || wanted == 0 {
         return 0;
     }
     // Linux steps over the octet only together with one behind it: the mark itself is a place to stop. The FIN is such a one.
-    if tcb.rcv.queue.len() == 1 && !tcb.rcv.fin_reached() {
+    if behind == 1 && !tcb.rcv.fin_reached() {
         return 1;
     }
     if flags.contains(RecvFlags::PEEK) {
@@ -333,8 +353,8 @@ fn recv_oob(
     Ok(Received {
         len,
         full_len: 1,
-        from: None,
         oob: true,
+        ..Received::default()
     })
 }
 
@@ -400,6 +420,13 @@ pub(crate) fn readiness(stack: &Stack, id: SocketId) -> Ready {
         ready |= Ready::ERR;
     }
     ready
+}
+
+/// Octets that a peek would find: those behind SO_PEEK_OFF, up to the urgent mark.
+pub(crate) fn peekable_bytes(stack: &Stack, id: SocketId) -> Result<usize> {
+    let (sock, _) = socket(stack, id)?;
+    let offset = sock.peek_offset().unwrap_or(0);
+    Ok(readable_bytes(stack, id)?.saturating_sub(offset))
 }
 
 /// FIONREAD (tcp_inq): up to the urgent mark when there is one ahead.

@@ -12,6 +12,7 @@ use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
 use crate::stack::Stack;
 use crate::udp::output::{self, Datagram};
+use crate::udp::queue::Read;
 use crate::udp::{Corked, is_bound};
 use crate::wire::udp::HEADER_LEN;
 
@@ -201,12 +202,24 @@ pub(crate) fn recv(
     if let Some(error) = socket.pending_error.take() {
         return Err(error);
     }
+    let peeks = flags.contains(RecvFlags::PEEK);
+    let offset = socket.peek_offset();
     let Some(udp) = socket.udp_mut() else {
         return Err(Error::NotSupported);
     };
-    match udp.queue.read(bufs, flags.contains(RecvFlags::PEEK)) {
-        Some((head, len)) => {
+    let read = match peeks {
+        true => udp.queue.peek(bufs, offset),
+        false => udp.queue.read(bufs),
+    };
+    match read {
+        Some(Read { head, copied, cut }) => {
             udp.last_stamp = Some(head.arrival.at);
+            // skb_consume_udp: by what the call returns, which MSG_TRUNC makes the whole.
+            let moved = match flags.contains(RecvFlags::TRUNC) {
+                true => head.len,
+                false => copied,
+            };
+            socket.move_peek_offset(peeks, moved);
             if let Some(out) = controls
                 && let Some(socket) = stack.sockets.get(id)
                 && let Some(opts) = socket.extra_opts()
@@ -217,10 +230,11 @@ pub(crate) fn recv(
                 control::of_datagram(domain, opts, &head.arrival, drops, gro, local, out);
             }
             Ok(Received {
-                len,
+                len: copied,
                 full_len: head.len,
                 from: Some(head.from),
                 oob: false,
+                cut,
             })
         }
         None if udp.read_shut => Ok(Received::default()),

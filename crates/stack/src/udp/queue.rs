@@ -29,6 +29,19 @@ pub(crate) struct Head {
     pub(crate) drops: u32,
     /// UDP_GRO: bytes of each of the datagrams in it, 0: it is one.
     pub(crate) gro: u16,
+    /// It is empty and was peeked at: SO_PEEK_OFF has passed it.
+    peeked: bool,
+}
+
+/// What one read brought.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Read {
+    /// The datagram.
+    pub(crate) head: Head,
+    /// Bytes copied.
+    pub(crate) copied: usize,
+    /// Some of it that was asked for found no room.
+    pub(crate) cut: bool,
 }
 
 /// Beyond this an emptied ring gives its memory back, bytes.
@@ -57,32 +70,63 @@ impl ReceiveQueue {
             arrival,
             drops: self.drops,
             gro,
+            peeked: false,
         });
         self.bytes.extend(data);
         true
     }
 
-    /// Copies the first datagram out, as much as fits, and removes it unless `peek`: what it was, bytes copied.
-    pub(crate) fn read(
+    /// Copies the first datagram out, as much as fits, and removes it.
+    pub(crate) fn read(&mut self, bufs: &mut [IoSliceMut<'_>]) -> Option<Read> {
+        let head = self.heads.pop_front()?;
+        let copied = self.copy_out(0, head.len, bufs);
+        self.bytes.drain(..head.len);
+        self.charged = self.charged.saturating_sub(charge(head.len));
+        if self.heads.is_empty() && self.bytes.capacity() > KEEP {
+            self.bytes = VecDeque::new();
+            self.heads = VecDeque::new();
+        }
+        let cut = copied < head.len;
+        Some(Read { head, copied, cut })
+    }
+
+    /// Copies what lies `offset` bytes behind the first one, up to its datagram's end. Without an offset, or at 0, that is the first
+    /// datagram; with one an empty datagram is seen once (__skb_try_recv_from_queue, udp_recvmsg).
+    pub(crate) fn peek(
         &mut self,
         bufs: &mut [IoSliceMut<'_>],
-        peek: bool,
-    ) -> Option<(Head, usize)> {
-        let head = *self.heads.front()?;
-        let (a, b) = self.bytes.as_slices();
-        let first = a.get(..head.len.min(a.len())).unwrap_or_default();
-        let second = b.get(..head.len - first.len()).unwrap_or_default();
-        let copied = scatter([first, second], bufs);
-        if !peek {
-            self.heads.pop_front();
-            self.bytes.drain(..head.len);
-            self.charged = self.charged.saturating_sub(charge(head.len));
-            if self.heads.is_empty() && self.bytes.capacity() > KEEP {
-                self.bytes = VecDeque::new();
-                self.heads = VecDeque::new();
+        offset: Option<usize>,
+    ) -> Option<Read> {
+        let mut left = offset.unwrap_or(0);
+        let mut begin = 0;
+        for head in &mut self.heads {
+            if offset.is_some() && left >= head.len && (left > 0 || head.peeked) {
+                left -= head.len;
+                begin += head.len;
+                continue;
             }
+            head.peeked |= head.len == 0;
+            let head = *head;
+            let room: usize = bufs.iter().map(|buf| buf.len()).sum();
+            let copied = self.copy_out(begin + left, head.len - left, bufs);
+            // "else if (copied < ulen)": held against the whole, unless all that is left found room to spare.
+            let cut = room <= head.len - left && room < head.len;
+            return Some(Read { head, copied, cut });
         }
-        Some((head, copied))
+        None
+    }
+
+    /// Copies `len` bytes from `begin` on, as many as find room.
+    fn copy_out(&self, begin: usize, len: usize, bufs: &mut [IoSliceMut<'_>]) -> usize {
+        let (a, b) = self.bytes.as_slices();
+        let end = begin + len;
+        let first = a.get(begin.min(a.len())..end.min(a.len()));
+        let in_b = |at: usize| at.saturating_sub(a.len());
+        let second = b.get(in_b(begin)..in_b(end));
+        scatter(
+            [first.unwrap_or_default(), second.unwrap_or_default()],
+            bufs,
+        )
     }
 
     /// Length of the first datagram.
@@ -158,10 +202,15 @@ mod tests {
     fn read(queue: &mut ReceiveQueue, sizes: &[usize], peek: bool) -> Option<(Vec<u8>, usize)> {
         let mut store: Vec<Vec<u8>> = sizes.iter().map(|n| vec![0; *n]).collect();
         let mut bufs: Vec<_> = store.iter_mut().map(|b| IoSliceMut::new(b)).collect();
-        let (head, copied) = queue.read(&mut bufs, peek)?;
+        let read = if peek {
+            queue.peek(&mut bufs, None)?
+        } else {
+            queue.read(&mut bufs)?
+        };
+        assert_eq!(read.cut, read.copied < read.head.len);
         let mut all = store.concat();
-        all.truncate(copied);
-        Some((all, head.len))
+        all.truncate(read.copied);
+        Some((all, read.head.len))
     }
 
     #[test]
@@ -180,6 +229,35 @@ mod tests {
             assert_eq!(read(&mut queue, &[5], false), Some((vec![], 0)));
         }
         assert!(queue.is_empty() && queue.charged() == 0);
+    }
+
+    #[test]
+    fn peeks_from_an_offset_on() {
+        let mut queue = ReceiveQueue::default();
+        // Round the ring: the second datagram lies in both halves.
+        for len in [100, 60] {
+            assert!(push(&mut queue, &vec![0; len], 1 << 20));
+        }
+        read(&mut queue, &[100], false);
+        for text in ["abc", "", "defgh"] {
+            assert!(push(&mut queue, text.as_bytes(), 1 << 20));
+        }
+        read(&mut queue, &[60], false);
+        let mut at = |offset: usize, room: usize| {
+            let mut store = vec![0; room];
+            let mut bufs = [IoSliceMut::new(&mut store)];
+            let read = queue.peek(&mut bufs, Some(offset))?;
+            store.truncate(read.copied);
+            Some((String::from_utf8(store).unwrap(), read.cut))
+        };
+        let is = |text: &str, cut| Some((text.to_owned(), cut));
+        assert_eq!(at(0, 2), is("ab", true));
+        assert_eq!(at(2, 9), is("c", false));
+        assert_eq!(at(3, 9), is("", false));
+        assert_eq!(at(3, 9), is("defgh", false));
+        assert_eq!(at(5, 3), is("fgh", true));
+        assert_eq!(at(5, 4), is("fgh", false));
+        assert_eq!(at(8, 9), None);
     }
 
     #[test]
