@@ -29,7 +29,13 @@ const PLAIN_TYPES: &[&str] = &["tunsock_fd_set", "tunsock_sigset_t"];
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
-    for path in ["build.rs", "cbindgen.toml", "src/capi", "include"] {
+    for path in [
+        "build.rs",
+        "cbindgen.toml",
+        "src/capi",
+        "src/preload/dprintf.c",
+        "include",
+    ] {
         println!("cargo:rerun-if-changed={path}");
     }
     println!("cargo:rerun-if-env-changed=TUNSOCK_UPDATE_HEADER");
@@ -42,6 +48,14 @@ fn main() {
         fs::write(root.join("include/tunsock.h"), &text).expect("include/ is writable");
     }
     check_layouts(&root, &out);
+    // What Rust can't define: variadic functions. Not exported by itself, see src/preload/dprintf.rs.
+    cc::Build::new()
+        .file(root.join("src/preload/dprintf.c"))
+        .std("c11")
+        .flag("-fvisibility=hidden")
+        .extra_warnings(true)
+        .warnings_into_errors(true)
+        .compile("tunsock_variadic");
 }
 
 /// The whole header.

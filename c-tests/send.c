@@ -1,6 +1,8 @@
 /* send(2), write(2), writev(2) on TCP. */
 #include "harness.h"
 
+#include <stdarg.h>
+
 BOTH(returns_the_count)
 {
     struct pair p = tcp_pair(family);
@@ -313,4 +315,50 @@ BOTH(dprintf_writes)
     EQ(dprintf(p.client, "n=%d\n", 42), 5);
     recv_all(p.server, got, 5);
     EQ(memcmp(got, "n=42\n", 5), 0);
+}
+
+/* Every class of argument passes: whole numbers and floating ones in registers and on the stack. */
+BOTH(dprintf_passes_every_argument)
+{
+    struct pair p = tcp_pair(family);
+    static const char want[] = "1 2 3 4 5 6 7 8 0.5 1.5 2.5 3.5 4.5 5.5 6.5 7.5 8.5 9.5 text -9 x";
+    char got[sizeof(want)] = "";
+    EQ(dprintf(p.client, "%d %d %d %ld %d %d %d %lld %g %g %g %g %g %g %g %g %.1f %.1Lf %s %hd %c", 1, 2, 3, 4L, 5, 6, 7, 8LL,
+               0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5L, "text", (short)-9, 'x'),
+       sizeof(want) - 1);
+    recv_all(p.server, got, sizeof(want) - 1);
+    EQ(strcmp(got, want), 0);
+}
+
+static int through_a_list(int fd, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    int result = vdprintf(fd, format, list);
+    va_end(list);
+    return result;
+}
+
+BOTH(vdprintf_writes)
+{
+    struct pair p = tcp_pair(family);
+    char got[16], *big;
+    EQ(through_a_list(p.client, "%s=%.2f", "n", 4.25), 6);
+    recv_all(p.server, got, 6);
+    EQ(memcmp(got, "n=4.25", 6), 0);
+    EQ(through_a_list(p.client, "%20000d", 7), 20000);
+    big = malloc(20000);
+    recv_all(p.server, big, 20000);
+    EQ(big[19999], '7');
+    EQ(big[19998], ' ');
+}
+
+BOTH(dprintf_fails_as_write_does)
+{
+    struct pair p = tcp_pair(family);
+    signal(SIGPIPE, SIG_IGN);
+    OK(shutdown(p.client, SHUT_WR));
+    ERR(dprintf(p.client, "%d", 1), EPIPE);
+    ERR(dprintf(tcp(family), "%d", 1), EPIPE);
+    ERR(dprintf(900, "%d", 1), EBADF);
 }

@@ -123,6 +123,8 @@ originals! {
     fn statx(dir: c_int, path: *const c_char, flags: c_int, mask: c_uint, stat: *mut c_void) -> c_int { kernel!(SYS_statx, dir, path, flags, mask, stat) }
     fn fclose(file: *mut c_void) -> c_int { if found_now(&slot::fclose, "fclose\0") { fclose(file) } else { -1 } }
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void { if found_now(&slot::fdopen, "fdopen\0") { fdopen(fd, mode) } else { std::ptr::null_mut() } }
+    fn vdprintf(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int { if found_now(&slot::vdprintf, "vdprintf\0") { vdprintf(fd, format, arguments) } else { -1 } }
+    fn __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, arguments: *mut c_void) -> c_int { if found_now(&slot::__vdprintf_chk, "__vdprintf_chk\0") { __vdprintf_chk(fd, flag, format, arguments) } else { -1 } }
     fn fileno(file: *mut c_void) -> c_int { if found_now(&slot::fileno, "fileno\0") { fileno(file) } else { -1 } }
     fn fileno_unlocked(file: *mut c_void) -> c_int { if found_now(&slot::fileno_unlocked, "fileno_unlocked\0") { fileno_unlocked(file) } else { -1 } }
 

@@ -11,6 +11,7 @@
     missing_docs
 )]
 
+mod dprintf;
 mod files;
 mod fortify;
 mod process;
