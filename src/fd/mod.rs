@@ -23,7 +23,7 @@ pub(crate) use epoll::{EpollSet, epoll_create, epoll_ctl, epoll_wait};
 pub(crate) use poll::poll;
 pub(crate) use select::{FdBits, select};
 pub(crate) use socket::{SocketFile, open};
-pub(crate) use table::{lookup, lookup_checked};
+pub(crate) use table::{lookup, lookup_checked, never_ours};
 
 /// What a descriptor of ours stands for.
 #[derive(Clone)]

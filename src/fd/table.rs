@@ -33,6 +33,13 @@ pub(crate) fn lookup(fd: c_int) -> Option<Object> {
     slot.load().as_ref().map(|entry| entry.object.clone())
 }
 
+/// True: nothing of ours ever stood at `fd`, so its calls are libc's own affair. Three loads, no lock and no reference: what a call pays
+/// that is not the stack's.
+#[inline]
+pub(crate) fn never_ours(fd: c_int) -> bool {
+    !EVER.load(Acquire) || page(fd).is_none_or(|(page, index)| !page.was_ours(index))
+}
+
 /// [`lookup`] for calls that are slow anyway: a number that changed hands beyond our sight (closed by a raw system call, say)
 /// loses its entry here. One fstat.
 pub(crate) fn lookup_checked(fd: c_int) -> Option<Object> {

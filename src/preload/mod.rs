@@ -33,3 +33,22 @@ macro_rules! pass {
     )* };
 }
 use pass;
+
+/// As [`pass`] for the calls that a program makes most: a number that was never ours goes to libc's own function at once, which is
+/// a cancellation point where ours would be. Both are the last thing that is done, so no frame stands between the program and libc.
+macro_rules! pass_ours {
+    ($( $name:ident($fd:ident: $number:ty $(, $arg:ident: $type:ty)* $(,)?) -> $ret:ty = $target:path, else $original:path; )*) => { $(
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name($fd: $number, $($arg: $type),*) -> $ret {
+            // SAFETY: the caller's own arguments.
+            unsafe {
+                if crate::fd::never_ours($fd) {
+                    $original($fd, $($arg as _),*)
+                } else {
+                    $target($fd, $($arg),*)
+                }
+            }
+        }
+    )* };
+}
+use pass_ours;

@@ -2,7 +2,7 @@
 
 use libc::{c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void, size_t, ssize_t};
 
-use super::pass;
+use super::{pass, pass_ours};
 use crate::capi::types::*;
 use crate::capi::*;
 
@@ -20,21 +20,8 @@ pass! {
     getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut tunsock_socklen_t) -> c_int = tunsock_getsockopt;
     setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: tunsock_socklen_t) -> c_int = tunsock_setsockopt;
 
-    send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_send;
-    __send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_send;
-    sendto(fd: c_int, data: *const c_void, len: size_t, flags: c_int, addr: *const tunsock_sockaddr, addr_len: tunsock_socklen_t) -> ssize_t = tunsock_sendto;
-    sendmsg(fd: c_int, message: *const tunsock_msghdr, flags: c_int) -> ssize_t = tunsock_sendmsg;
     sendmmsg(fd: c_int, messages: *mut tunsock_mmsghdr, count: c_uint, flags: c_int) -> c_int = tunsock_sendmmsg;
-    recv(fd: c_int, data: *mut c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_recv;
-    recvfrom(fd: c_int, data: *mut c_void, len: size_t, flags: c_int, addr: *mut tunsock_sockaddr, addr_len: *mut tunsock_socklen_t) -> ssize_t = tunsock_recvfrom;
-    recvmsg(fd: c_int, message: *mut tunsock_msghdr, flags: c_int) -> ssize_t = tunsock_recvmsg;
     recvmmsg(fd: c_int, messages: *mut tunsock_mmsghdr, count: c_uint, flags: c_int, timeout: *mut tunsock_timespec) -> c_int = tunsock_recvmmsg;
-    read(fd: c_int, data: *mut c_void, len: size_t) -> ssize_t = tunsock_read;
-    __read(fd: c_int, data: *mut c_void, len: size_t) -> ssize_t = tunsock_read;
-    write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t = tunsock_write;
-    __write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t = tunsock_write;
-    readv(fd: c_int, pieces: *const tunsock_iovec, count: c_int) -> ssize_t = tunsock_readv;
-    writev(fd: c_int, pieces: *const tunsock_iovec, count: c_int) -> ssize_t = tunsock_writev;
     sendfile(to: c_int, from: c_int, at: *mut libc::off_t, len: size_t) -> ssize_t = tunsock_sendfile;
     sendfile64(to: c_int, from: c_int, at: *mut libc::off_t, len: size_t) -> ssize_t = tunsock_sendfile;
     splice(from: c_int, from_at: *mut libc::off_t, to: c_int, to_at: *mut libc::off_t, len: size_t, flags: c_uint) -> ssize_t = tunsock_splice;
@@ -104,4 +91,20 @@ pass! {
     res_nsend(state: *mut c_void, message: *const c_uchar, message_len: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nsend;
     __res_send(message: *const c_uchar, message_len: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_send;
     __res_nsend(state: *mut c_void, message: *const c_uchar, message_len: c_int, answer: *mut c_uchar, len: c_int) -> c_int = tunsock_res_nsend;
+}
+
+pass_ours! {
+    send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_send, else originals::send;
+    __send(fd: c_int, data: *const c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_send, else originals::send;
+    sendto(fd: c_int, data: *const c_void, len: size_t, flags: c_int, addr: *const tunsock_sockaddr, addr_len: tunsock_socklen_t) -> ssize_t = tunsock_sendto, else originals::sendto;
+    sendmsg(fd: c_int, message: *const tunsock_msghdr, flags: c_int) -> ssize_t = tunsock_sendmsg, else originals::sendmsg;
+    recv(fd: c_int, data: *mut c_void, len: size_t, flags: c_int) -> ssize_t = tunsock_recv, else originals::recv;
+    recvfrom(fd: c_int, data: *mut c_void, len: size_t, flags: c_int, addr: *mut tunsock_sockaddr, addr_len: *mut tunsock_socklen_t) -> ssize_t = tunsock_recvfrom, else originals::recvfrom;
+    recvmsg(fd: c_int, message: *mut tunsock_msghdr, flags: c_int) -> ssize_t = tunsock_recvmsg, else originals::recvmsg;
+    read(fd: c_int, data: *mut c_void, len: size_t) -> ssize_t = tunsock_read, else originals::read;
+    __read(fd: c_int, data: *mut c_void, len: size_t) -> ssize_t = tunsock_read, else originals::read;
+    write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t = tunsock_write, else originals::write;
+    __write(fd: c_int, data: *const c_void, len: size_t) -> ssize_t = tunsock_write, else originals::write;
+    readv(fd: c_int, pieces: *const tunsock_iovec, count: c_int) -> ssize_t = tunsock_readv, else originals::readv;
+    writev(fd: c_int, pieces: *const tunsock_iovec, count: c_int) -> ssize_t = tunsock_writev, else originals::writev;
 }
