@@ -1,5 +1,8 @@
 //! Between files, pipes and sockets, and reads and writes with flags: sendfile, splice, preadv2, pwritev2.
 
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering::*};
+
 use libc::{c_int, c_uint, off_t, size_t, ssize_t};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::BorrowedFd;
@@ -36,12 +39,13 @@ pub unsafe extern "C" fn tunsock_sendfile(
         let position = if at.is_null() {
             None
         } else {
-            // SAFETY: any bytes are a number.
-            Some(unsafe { user::read(at)? })
+            // SAFETY: any bytes are a number; the caller vouches for what passes the check.
+            Some(unsafe { user::peek(at)? })
         };
         let copied = copy_file(&socket, from, position, clamp(len))?;
         if let Some(position) = position {
-            user::write(at, position.saturating_add(copied as libc::off_t))?;
+            // SAFETY: it was read from just now, and the caller vouches that it can be written.
+            unsafe { at.write_unaligned(position.saturating_add(copied as libc::off_t)) };
         }
         Ok(copied)
     })
@@ -54,7 +58,6 @@ fn copy_file(
     position: Option<libc::off_t>,
     len: usize,
 ) -> CResult<ssize_t> {
-    const CHUNK: usize = 256 << 10;
     let failed = || Errno(super::errno::get());
     // SAFETY: plain numbers; lseek is not a name that we export.
     let seek = |offset, whence| unsafe { libc::lseek(from, offset, whence) };
@@ -67,7 +70,8 @@ fn copy_file(
             start => start,
         },
     };
-    let mut chunk = vec![0u8; len.min(CHUNK)];
+    let mut chunk = Chunk::take();
+    let chunk = chunk.bytes();
     let mut done = 0usize;
     let outcome = loop {
         let want = (len - done).min(chunk.len());
@@ -86,7 +90,7 @@ fn copy_file(
             Ok(got) => match send_bytes(socket, &chunk[..got.min(want)], 0, None) {
                 Ok(sent) => {
                     done += sent as usize;
-                    if (sent as usize) < got {
+                    if (sent as usize) < got || done == len {
                         break Ok(());
                     }
                 }
@@ -101,6 +105,44 @@ fn copy_file(
         seek(start.saturating_add(done as i64), libc::SEEK_SET);
     }
     Ok(done as ssize_t)
+}
+
+/// Bytes that a file's way to a socket takes at once.
+const CHUNK: usize = 256 << 10;
+
+/// The memory that they pass through. One stays for the next call; calls at the same time have their own.
+struct Chunk(Option<Box<[u8]>>);
+
+/// The one that stays, or null: the first byte of CHUNK.
+static SPARE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+
+impl Chunk {
+    fn take() -> Chunk {
+        let spare = SPARE.swap(ptr::null_mut(), Acquire);
+        if spare.is_null() {
+            // Of so much the allocator gives fresh pages, which cost nothing until they are used.
+            return Chunk(Some(vec![0; CHUNK].into_boxed_slice()));
+        }
+        // SAFETY: the box of CHUNK bytes that `drop` took apart; the swap made it ours alone.
+        Chunk(Some(unsafe {
+            Box::from_raw(ptr::slice_from_raw_parts_mut(spare, CHUNK))
+        }))
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or_default()
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let Some(chunk) = self.0.take() else { return };
+        let spare = SPARE.swap(Box::into_raw(chunk).cast::<u8>(), AcqRel);
+        if !spare.is_null() {
+            // SAFETY: as in `take`.
+            drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(spare, CHUNK)) });
+        }
+    }
 }
 
 /// As tunsock_readv with flags (RWF_NOWAIT: does not wait), where at is -1. On a socket any other at is ESPIPE.
