@@ -10,28 +10,20 @@
 //     connect    connect, shutdown, read the end, close, one at a time
 //     udp        an echo of -n bytes with -k datagrams on the way
 //
-// -w MS warm-up, -t MS window, -n BYTES message size, -b BYTES bulk buffer, -k COUNT datagrams on the way,
+// -w MS warm-up, -t MS window, -n BYTES message size (of udp at least 8), -b BYTES bulk buffer, -k COUNT datagrams on the way,
 // -c NAME congestion control of a stream's ends, -e: the receiving end of sink or source closes after its window, however
 // much is still on the way, and the window begins with the connection.
 // Figures are of the window, which begins after the warm-up. An end that waits longer than all of it and 10 s is
 // killed by its alarm.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <errno.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "ends.h"
 
 struct config {
 	const char *test;
@@ -43,18 +35,6 @@ struct config {
 	const char *congestion; // NULL: as it is
 };
 
-// Seconds that this thread was ready to run and did not get a CPU: with much of it a figure is the machine's, not the stack's.
-static double queued_seconds(void)
-{
-	unsigned long long ran, queued = 0;
-	FILE *file = fopen("/proc/self/schedstat", "r");
-	if (file == NULL || fscanf(file, "%llu %llu", &ran, &queued) != 2)
-		queued = 0;
-	if (file != NULL)
-		fclose(file);
-	return (double)queued / 1e9;
-}
-
 // What was used between the start and the end of the window.
 struct meter {
 	uint64_t from_ns, to_ns; // 0: not reached
@@ -62,28 +42,6 @@ struct meter {
 	double queued_from, queued_to;
 	uint64_t count;          // bytes or operations inside the window
 };
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static double cpu_seconds(void)
-{
-	struct rusage u;
-	if (getrusage(RUSAGE_SELF, &u) != 0)
-		die("getrusage");
-	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-}
 
 // Counts `amount`, which was complete at `now`, if that is inside the window of a test begun at `start`.
 static void meter_count(struct meter *m, const struct config *c, uint64_t start, uint64_t now, uint64_t amount)
@@ -109,8 +67,8 @@ static double report_head(const struct config *c, const struct meter *m)
 {
 	double seconds = m->to_ns != 0 ? (double)(m->to_ns - m->from_ns) / 1e9 : 0;
 	int complete = m->to_ns != 0;
-	printf("test=%s role=%s complete=%d seconds=%.4f cpu=%.4f queued=%.4f", c->test, c->server ? "server" : "client", complete,
-	       seconds, complete ? m->cpu_to - m->cpu_from : 0, complete ? m->queued_to - m->queued_from : 0);
+	printf("test=%s role=%s complete=%d seconds=%.4f cpu=%.4f queued=%.4f peak_kb=%ld", c->test, c->server ? "server" : "client",
+	       complete, seconds, complete ? m->cpu_to - m->cpu_from : 0, complete ? m->queued_to - m->queued_from : 0, status_kb("VmHWM:"));
 	return seconds;
 }
 
@@ -187,54 +145,11 @@ static int read_all(int fd, char *data, size_t len)
 	return 1;
 }
 
-static char *buffer(size_t len)
-{
-	char *data = malloc(len);
-	if (data == NULL)
-		die("malloc");
-	memset(data, 'x', len);
-	return data;
-}
-
 static void no_delay(int fd)
 {
 	int on = 1;
 	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
 		die("TCP_NODELAY");
-}
-
-static int connected(const struct config *c)
-{
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (fd < 0)
-		die("socket");
-	if (connect(fd, (const struct sockaddr *)&c->addr, sizeof c->addr) != 0)
-		die("connect");
-	return fd;
-}
-
-static int listening(const struct config *c)
-{
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (fd < 0)
-		die("socket");
-	int on = 1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
-		die("SO_REUSEADDR");
-	if (bind(fd, (const struct sockaddr *)&c->addr, sizeof c->addr) != 0)
-		die("bind");
-	if (listen(fd, 128) != 0)
-		die("listen");
-	puts("ready");
-	return fd;
-}
-
-static int accepted(int listener)
-{
-	int fd = accept(listener, NULL, NULL);
-	if (fd < 0)
-		die("accept");
-	return fd;
 }
 
 static void set_congestion(const struct config *c, int fd)
@@ -325,7 +240,7 @@ static void stream_receive(const struct config *c, int fd)
 
 static void pingpong_client(const struct config *c)
 {
-	int fd = connected(c);
+	int fd = connected(&c->addr, SOCK_STREAM);
 	no_delay(fd);
 	char *data = buffer(c->message);
 	struct meter m = {0};
@@ -347,7 +262,7 @@ static void pingpong_client(const struct config *c)
 
 static void pingpong_server(const struct config *c)
 {
-	int fd = accepted(listening(c));
+	int fd = accepted(bound(&c->addr, SOCK_STREAM));
 	no_delay(fd);
 	char *data = buffer(c->message);
 	struct meter m = {0};
@@ -368,7 +283,7 @@ static void connect_client(const struct config *c)
 	char byte;
 	uint64_t start = now_ns(), before = start;
 	while (m.to_ns == 0) {
-		int fd = connected(c);
+		int fd = connected(&c->addr, SOCK_STREAM);
 		shutdown(fd, SHUT_WR);
 		if (recv(fd, &byte, 1, 0) != 0)
 			die("recv of the end");
@@ -380,7 +295,7 @@ static void connect_client(const struct config *c)
 		before = after;
 	}
 	// A connection with something in it is the last one.
-	int last = connected(c);
+	int last = connected(&c->addr, SOCK_STREAM);
 	write_all(last, "q", 1);
 	close(last);
 	report_times(c, &m, &s, 0);
@@ -388,7 +303,7 @@ static void connect_client(const struct config *c)
 
 static void connect_server(const struct config *c)
 {
-	int listener = listening(c);
+	int listener = bound(&c->addr, SOCK_STREAM);
 	struct meter m = {0};
 	struct samples none = {0};
 	uint64_t start = 0;
@@ -418,11 +333,7 @@ static void udp_send(int fd, char *data, size_t len, uint64_t stamp)
 
 static void udp_client(const struct config *c)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (fd < 0)
-		die("socket");
-	if (connect(fd, (const struct sockaddr *)&c->addr, sizeof c->addr) != 0)
-		die("connect");
+	int fd = connected(&c->addr, SOCK_DGRAM);
 	struct timeval patience = {.tv_usec = 50000};
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0)
 		die("SO_RCVTIMEO");
@@ -459,12 +370,7 @@ static void udp_client(const struct config *c)
 
 static void udp_server(const struct config *c)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (fd < 0)
-		die("socket");
-	if (bind(fd, (const struct sockaddr *)&c->addr, sizeof c->addr) != 0)
-		die("bind");
-	puts("ready");
+	int fd = bound(&c->addr, SOCK_DGRAM);
 	char *data = buffer(c->message);
 	struct meter m = {0};
 	struct samples none = {0};
@@ -509,10 +415,10 @@ static int offload(const char *device)
 	return sums < 0 || tso < 0;
 }
 
-static void sink_client(const struct config *c) { stream_send(c, connected(c)); }
-static void sink_server(const struct config *c) { stream_receive(c, accepted(listening(c))); }
-static void source_client(const struct config *c) { stream_receive(c, connected(c)); }
-static void source_server(const struct config *c) { stream_send(c, accepted(listening(c))); }
+static void sink_client(const struct config *c) { stream_send(c, connected(&c->addr, SOCK_STREAM)); }
+static void sink_server(const struct config *c) { stream_receive(c, accepted(bound(&c->addr, SOCK_STREAM))); }
+static void source_client(const struct config *c) { stream_receive(c, connected(&c->addr, SOCK_STREAM)); }
+static void source_server(const struct config *c) { stream_send(c, accepted(bound(&c->addr, SOCK_STREAM))); }
 
 static const struct {
 	const char *name;
@@ -561,7 +467,7 @@ static int read_options(struct config *c, int argc, char **argv)
 		default: return 0;
 		}
 	}
-	return c->message >= sizeof(uint64_t);
+	return strcmp(c->test, "udp") != 0 || c->message >= sizeof(uint64_t);
 }
 
 int main(int argc, char **argv)

@@ -224,14 +224,19 @@ fn datagrams(count: usize) {
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let count = args.get(2).and_then(|count| count.parse().ok());
-    match (args.get(1).map(String::as_str), count) {
+    let workload = args.get(1).map(String::as_str);
+    let others = workload.and_then(|name| name.strip_prefix("exchange-of-")?.parse().ok());
+    if let (Some(others), Some(count)) = (others, count) {
+        exchanges(count, others);
+        return;
+    }
+    match (workload, count) {
         (Some("bulk"), Some(count)) => bulk(count),
         (Some("exchange"), Some(count)) => exchanges(count, 0),
-        (Some("exchange-of-2000"), Some(count)) => exchanges(count, 2000),
         (Some("connection"), Some(count)) => connections(count),
         (Some("datagram"), Some(count)) => datagrams(count),
         _ => {
-            eprintln!("usage: hot bulk|exchange|exchange-of-2000|connection|datagram COUNT");
+            eprintln!("usage: hot bulk|exchange|exchange-of-N|connection|datagram COUNT");
             std::process::exit(2);
         }
     }
