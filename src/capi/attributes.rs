@@ -20,6 +20,8 @@ pub(super) const IPV6_ORIGDSTADDR: c_int = 74;
 const IPV6_TRANSPARENT: c_int = 75;
 const IPV6_FREEBIND: c_int = 78;
 const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
+const SO_BINDTOIFINDEX: c_int = 62;
+const SO_PREFER_BUSY_POLL: c_int = 69;
 
 /// The option of that level and name, on such a socket. `None`: not one of these.
 pub(super) fn find(level: c_int, name: c_int, (domain, kind): (Domain, Kind)) -> Option<Attribute> {
@@ -53,6 +55,9 @@ fn of_socket(name: c_int) -> Option<Attribute> {
         libc::SO_MARK => Attribute::Mark,
         libc::SO_PRIORITY => Attribute::Priority,
         libc::SO_PEEK_OFF => Attribute::PeekOff,
+        SO_BINDTOIFINDEX => Attribute::BoundIf,
+        libc::SO_INCOMING_CPU => Attribute::IncomingCpu,
+        SO_PREFER_BUSY_POLL => Attribute::PreferBusyPoll,
         libc::SO_SNDBUFFORCE => Attribute::SndBufForce,
         libc::SO_RCVBUFFORCE => Attribute::RcvBufForce,
         _ => return None,
@@ -112,11 +117,30 @@ pub(super) fn allowed(attribute: Attribute, value: c_int) -> CResult<()> {
             CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW
         }
         Attribute::Transparent if value != 0 => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW,
+        Attribute::PreferBusyPoll if value != 0 => CapabilitySet::NET_ADMIN,
         Attribute::SndBufForce | Attribute::RcvBufForce => CapabilitySet::NET_ADMIN,
         _ => return Ok(()),
     };
-    let has = capabilities(None).is_ok_and(|sets| sets.effective.intersects(any));
-    if has { Ok(()) } else { Err(Errno(libc::EPERM)) }
+    if has_any(any) {
+        Ok(())
+    } else {
+        Err(Errno(libc::EPERM))
+    }
+}
+
+/// sock_bindtoindex_locked: what is bound to an interface stays so, but for who has the right. EPERM.
+pub(super) fn may_bind_again(socket: &SocketFile) -> CResult<()> {
+    let bound = socket.get_option(SockOptName::Number(Attribute::BoundIf))?;
+    let free = bound == SockOpt::Number(Attribute::BoundIf, 0);
+    if free || has_any(CapabilitySet::NET_RAW) {
+        Ok(())
+    } else {
+        Err(Errno(libc::EPERM))
+    }
+}
+
+fn has_any(rights: CapabilitySet) -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.intersects(rights))
 }
 
 /// Numbers of SO_MEMINFO (SK_MEMINFO_VARS of linux/sock_diag.h).

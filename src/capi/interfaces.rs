@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use libc::{c_char, c_int, c_short, c_uint, c_ulong, c_void};
-use tunsock_stack::Interface;
+use tunsock_stack::{Attribute, Interface, SockOpt, SockOptName};
 
 use super::errno::{self, CResult, Errno, answer};
+use super::options::Given;
 use super::types::{tunsock_if_nameindex, tunsock_ifaddrs, tunsock_sockaddr};
-use super::user;
+use super::{attributes, user};
 use crate::fd::SocketFile;
 use crate::runtime;
 
@@ -346,6 +347,40 @@ fn configuration(all: &[Interface], arg: *mut c_void) -> CResult<c_int> {
     let len = c_int::try_from(out.len()).unwrap_or(c_int::MAX);
     user::write(arg.cast::<c_int>(), len)?;
     Ok(0)
+}
+
+/// SO_BINDTODEVICE (sock_setbindtodevice): an empty name, of none. ENODEV, EPERM.
+pub(super) fn bind_to(socket: &SocketFile, given: &Given) -> CResult<()> {
+    let name: [u8; NAME_LEN - 1] = given.some_of()?;
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let index = if name.is_empty() {
+        0
+    } else {
+        let all = interfaces()?;
+        let found = all.iter().find(|one| one.name.as_bytes() == name);
+        found.ok_or(Errno(libc::ENODEV))?.index
+    };
+    attributes::may_bind_again(socket)?;
+    let index = c_int::try_from(index).unwrap_or(0);
+    Ok(socket.set_option(SockOpt::Number(Attribute::BoundIf, index))?)
+}
+
+/// SO_BINDTODEVICE as read (sock_getbindtodevice): the name with one NUL, nothing at all when there is none; of a caller with `room`
+/// bytes. EINVAL, ENODEV.
+pub(super) fn bound_to(socket: &SocketFile, room: usize) -> CResult<Vec<u8>> {
+    let bound = socket.get_option(SockOptName::Number(Attribute::BoundIf))?;
+    let index = match bound {
+        SockOpt::Number(_, 0) => return Ok(Vec::new()),
+        SockOpt::Number(_, index) => index as u32,
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    if room < NAME_LEN {
+        return Err(Errno(libc::EINVAL));
+    }
+    let all = interfaces()?;
+    let found = all.iter().find(|one| one.index == index);
+    let name = &found.ok_or(Errno(libc::ENODEV))?.name;
+    Ok([name.as_bytes(), b"\0"].concat())
 }
 
 /// The stack's interfaces; the stack is made if it was not there yet.

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use libc::{c_int, c_long, c_void};
-use tunsock_stack::{Domain, FastOpenKeys, Kind, SockOpt, SockOptName};
+use tunsock_stack::{Attribute, Domain, FastOpenKeys, Kind, SockOpt, SockOptName};
 
 use super::errno::{CResult, Errno, answer};
 use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
-use super::{attributes, checked_socket_of, multicast, originals, raw, tcp_options, user};
+use super::{
+    attributes, checked_socket_of, interfaces, multicast, originals, raw, tcp_options, user,
+};
 use crate::fd::SocketFile;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
@@ -73,6 +75,12 @@ pub unsafe extern "C" fn tunsock_getsockopt(
         let room = usize::try_from(room).map_err(|_| EINVAL)?;
         if let Some(outcome) = multicast::get_filter(&socket, level, name, value, len, room) {
             return outcome.map(|()| 0);
+        }
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) {
+            let device = interfaces::bound_to(&socket, room)?;
+            user::copy_out(value, &device)?;
+            user::write(len, device.len() as tunsock_socklen_t)?;
+            return Ok(0);
         }
         let answer = get(&socket, level, name)?;
         if matches!(answer, Value::Long(_)) && room < size_of::<u64>() {
@@ -201,6 +209,9 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
     if let Some(outcome) = of_groups.or_else(|| raw::set(socket, level, name, given)) {
         return outcome;
     }
+    if (level, name) == (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) {
+        return interfaces::bind_to(socket, given);
+    }
     if let Some(attribute) = attributes::find(level, name, socket.kind()) {
         let value = match level {
             libc::IPPROTO_IP => given.ip_int()?,
@@ -208,6 +219,9 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
             _ => given.int()?,
         };
         attributes::allowed(attribute, value)?;
+        if attribute == Attribute::BoundIf {
+            attributes::may_bind_again(socket)?;
+        }
         return Ok(socket.set_option(SockOpt::Number(attribute, value))?);
     }
     let option = match (level, socket.kind()) {
@@ -228,7 +242,6 @@ fn set_socket(socket: &SocketFile, name: c_int, given: &Given) -> CResult<Option
     // Whatever the option, an int's worth of bytes is read first.
     let number = given.int()?;
     let on = number != 0;
-    let (_, kind) = socket.kind();
     Ok(Some(match name {
         libc::SO_REUSEADDR => SockOpt::ReuseAddr(on),
         libc::SO_REUSEPORT => SockOpt::ReusePort(on),
@@ -250,19 +263,21 @@ fn set_socket(socket: &SocketFile, name: c_int, given: &Given) -> CResult<Option
             number.max(1) as usize
         }),
         // 4 bytes of which all ones are no limit, or 8.
-        libc::SO_MAX_PACING_RATE if kind == Kind::Stream => {
-            SockOpt::MaxPacingRate(match (given.len, number) {
-                (8.., _) => given.of()?,
-                (_, -1) => u64::MAX,
-                _ => u64::from(number as u32),
-            })
-        }
+        libc::SO_MAX_PACING_RATE => SockOpt::MaxPacingRate(match (given.len, number) {
+            (8.., _) => given.of()?,
+            (_, -1) => u64::MAX,
+            _ => u64::from(number as u32),
+        }),
         libc::SO_RCVTIMEO | SO_RCVTIMEO_NEW => {
             socket.set_recv_timeout(given.time()?);
             return Ok(None);
         }
         libc::SO_SNDTIMEO | SO_SNDTIMEO_NEW => {
             socket.set_send_timeout(given.time()?);
+            return Ok(None);
+        }
+        libc::SO_BUSY_POLL => {
+            socket.set_busy_poll(u32::try_from(number).map_err(|_| EINVAL)?);
             return Ok(None);
         }
         // SO_TYPE, SO_ERROR and the like can't be set, which Linux says with the same word.
@@ -430,6 +445,7 @@ fn get_socket(socket: &SocketFile, name: c_int) -> CResult<Value> {
         }
         libc::SO_RCVTIMEO | SO_RCVTIMEO_NEW => return Ok(Value::Time(socket.recv_timeout())),
         libc::SO_SNDTIMEO | SO_SNDTIMEO_NEW => return Ok(Value::Time(socket.send_timeout())),
+        libc::SO_BUSY_POLL => return Ok(Value::Int(socket.busy_poll() as c_int)),
         // Unique among the stack's sockets, and never 0.
         libc::SO_COOKIE => return Ok(Value::Long(socket.cookie())),
         attributes::SO_MEMINFO => return Ok(Value::Memory(attributes::memory(socket)?)),

@@ -5,15 +5,15 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use libc::c_int;
 use once_cell::race::OnceBox;
 use tunsock_stack::{
-    Closed, Controls, Domain, Error, GroupChange, GroupPlace, Instant, Kind, Ready, Received,
-    RecvFlags, SendControl, SendFlags, Shutdown, SockOpt, SockOptName, SocketId, Stack, State,
-    TcpInfo,
+    Attribute, Closed, Controls, Domain, Error, GroupChange, GroupPlace, Instant, Kind, Ready,
+    Received, RecvFlags, SendControl, SendFlags, Shutdown, SockOpt, SockOptName, SocketId, Stack,
+    State, TcpInfo,
 };
 
 use super::dup::put;
@@ -33,6 +33,8 @@ pub(crate) struct SocketFile {
     recv_timeout: AtomicU64,
     /// SO_SNDTIMEO in microseconds, 0: none.
     send_timeout: AtomicU64,
+    /// SO_BUSY_POLL in microseconds.
+    busy_poll: AtomicU32,
     /// O_ASYNC and whom to signal, once anybody has asked for it.
     pub(super) sigio: OnceBox<Arc<SigIo>>,
 }
@@ -69,6 +71,7 @@ pub(super) fn open_on(
                 nonblocking: AtomicBool::new(nonblock),
                 recv_timeout: AtomicU64::new(0),
                 send_timeout: AtomicU64::new(0),
+                busy_poll: AtomicU32::new(0),
                 sigio: OnceBox::new(),
             })),
         ),
@@ -152,6 +155,7 @@ impl SocketFile {
             // Linux clones the listener's socket, times included (sk_clone_lock).
             recv_timeout: AtomicU64::new(self.recv_timeout.load(Relaxed)),
             send_timeout: AtomicU64::new(self.send_timeout.load(Relaxed)),
+            busy_poll: AtomicU32::new(self.busy_poll()),
             sigio: OnceBox::new(),
         };
         put(fd, Object::Socket(Arc::new(file))).map(|fd| (fd, peer))
@@ -332,12 +336,21 @@ impl SocketFile {
 
     /// setsockopt(2) of what the stack knows.
     pub(crate) fn set_option(&self, opt: SockOpt) -> FdResult<()> {
-        self.with(|stack, now, id| stack.set_option(now, id, opt))
+        self.with(|stack, now, id| {
+            tell_cpu(
+                stack,
+                matches!(opt, SockOpt::Number(Attribute::IncomingCpu, _)),
+            );
+            stack.set_option(now, id, opt)
+        })
     }
 
     /// getsockopt(2) of what the stack knows.
     pub(crate) fn get_option(&self, name: SockOptName) -> FdResult<SockOpt> {
-        self.with(|stack, _, id| stack.get_option(id, name))
+        self.with(|stack, _, id| {
+            tell_cpu(stack, name == SockOptName::Number(Attribute::IncomingCpu));
+            stack.get_option(id, name)
+        })
     }
 
     /// Joins or leaves a group, or changes whose packets to it are wanted.
@@ -383,6 +396,16 @@ impl SocketFile {
     /// SO_SNDTIMEO.
     pub(crate) fn send_timeout(&self) -> Option<Duration> {
         from_micros(self.send_timeout.load(Relaxed))
+    }
+
+    /// SO_BUSY_POLL, microseconds: for how long a thread that is to wait for data looks for packets before it sleeps.
+    pub(crate) fn set_busy_poll(&self, micros: u32) {
+        self.busy_poll.store(micros, Relaxed);
+    }
+
+    /// SO_BUSY_POLL, microseconds.
+    pub(crate) fn busy_poll(&self) -> u32 {
+        self.busy_poll.load(Relaxed)
     }
 
     /// O_NONBLOCK.
@@ -492,6 +515,10 @@ impl SocketFile {
         });
         request.timeout = timeout;
         request.nonblocking = nonblocking;
+        // sk_busy_loop: of calls that receive.
+        if interest.contains(Ready::IN | Ready::RDHUP) {
+            request.spin = Duration::from_micros(u64::from(self.busy_poll()));
+        }
         request.held.push(self.held());
         request
     }
@@ -544,6 +571,13 @@ impl Drop for SocketFile {
                 Ok(())
             });
         }
+    }
+}
+
+/// The stack learns which CPU it runs on when it is asked.
+fn tell_cpu(stack: &mut Stack, asked: bool) {
+    if asked && !stack.cpu_matters() {
+        stack.on_cpu(sys::this_cpu());
     }
 }
 

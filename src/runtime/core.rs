@@ -187,6 +187,13 @@ impl Core {
         self.stack.readiness(id)
     }
 
+    /// The stack is told where it runs, if any socket wants to know (SO_INCOMING_CPU).
+    fn tell_cpu(&mut self) {
+        if self.stack.cpu_matters() {
+            self.stack.on_cpu(sys::this_cpu());
+        }
+    }
+
     /// The earlier of the stack's and the device's deadline.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         if self.gone {
@@ -205,6 +212,7 @@ impl Core {
         if self.gone {
             return;
         }
+        self.tell_cpu();
         let micros = now.as_micros();
         if self.device.next_deadline().is_some_and(|d| d <= micros) {
             self.device.poll(micros);
@@ -249,6 +257,7 @@ impl Core {
         if self.gone {
             return;
         }
+        self.tell_cpu();
         let Core { stack, device, .. } = self;
         let mut gone = false;
         stack.transmit(now, &mut |frame: &[IoSlice<'_>]| {

@@ -31,19 +31,19 @@ const LONG: Duration = Duration::from_micros(100);
 const PAUSE: u32 = 16;
 
 impl Spin {
-    /// Every wait looks for `time` before it sleeps.
+    /// Every wait looks for `time` before it sleeps, or for as long as its socket asks for.
     pub(super) fn new(time: Duration) -> Spin {
         Spin {
             time,
-            most: if time.is_zero() { 0 } else { sys::cpus() },
+            most: sys::cpus(),
             spinners: AtomicUsize::new(0),
             paused_until: AtomicU64::new(0),
         }
     }
 
-    /// Whether waiting threads spin at all.
-    pub(super) fn on(&self) -> bool {
-        self.most > 0
+    /// For how long a thread spins whose socket asks for `wanted` (SO_BUSY_POLL).
+    pub(super) fn time(&self, wanted: Duration) -> Duration {
+        self.time.max(wanted)
     }
 
     /// A place among the spinners, if there is one.
@@ -96,17 +96,18 @@ impl Sleeper {
         mut core: Guard,
         mut now: Instant,
         request: &mut Request<'_>,
+        time: Duration,
     ) -> (Guard, Instant, Spun) {
         let spin = &self.runtime.spin;
         let Some(_place) = spin.enter(now) else {
             return (core, now, Spun::Nothing);
         };
-        let mut end = now + spin.time;
+        let mut end = now + time;
         loop {
             let drives = core.drives(&self.waker) || core.take_role(&self.waker, now, None);
             if drives {
                 if self.look(&mut core, now) {
-                    end = now + spin.time;
+                    end = now + time;
                 }
                 // Whoever was woken will be waiting here again at once, if it is a busy one.
                 core.woken = None;

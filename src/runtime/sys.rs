@@ -22,6 +22,11 @@ pub(crate) fn now() -> Instant {
     Instant::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }
 
+/// The CPU that the calling thread runs on.
+pub(crate) fn this_cpu() -> u32 {
+    rustix::thread::sched_getcpu() as u32
+}
+
 /// The CPUs that this process may use now, at least one.
 pub(crate) fn cpus() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1) as usize)

@@ -33,6 +33,8 @@ pub(crate) struct Request<'a> {
     /// A call that Linux restarts after handlers with SA_RESTART (signal(7)), as long as this is true: one that has done a part of
     /// its work returns that instead.
     pub(crate) restart: Option<&'a Cell<bool>>,
+    /// Looks for packets at least this long before it sleeps (SO_BUSY_POLL); see `spin`.
+    pub(crate) spin: Duration,
     /// References that the callers' frames have: given back for them when a handler leaves the wait by siglongjmp, or the thread ends.
     pub(crate) held: HeldList,
 }
@@ -173,6 +175,7 @@ impl<'a> Request<'a> {
             nonblocking: false,
             mask: None,
             restart: None,
+            spin: Duration::ZERO,
             held: HeldList::new(),
         }
     }
@@ -283,14 +286,15 @@ impl Sleeper {
             if self.deadline.is_some_and(|d| d <= now) {
                 return (core, Err(End::TimedOut));
             }
-            let spins = self.runtime.spin.on();
+            let spin_for = self.runtime.spin.time(request.spin);
+            let spins = !spin_for.is_zero();
             if (slept || spins) && self.saved_mask.is_none() {
                 self.saved_mask = Some(sys::block_signals());
             }
             slept = true;
             if spins {
                 let spun;
-                (core, now, spun) = self.spin(core, now, request);
+                (core, now, spun) = self.spin(core, now, request, spin_for);
                 if let Spun::News = spun {
                     look = request.kernel.any() || core.gone();
                     continue;

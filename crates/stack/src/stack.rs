@@ -1,7 +1,7 @@
 //! The stack as its owner sees it: what goes in, what comes out, in which order.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use rand_chacha::ChaCha8Rng;
@@ -63,6 +63,12 @@ pub struct Stack {
     pub(crate) events: EventQueue,
     pub(crate) stats: Stats,
     pub(crate) icmp_limiter: Limiter,
+    /// Some socket was bound to an interface.
+    pub(crate) ifaces_matter: bool,
+    /// Some socket has SO_INCOMING_CPU.
+    pub(crate) cpu_matters: bool,
+    /// The CPU that the stack runs on, -1: not told.
+    pub(crate) cpu: i32,
 }
 
 impl Stack {
@@ -82,6 +88,9 @@ impl Stack {
             events: EventQueue::default(),
             stats: Stats::default(),
             icmp_limiter: Limiter::new(),
+            ifaces_matter: false,
+            cpu_matters: false,
+            cpu: -1,
             config,
         }
     }
@@ -236,6 +245,7 @@ impl Stack {
             return Err(Error::AddressNotAvailable);
         }
         let socket = self.get(id)?;
+        may_bind_by(socket, ip)?;
         let raw = matches!(kind, Kind::Raw(_));
         if socket.local().is_some_and(|local| local.port() != 0) && !raw {
             return Err(Error::Invalid);
@@ -248,9 +258,11 @@ impl Stack {
             // IP_BIND_ADDRESS_NO_PORT (__inet_bind): connect chooses the port, when it knows all four.
             _ if no_port => (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, 0))),
             Kind::Stream => {
-                let opts = &self.get(id)?.opts;
+                let socket = self.get(id)?;
+                let opts = &socket.opts;
                 let v6only = domain == Domain::V6 && opts.v6only;
-                let shape = Shape::new(ip, v6only, opts.reuse_addr, opts.reuse_port);
+                let shape =
+                    Shape::new(ip, v6only, opts.reuse_addr, opts.reuse_port).by(socket.bound_if());
                 let port = self.ports.bind(kind, id, shape, addr.port())?;
                 (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, port)));
             }
@@ -686,5 +698,21 @@ impl Stack {
 
     fn get_mut(&mut self, id: SocketId) -> Result<&mut Socket> {
         self.sockets.get_mut(id).ok_or(Error::BadHandle)
+    }
+}
+
+/// What bind asks of a socket that is bound to an interface (inet6_bind, ipv6_chk_addr): that it is there, and has ::1 if that is
+/// to be bound.
+fn may_bind_by(socket: &Socket, ip: IpAddr) -> Result<()> {
+    if socket.domain == Domain::V4 || ip.is_unspecified() || ip.is_ipv4() || ip.is_multicast() {
+        return Ok(());
+    }
+    match socket.bound_if() {
+        0 => Ok(()),
+        index => match ip::Iface::from_index(index) {
+            None => Err(Error::NoDevice),
+            Some(ip::Iface::Device) if ip.is_loopback() => Err(Error::AddressNotAvailable),
+            Some(_) => Ok(()),
+        },
     }
 }

@@ -370,7 +370,11 @@ fn admit(
     if inside.is_none() && (stack.ip.is_local(src) || dst.is_loopback()) {
         return None;
     }
-    let kind = stack.ip.dst_kind(dst)?;
+    let kind = match stack.ip.dst_kind(dst) {
+        // What a socket bound to `lo` sends comes back, whoever it is for (__mkroute_output: RTCF_LOCAL).
+        None if inside == Some(Iface::Loopback) => DstKind::Unicast,
+        kind => kind?,
+    };
     let iface = inside.unwrap_or(Iface::Device);
     let welcome = kind != DstKind::Multicast || {
         let igmp = protocol == proto::IGMP && dst.is_ipv4();

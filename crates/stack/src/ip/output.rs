@@ -166,23 +166,28 @@ impl IpLayer {
             tos,
             df,
         };
+        self.send_by(0, &meta, payload)
+    }
+
+    /// As [`IpLayer::send`], by the interface of this number (0: whichever leads there).
+    pub(crate) fn send_by(&mut self, by: u32, meta: &TxMeta, payload: &[&[u8]]) -> Result<()> {
         let len: usize = payload.iter().map(|part| part.len()).sum();
-        let Path { mtu, via, .. } = self.path(dst, Some(src))?;
-        if self.fits(&meta, len, mtu) {
-            let mut frame = self.start_frame(&VnetHdr::default(), &meta, len);
+        let Path { mtu, via, .. } = self.path_by(meta.dst, Some(meta.src), by)?;
+        if self.fits(meta, len, mtu) {
+            let mut frame = self.start_frame(&VnetHdr::default(), meta, len);
             for part in payload {
                 frame.extend_from_slice(part);
             }
             return self.push(via, frame);
         }
-        if df || len > PACKET_MAX {
+        if meta.df || len > PACKET_MAX {
             return Err(Error::MessageTooLong);
         }
         let mut whole = self.queue.buffer();
         for part in payload {
             whole.extend_from_slice(part);
         }
-        let result = self.send_fragments(&meta, &whole, mtu, via);
+        let result = self.send_fragments(meta, &whole, mtu, via);
         self.queue.recycle(whole);
         result
     }
@@ -229,13 +234,13 @@ impl IpLayer {
         }
     }
 
-    /// Queues a whole frame (virtio-net header included) for ourselves; [`crate::Stack::transmit`] processes it.
-    pub(crate) fn loop_back(&mut self, parts: &[IoSlice<'_>]) {
+    /// Queues a whole frame (virtio-net header included) for ourselves, to arrive by `iface`; [`crate::Stack::transmit`] processes it.
+    pub(crate) fn loop_back(&mut self, iface: Iface, parts: &[IoSlice<'_>]) {
         let mut frame = self.queue.buffer();
         for part in parts {
             frame.extend_from_slice(part);
         }
-        self.queue.push_local(frame, Iface::Loopback);
+        self.queue.push_local(frame, iface);
     }
 
     /// The queues, for the stack's transmit.

@@ -162,10 +162,7 @@ impl IpLayer {
                 src: src.ok_or(Error::NetworkUnreachable)?,
                 mtu: LOCAL_MTU,
                 local: true,
-                via: Via {
-                    device: false,
-                    inside: Some(Iface::Loopback),
-                },
+                via: inside(self.iface_of(dst).unwrap_or(Iface::Loopback)),
             });
         }
         if dst.is_multicast() {
@@ -187,6 +184,54 @@ impl IpLayer {
         })
     }
 
+    /// [`IpLayer::path`] for a socket that is bound to the interface of this number (0: to none). `NoDevice`, `NetworkUnreachable`.
+    ///
+    /// As ip_route_output_key_hash_rcu has it: on IPv4 what no route of the interface leads to is taken to be on its link, packets by
+    /// `lo` come round to ourselves wherever they go. On IPv6 there is no way then.
+    pub(crate) fn path_by(&self, dst: IpAddr, src: Option<IpAddr>, by: u32) -> Result<Path> {
+        let v4 = dst.is_ipv4();
+        let iface = match Iface::from_index(by) {
+            _ if by == 0 => return self.path(dst, src),
+            Some(iface) => iface,
+            None if v4 => return Err(Error::NoDevice),
+            None => return Err(Error::NetworkUnreachable),
+        };
+        let routes = &self.routes;
+        let own = self.iface_of(dst);
+        let reachable = iface == Iface::Device && own.is_none() && routes.reachable(dst);
+        if own == Some(iface) || reachable || dst.is_multicast() {
+            return self.path(dst, src);
+        }
+        let src = src.filter(|addr| !addr.is_unspecified());
+        if !v4 || (iface == Iface::Device && src.is_some_and(|addr| addr.is_loopback())) {
+            return Err(match v4 {
+                true => Error::Invalid,
+                false => Error::NetworkUnreachable,
+            });
+        }
+        let first = || {
+            routes
+                .addrs
+                .iter()
+                .map(|net| net.addr())
+                .find(IpAddr::is_ipv4)
+        };
+        let src = src.or_else(first).ok_or(Error::NetworkUnreachable)?;
+        let local = iface == Iface::Loopback;
+        Ok(Path {
+            src,
+            mtu: if local { LOCAL_MTU } else { routes.mtu },
+            local,
+            via: match local {
+                true => inside(Iface::Loopback),
+                false => Via {
+                    device: true,
+                    inside: None,
+                },
+            },
+        })
+    }
+
     /// The path to `dst`, a group, by `iface` as the socket has chosen; without a choice by the route to it.
     pub(crate) fn path_to_group(
         &self,
@@ -205,10 +250,7 @@ impl IpLayer {
                 src: src.unwrap_or(Ipv4Addr::LOCALHOST.into()),
                 mtu: LOCAL_MTU,
                 local: true,
-                via: Via {
-                    device: false,
-                    inside: Some(Iface::Loopback),
-                },
+                via: inside(Iface::Loopback),
             });
         }
         if iface.is_none() && !self.group_reachable(dst) {
@@ -237,7 +279,7 @@ impl IpLayer {
     /// Where packets to `dst` go. What else concerns groups (our own copy of what we send) is for `multicast` to say.
     fn via(&self, dst: IpAddr) -> Via {
         let (device, inside) = match self.dst_kind(dst) {
-            Some(DstKind::Unicast) => (false, Some(Iface::Loopback)),
+            Some(DstKind::Unicast) => (false, self.iface_of(dst)),
             Some(DstKind::Broadcast) if dst.is_loopback() => (false, Some(Iface::Loopback)),
             // RFC 1122 3.3.6: a host receives its own broadcasts.
             Some(DstKind::Broadcast) => (true, Some(Iface::Device)),
@@ -330,6 +372,14 @@ impl IpLayer {
     fn learnt_mtu(&self, dst: IpAddr) -> Option<u32> {
         let (mtu, since) = self.routes.learnt.get(&dst)?;
         fresh(self.now, *since).then_some(*mtu)
+    }
+}
+
+/// Round inside, to arrive by that interface.
+fn inside(iface: Iface) -> Via {
+    Via {
+        device: false,
+        inside: Some(iface),
     }
 }
 

@@ -218,9 +218,14 @@ impl Stack {
         let src = bound
             .filter(|ip| !ip.is_unspecified() && !ip.is_multicast() && !self.ip.is_broadcast(*ip));
         let src = from.or(src);
+        let by = by.map_or(socket.bound_if(), Iface::index);
         if !dst.is_multicast() {
-            return self.ip.path(dst, src);
+            return self.ip.path_by(dst, src, by);
         }
+        let by = match by {
+            0 => None,
+            index => Some(Iface::from_index(index).ok_or(Error::NoDevice)?),
+        };
         let default = McSocket::default();
         let mc = socket.multicast.as_deref().unwrap_or(&default);
         let (iface, src) = match dst {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::ip::Iface;
 use crate::keyed::{KeyedMap, KeyedState};
 use crate::socket::Kind;
 
@@ -20,7 +21,12 @@ pub(crate) struct Shape {
     pub(crate) listening: bool,
     /// Held by the choice of connect: other connects may share it (Linux: tb->fastreuse -1).
     pub(crate) connected: bool,
+    /// The interface that the holder is bound to; 0: none, [`ABSENT`]: one that there is not.
+    pub(crate) iface: u8,
 }
+
+/// What stands for all numbers that no interface has.
+const ABSENT: u8 = 3;
 
 /// A hold on a port that outlives its socket (TIME-WAIT). Give it back with `PortTable::release_hold`.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -44,6 +50,7 @@ impl Hold {
             reuse_port,
             listening,
             connected,
+            iface,
         } = self.shape;
         let kind = match addr {
             addr if addr == local => 0,
@@ -56,11 +63,16 @@ impl Hold {
         }
         let bit = |on: bool, n: u8| u8::from(on) << n;
         let bits = bit(v6only, 2) | bit(reuse_addr, 3) | bit(reuse_port, 4) | bit(connected, 5);
-        Some(PackedHold(kind | bits))
+        Some(PackedHold(kind | bits | iface << 6))
     }
 }
 
 impl PackedHold {
+    /// The interface that the connection was bound to, 0: none.
+    pub(crate) fn iface(self) -> u32 {
+        u32::from(self.0 >> 6)
+    }
+
     /// The hold of a connection with this local end.
     pub(crate) fn unpack(self, local: IpAddr, port: u16) -> Hold {
         let bit = |n: u8| self.0 & (1 << n) != 0;
@@ -78,6 +90,7 @@ impl PackedHold {
                 reuse_port: bit(4),
                 listening: false,
                 connected: bit(5),
+                iface: self.0 >> 6,
             },
         }
     }
@@ -93,7 +106,23 @@ impl Shape {
             reuse_port,
             listening: false,
             connected: false,
+            iface: 0,
         }
+    }
+
+    /// The same, bound to the interface of this number (0: to none).
+    pub(crate) fn by(self, index: u32) -> Shape {
+        let iface = match Iface::from_index(index) {
+            _ if index == 0 => 0,
+            Some(iface) => iface.index() as u8,
+            None => ABSENT,
+        };
+        Shape { iface, ..self }
+    }
+
+    /// Whether both can get packets that come by one interface.
+    fn meets(&self, other: &Shape) -> bool {
+        self.iface == 0 || other.iface == 0 || self.iface == other.iface
     }
 
     /// Whether two holders' addresses can match the same packet (Linux: inet_rcv_saddr_equal).
@@ -110,7 +139,7 @@ impl Shape {
 
     /// Whether `new` may not have the port because of `self` (Linux: inet_csk_bind_conflict, inet_rcv_saddr_equal).
     pub(super) fn conflicts(&self, proto: Kind, new: &Shape) -> bool {
-        if !self.overlaps(new) {
+        if !self.meets(new) || !self.overlaps(new) {
             return false;
         }
         if self.reuse_port && new.reuse_port {

@@ -25,7 +25,8 @@ pub(crate) fn bind(stack: &mut Stack, id: SocketId, addr: SocketAddr) -> Result<
     let port = match kind {
         Kind::Raw(_) => socket.local().map_or(0, |local| local.port()),
         _ => {
-            let shape = Shape::new(addr.ip(), true, opts.reuse_addr, opts.reuse_port);
+            let shape =
+                Shape::new(addr.ip(), true, opts.reuse_addr, opts.reuse_port).by(socket.bound_if());
             // Linux ping_get_port: identifiers are one space, whatever the address and the family.
             let shape = Shape {
                 addr: Ipv4Addr::UNSPECIFIED.into(),

@@ -146,11 +146,13 @@ pub(crate) fn icmp_error(stack: &mut Stack, error: &IcmpError, protocol: u8, tra
     }
 }
 
-/// Linux raw_v4_match, raw_v6_match: bound to the packet's destination or to none, connected to its source or to nobody.
+/// Linux raw_v4_match, raw_v6_match: bound to the packet's destination or to none, connected to its source or to nobody, bound to
+/// its interface or to none.
 fn addresses_match(socket: &Socket, meta: &RxMeta) -> bool {
     let bound = socket.local().map(|local| local.ip());
     bound.is_none_or(|bound| bound.is_unspecified() || bound == meta.dst)
         && peer_matches(socket, meta)
+        && socket.hears(meta.iface)
 }
 
 fn peer_matches(socket: &Socket, meta: &RxMeta) -> bool {

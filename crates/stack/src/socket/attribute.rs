@@ -2,6 +2,7 @@
 //! do_ipv6_setsockopt, udp_lib_setsockopt).
 
 use crate::error::{Error, Result};
+use crate::ip::Iface;
 use crate::socket::errqueue::ErrorQueue;
 use crate::socket::options;
 use crate::socket::table::{Proto, Socket};
@@ -62,6 +63,8 @@ pub enum Attribute {
     UdpCork,
     /// UDP_GRO: datagrams that came together are read together.
     UdpGro,
+    /// SO_PREFER_BUSY_POLL: kept; a waiting thread's look at the device is never held up by an interrupt's.
+    PreferBusyPoll,
     /// TCP_INQ: receive calls tell what is left. 0 or 1.
     Inq,
     /// SO_TIMESTAMPING: `SOF_TIMESTAMPING_*`.
@@ -88,6 +91,11 @@ pub enum Attribute {
     UdpSegment,
     /// SO_PEEK_OFF: where MSG_PEEK begins, bytes; negative: always at the first one. TCP and UDP.
     PeekOff,
+    /// SO_BINDTOIFINDEX: the only interface that packets leave and come by, 0: any. SO_BINDTODEVICE is the same by name.
+    BoundIf,
+    /// SO_INCOMING_CPU: the CPU that took in the last packet (see [`Stack::on_cpu`]); set, the one whose packets are wanted before those
+    /// of others with SO_REUSEPORT. -1: none.
+    IncomingCpu,
 }
 
 /// Attributes up to this one are flags.
@@ -160,6 +168,12 @@ pub(crate) struct ExtraOpts {
     pub(crate) stamps_new: bool,
     /// `Attribute::PeekOff`.
     peek_off: i32,
+    /// `Attribute::BoundIf`.
+    bound_if: u32,
+    /// `Attribute::IncomingCpu`.
+    pub(crate) incoming_cpu: i32,
+    /// SO_MAX_PACING_RATE of a socket that is not TCP's, octets a second.
+    pub(crate) max_pacing_rate: u64,
 }
 
 impl Default for ExtraOpts {
@@ -174,6 +188,9 @@ impl Default for ExtraOpts {
             udp_segment: 0,
             stamps_new: false,
             peek_off: -1,
+            bound_if: 0,
+            incoming_cpu: -1,
+            max_pacing_rate: u64::MAX,
         }
     }
 }
@@ -266,6 +283,28 @@ impl Socket {
         self.extra.get_or_insert_default()
     }
 
+    /// IP_TOS has changed: SO_PRIORITY follows (__ip_sock_set_tos, ip_tos2prio).
+    pub(crate) fn follow_tos(&mut self) {
+        const PRIORITY: [i32; 4] = [0, 2, 6, 4];
+        let priority = PRIORITY[usize::from(self.opts.tos >> 3 & 3)];
+        if priority != self.extra_opts().map_or(0, |opts| opts.priority) {
+            self.extra_mut().opts.priority = priority;
+        }
+    }
+
+    /// The number of the interface that the socket is bound to (SO_BINDTODEVICE), 0: none.
+    pub(crate) fn bound_if(&self) -> u32 {
+        self.extra_opts().map_or(0, |opts| opts.bound_if)
+    }
+
+    /// Whether packets that come by `iface` are the socket's (inet_sk_bound_dev_eq).
+    pub(crate) fn hears(&self, iface: Iface) -> bool {
+        match self.bound_if() {
+            0 => true,
+            index => index == iface.index(),
+        }
+    }
+
     /// Where peeks begin; `None`: at the first octet, always.
     pub(crate) fn peek_offset(&self) -> Option<usize> {
         self.extra.as_deref().and_then(Extra::peek_offset)
@@ -334,6 +373,14 @@ pub(crate) fn set(
         Attribute::Mark => opts.mark = value,
         Attribute::Priority => opts.priority = value,
         Attribute::PeekOff => opts.peek_off = value,
+        Attribute::IncomingCpu => {
+            opts.incoming_cpu = value;
+            stack.cpu_matters = true;
+        }
+        Attribute::BoundIf => {
+            opts.bound_if = u32::try_from(value).map_err(|_| Error::Invalid)?;
+            stack.bound_to_iface(id);
+        }
         Attribute::MtuDiscover | Attribute::MtuDiscover6 => {
             if !(pmtu::DONT..=pmtu::OMIT).contains(&value) {
                 return Err(Error::Invalid);
@@ -352,6 +399,59 @@ pub(crate) fn set(
         _ => return Err(Error::NoSuchOption),
     }
     Ok(())
+}
+
+/// SO_INCOMING_CPU as read: nobody took notes for this socket before the option was first used anywhere.
+fn incoming_cpu(stack: &Stack, socket: &Socket, opts: &ExtraOpts) -> i32 {
+    let heard = match &socket.proto {
+        Proto::Tcp(tcp) => {
+            let tcb = tcp.tcb.as_deref();
+            tcb.is_some_and(|tcb| tcb.state != State::SynSent)
+        }
+        Proto::Udp(udp) => udp.heard(),
+        Proto::Raw(raw) => raw.inbox.heard(),
+    };
+    match opts.incoming_cpu {
+        -1 if heard => stack.cpu,
+        noted => noted,
+    }
+}
+
+impl Stack {
+    /// The stack runs on this CPU from here on; to be said before frames go in and out once [`Stack::cpu_matters`].
+    pub fn on_cpu(&mut self, cpu: u32) {
+        self.cpu = i32::try_from(cpu).unwrap_or(-1);
+    }
+
+    /// Whether any socket has SO_INCOMING_CPU.
+    pub fn cpu_matters(&self) -> bool {
+        self.cpu_matters
+    }
+
+    /// A packet has come for the socket: SO_INCOMING_CPU follows (sk_incoming_cpu_update).
+    pub(crate) fn note_cpu(&mut self, id: SocketId) {
+        if self.cpu_matters
+            && let Some(extra) = self
+                .sockets
+                .get_mut(id)
+                .and_then(|s| s.extra.as_deref_mut())
+        {
+            extra.opts.incoming_cpu = self.cpu;
+        }
+    }
+
+    /// Whether the socket wants the packets of this CPU (reuseport_select_sock_by_hash).
+    pub(crate) fn wants_cpu(&self, id: SocketId) -> bool {
+        let opts = self.sockets.get(id).and_then(Socket::extra_opts);
+        opts.is_some_and(|opts| opts.incoming_cpu == self.cpu)
+    }
+
+    /// The socket's interface has changed: so does who is in its way on its port.
+    fn bound_to_iface(&mut self, id: SocketId) {
+        self.ifaces_matter = true;
+        let index = self.sockets.get(id).map_or(0, Socket::bound_if);
+        self.ports.update(id, |shape| *shape = shape.by(index));
+    }
 }
 
 /// getsockopt(2).
@@ -373,6 +473,8 @@ pub(crate) fn get(stack: &Stack, id: SocketId, attribute: Attribute) -> Result<i
         Attribute::Mark => opts.mark,
         Attribute::Priority => opts.priority,
         Attribute::PeekOff => opts.peek_off,
+        Attribute::IncomingCpu => incoming_cpu(stack, socket, opts),
+        Attribute::BoundIf => opts.bound_if as i32,
         Attribute::MtuDiscover => opts.pmtu(false),
         Attribute::MtuDiscover6 => opts.pmtu(true),
         Attribute::UdpSegment => i32::from(opts.udp_segment),
@@ -421,7 +523,7 @@ fn path_mtu(stack: &Stack, socket: &Socket) -> Result<i32> {
     let peer = peer.ok_or(Error::NotConnected)?;
     let bound = socket.local().map(|local| local.ip());
     let from = bound.filter(|ip| !ip.is_unspecified());
-    let path = stack.ip.path(peer.ip(), from)?;
+    let path = stack.ip.path_by(peer.ip(), from, socket.bound_if())?;
     // IP_MAX_MTU: what IPv4's length field can say.
     let most = if peer.is_ipv4() { 65_535 } else { u32::MAX };
     Ok(i32::try_from(path.mtu.min(most)).unwrap_or(i32::MAX))

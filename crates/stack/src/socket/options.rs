@@ -30,7 +30,16 @@ pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: SockOpt) -> Result<bool>
         SockOpt::UnicastHops(_) | SockOpt::TClass(_) if !v6 => return Err(Error::NoSuchOption),
         SockOpt::UnicastHops(hops) => socket.opts.hops = limit(hops, 0)?,
         SockOpt::Ttl(ttl) => socket.opts.ttl = limit(ttl, 1)?,
-        SockOpt::Tos(tos) => socket.opts.tos = without_ecn(socket.kind(), socket.opts.tos, tos),
+        SockOpt::Tos(tos) => {
+            let tos = without_ecn(socket.kind(), socket.opts.tos, tos);
+            if std::mem::replace(&mut socket.opts.tos, tos) != tos {
+                socket.follow_tos();
+            }
+        }
+        // Kept: it is the device's queueing discipline that would heed it (`fq`).
+        SockOpt::MaxPacingRate(rate) if socket.kind() != Kind::Stream => {
+            socket.extra_mut().opts.max_pacing_rate = rate;
+        }
         SockOpt::TClass(tclass) => {
             socket.opts.tclass = without_ecn(socket.kind(), socket.opts.tclass, tclass);
         }
@@ -118,6 +127,10 @@ pub(crate) fn get(socket: &Socket, name: SockOptName) -> Result<Option<SockOpt>>
         SockOptName::UnicastHops => SockOpt::UnicastHops(i32::from(hops.unwrap_or(DEFAULT_TTL))),
         SockOptName::TClass => SockOpt::TClass(tclass),
         SockOptName::Raw(name) => SockOpt::Raw(raw::get_option(socket, name)?),
+        SockOptName::MaxPacingRate if socket.kind() != Kind::Stream => {
+            let rate = socket.extra_opts().map(|opts| opts.max_pacing_rate);
+            SockOpt::MaxPacingRate(rate.unwrap_or(u64::MAX))
+        }
         SockOptName::NoDelay
         | SockOptName::KeepIdle
         | SockOptName::KeepIntvl

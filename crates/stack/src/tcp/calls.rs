@@ -124,7 +124,8 @@ pub(super) fn prepare(
     {
         return Err(Error::NetworkUnreachable);
     }
-    let path = stack.ip.path(to.ip(), src)?;
+    let by = sock.bound_if();
+    let path = stack.ip.path_by(to.ip(), src, by)?;
     let opts = sock.opts.clone();
     let tuning = tcp.tuning.clone();
     let tuple_of = |port: u16| Tuple::new(SocketAddr::new(path.src, port), to);
@@ -134,7 +135,7 @@ pub(super) fn prepare(
         }
         Some(local) => local.port(),
         None => {
-            let shape = Shape::new(path.src, opts.v6only, opts.reuse_addr, opts.reuse_port);
+            let shape = Shape::new(path.src, opts.v6only, opts.reuse_addr, opts.reuse_port).by(by);
             let Stack {
                 sockets,
                 tcp,

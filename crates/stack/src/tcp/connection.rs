@@ -19,7 +19,7 @@ use super::tcb::{Buffers, Cx, Fate, Tcb, Verdict};
 use super::time_wait;
 use crate::config::Config;
 use crate::error::Error;
-use crate::ip::IcmpError;
+use crate::ip::{IcmpError, Iface};
 use crate::socket::attribute::{Extra, pmtu};
 use crate::socket::errqueue::Report;
 use crate::socket::table::{CommonOpts, Proto, Socket, Sockets};
@@ -95,6 +95,7 @@ pub(crate) fn with_tcb(
 
 /// A segment for this connection.
 pub(crate) fn input(stack: &mut Stack, now: Instant, id: SocketId, seg: Segment<'_>) {
+    stack.note_cpu(id);
     with_tcb(stack, now, id, |tcb, cx| tcb.on_segment(cx, seg));
 }
 
@@ -268,6 +269,7 @@ pub(crate) fn output(
     let Some(socket) = sockets.get_mut(id) else {
         return;
     };
+    let by = Iface::from_index(socket.bound_if());
     let (opts, extra) = (&socket.opts, &mut socket.extra);
     let Proto::Tcp(tcp) = &mut socket.proto else {
         return;
@@ -293,7 +295,9 @@ pub(crate) fn output(
         let head = Head::build(ip, &dress, &header, &text);
         text.insert(0, IoSlice::new(head.bytes()));
         if dress.local {
-            ip.loop_back(&text);
+            let home = || ip.iface_of(dress.dst).unwrap_or(Iface::Loopback);
+            let iface = by.unwrap_or_else(home);
+            ip.loop_back(iface, &text);
         } else {
             stats.frames_out += 1;
             sink(&text);
@@ -363,7 +367,8 @@ fn send_abort(stack: &mut Stack, now: Instant, id: SocketId) {
         ..Header::default()
     };
     let tuple = tcb.tuple;
-    emit::control(stack, &tuple, header);
+    let by = stack.sockets.get(id).map_or(0, Socket::bound_if);
+    emit::control_by(stack, &tuple, by, header);
 }
 
 /// Gives a connection up with a reset to the peer; no error is left behind.
@@ -467,7 +472,8 @@ pub(crate) fn icmp_error(
     if let Some(mtu) = error.mtu {
         let (local, remote) = (tcb.tuple.local, tcb.tuple.remote);
         stack.ip.update_path_mtu(remote, mtu);
-        if let Ok(path) = stack.ip.path(remote, Some(local)) {
+        let by = stack.sockets.get(id).map_or(0, Socket::bound_if);
+        if let Ok(path) = stack.ip.path_by(remote, Some(local), by) {
             with_tcb(stack, now, id, |tcb, _| {
                 // What changes nothing, a forged error or the next one of the same flight, sends nothing again (RFC 5927 7).
                 if tcb.path_changed(path) {

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::seq::SeqNum;
 use super::tuple::Tuple;
-use crate::ip::{IpLayer, proto};
+use crate::ip::{IpLayer, TxMeta, proto};
 use crate::socket::table::DEFAULT_TTL;
 use crate::stack::Stack;
 use crate::wire::checksum::{Sum, pseudo_header};
@@ -105,6 +105,11 @@ fn whole_checksum(sum: Sum, header: &[u8], text: &[IoSlice<'_>]) -> u16 {
 
 /// Sends a segment without text outside any connection: RST, SYN-ACK, an ACK from TIME-WAIT. The header's ports are set here.
 pub(crate) fn control(stack: &mut Stack, tuple: &Tuple, header: Header) {
+    control_by(stack, tuple, 0, header);
+}
+
+/// As [`control`], by the interface of this number (0: whichever leads there).
+pub(crate) fn control_by(stack: &mut Stack, tuple: &Tuple, by: u32, header: Header) {
     let header = Header {
         src_port: tuple.local_port,
         dst_port: tuple.remote_port,
@@ -117,15 +122,15 @@ pub(crate) fn control(stack: &mut Stack, tuple: &Tuple, header: Header) {
     put16(&mut bytes, CHECKSUM_OFFSET, checksum);
     let segment = bytes.get(..len).unwrap_or_default();
     // A full queue loses it as the network might: the peer will ask again.
-    let _ = stack.ip.send(
-        tuple.local,
-        tuple.remote,
-        proto::TCP,
-        DEFAULT_TTL,
-        0,
-        &[segment],
-        true,
-    );
+    let meta = TxMeta {
+        src: tuple.local,
+        dst: tuple.remote,
+        proto: proto::TCP,
+        ttl: DEFAULT_TTL,
+        tos: 0,
+        df: true,
+    };
+    let _ = stack.ip.send_by(by, &meta, &[segment]);
 }
 
 /// `<SEQ=seq><CTL=RST>`, or with an acknowledgement `<SEQ=seq><ACK=ack><CTL=RST,ACK>`.

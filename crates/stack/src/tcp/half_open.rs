@@ -193,7 +193,9 @@ pub(crate) fn open(
 /// What a connection from this listener is made from.
 fn birth(stack: &Stack, now: Instant, listener: SocketId, tuple: Tuple) -> Option<Birth> {
     let socket = stack.sockets.get(listener)?;
-    let path = stack.ip.path(tuple.remote, Some(tuple.local)).ok()?;
+    let by = socket.bound_if();
+    let path = stack.ip.path_by(tuple.remote, Some(tuple.local), by);
+    let path = path.ok()?;
     let tuning = socket.tcp()?.tuning.clone();
     Some(Birth {
         tuple,
@@ -247,7 +249,9 @@ pub(crate) fn emit_syn_ack(
         options,
         ..Header::default()
     };
-    emit::control(stack, &entry.tuple, header);
+    let listener = stack.sockets.get(entry.listener);
+    let by = listener.map_or(0, Socket::bound_if);
+    emit::control_by(stack, &entry.tuple, by, header);
 }
 
 /// Puts `id` into the queue of those whose SYN-ACK was sent again `retries` times.

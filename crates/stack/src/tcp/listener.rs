@@ -13,7 +13,9 @@ use super::tcb::Tcb;
 use super::tuple::Tuple;
 use super::{connection, syn_cookie};
 use crate::error::{Error, Result};
+use crate::ip::Iface;
 use crate::ports::Shape;
+use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind, Ready, SocketId};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -74,7 +76,7 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let (domain, opts) = (socket.domain, socket.opts.clone());
     let wildcard = socket.wildcard();
-    let local = socket.local();
+    let (local, by) = (socket.local(), socket.bound_if());
     let tcp = socket.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(listener) = &mut tcp.listener {
         listener.backlog = backlog;
@@ -86,7 +88,7 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
     let local = match local {
         Some(local) if stack.ports.holds(id) => local,
         _ => {
-            let shape = Shape::new(wildcard, opts.v6only, opts.reuse_addr, opts.reuse_port);
+            let shape = Shape::new(wildcard, opts.v6only, opts.reuse_addr, opts.reuse_port).by(by);
             let port = stack.ports.bind(Kind::Stream, id, shape, 0)?;
             SocketAddr::new(wildcard, port)
         }
@@ -140,19 +142,50 @@ pub(crate) fn stop(stack: &mut Stack, now: Instant, id: SocketId) {
 }
 
 /// The listener for a SYN: the exact address first, then the wildcard of the family (which a dual-stack socket shares).
-pub(crate) fn find(stack: &Stack, tuple: &Tuple) -> Option<SocketId> {
+/// Of those that are there, those that are bound to `iface` come first (compute_score).
+pub(crate) fn find(stack: &Stack, tuple: &Tuple, iface: Iface) -> Option<SocketId> {
     let any = if tuple.is_v4() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED)
     } else {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED)
     };
-    let ids = [tuple.local, any]
-        .iter()
-        .find_map(|addr| stack.tcp.listeners.get(&(*addr, tuple.local_port)))?;
-    match ids.len() {
+    [tuple.local, any].iter().find_map(|addr| {
+        let ids = stack.tcp.listeners.get(&(*addr, tuple.local_port))?;
+        if !stack.ifaces_matter {
+            return nth(ids.len(), stack, tuple, ids.iter());
+        }
+        let by = |id: &SocketId| stack.sockets.get(*id).map_or(0, Socket::bound_if);
+        [iface.index(), 0].into_iter().find_map(|index| {
+            let fit = ids.iter().filter(|id| by(id) == index);
+            nth(fit.clone().count(), stack, tuple, fit)
+        })
+    })
+}
+
+/// One of `n` listeners, by the tuple.
+fn nth<'a>(
+    n: usize,
+    stack: &Stack,
+    tuple: &Tuple,
+    mut ids: impl Iterator<Item = &'a SocketId>,
+) -> Option<SocketId> {
+    match n {
         0 => None,
-        1 => ids.first().copied(),
-        n => ids.get(stack.tcp.spread(tuple) % n).copied(),
+        1 => ids.next().copied(),
+        n if stack.cpu_matters => {
+            let chosen = stack.tcp.spread(tuple) % n;
+            let mut chosen_id = None;
+            for (at, id) in ids.enumerate() {
+                if stack.wants_cpu(*id) {
+                    return Some(*id);
+                }
+                if at == chosen {
+                    chosen_id = Some(*id);
+                }
+            }
+            chosen_id
+        }
+        n => ids.nth(stack.tcp.spread(tuple) % n).copied(),
     }
 }
 
@@ -249,7 +282,8 @@ pub(crate) fn enqueue(stack: &mut Stack, id: SocketId, tcb: Tcb) -> Option<Socke
         parent.opts.v6only,
         parent.opts.reuse_addr,
         parent.opts.reuse_port,
-    );
+    )
+    .by(parent.bound_if());
     let socket = half_open::clone_socket(parent, &stack.config, tcb);
     let child = stack.sockets.insert(socket);
     stack

@@ -53,7 +53,8 @@ mod write;
 
 use std::io::IoSlice;
 
-use crate::ip::{DstKind, IcmpError, Path, RxMeta, proto};
+use crate::ip::{DstKind, IcmpError, Iface, Path, RxMeta, proto};
+use crate::socket::table::Socket;
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::checksum::pseudo_header;
@@ -63,6 +64,7 @@ pub(crate) use bytes::CHUNK;
 use flows::Flow;
 use input::Segment;
 pub(crate) use layer::{TcpLayer, TcpSocket};
+use time_wait::TimeWait;
 use tuple::Tuple;
 
 /// Takes a TCP segment that arrived at `now`.
@@ -96,15 +98,28 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         gso_size: meta.gso_size,
         tos: meta.tos,
     };
-    match stack.flow(&tuple) {
+    let flow = stack.flow(&tuple);
+    let flow = flow.filter(|flow| !stack.ifaces_matter || hears(stack, *flow, meta.iface));
+    match flow {
         Some(Flow::Conn(id)) => connection::input(stack, now, id, seg),
         Some(Flow::HalfOpen(id)) => half_open::input(stack, now, id, &seg),
-        Some(Flow::TimeWait(id)) => time_wait::input(stack, now, id, &seg),
-        None => match listener::find(stack, &tuple) {
+        Some(Flow::TimeWait(id)) => time_wait::input(stack, now, id, meta.iface, &seg),
+        None => match listener::find(stack, &tuple, meta.iface) {
             Some(id) => listener::input(stack, now, id, tuple, &seg),
             None => closed(stack, &tuple, &seg),
         },
     }
+}
+
+/// Whether segments that come by `iface` are the flow's (INET_MATCH).
+fn hears(stack: &Stack, flow: Flow, iface: Iface) -> bool {
+    let of = |id| stack.sockets.get(id).map(Socket::bound_if);
+    let bound = match flow {
+        Flow::Conn(id) => of(id),
+        Flow::HalfOpen(id) => (stack.tcp.half_open.get(id)).and_then(|entry| of(entry.listener)),
+        Flow::TimeWait(id) => stack.tcp.time_wait.get(id).map(TimeWait::bound_if),
+    };
+    bound.is_none_or(|index| index == 0 || index == iface.index())
 }
 
 /// The frame in `buffer` is done with; see [`Stack::handle_buffer`].

@@ -11,6 +11,7 @@ use super::seq::SeqNum;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
 use crate::fifo::{Linked, Links};
+use crate::ip::Iface;
 use crate::ports::{Hold, PackedHold};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -58,6 +59,11 @@ impl TimeWait {
     /// When it ends.
     pub(crate) fn ends(&self) -> Instant {
         self.ends
+    }
+
+    /// The interface that the connection was bound to, 0: none.
+    pub(crate) fn bound_if(&self) -> u32 {
+        self.hold.map_or(0, PackedHold::iface)
     }
 
     /// Whether the port is held by the remnant itself.
@@ -129,7 +135,7 @@ fn acknowledge(stack: &mut Stack, now: Instant, id: TimeWaitId) {
     let Some(tw) = stack.tcp.time_wait.get(id) else {
         return;
     };
-    let tuple = tw.tuple;
+    let (tuple, by) = (tw.tuple, tw.bound_if());
     let val = (now.as_millis() as u32).wrapping_add(stack.tcp.ts_offset(&tuple));
     let header = Header {
         seq: tw.snd_nxt,
@@ -142,7 +148,7 @@ fn acknowledge(stack: &mut Stack, now: Instant, id: TimeWaitId) {
         },
         ..Header::default()
     };
-    emit::control(stack, &tuple, header);
+    emit::control_by(stack, &tuple, by, header);
 }
 
 /// Ends it.
@@ -178,7 +184,13 @@ pub(crate) fn expire(stack: &mut Stack, now: Instant) {
 }
 
 /// A segment for a connection in TIME-WAIT.
-pub(crate) fn input(stack: &mut Stack, now: Instant, id: TimeWaitId, seg: &Segment<'_>) {
+pub(crate) fn input(
+    stack: &mut Stack,
+    now: Instant,
+    id: TimeWaitId,
+    iface: Iface,
+    seg: &Segment<'_>,
+) {
     let Some(tw) = stack.tcp.time_wait.get_mut(id) else {
         return;
     };
@@ -195,7 +207,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, id: TimeWaitId, seg: &Segme
     }
     // RFC 6191 2 and RFC 9293 MAY-2: a new SYN beyond the old sequence space, or with a later timestamp, may begin anew.
     if h.has(Flags::SYN) && !h.has(Flags::ACK) && (newer_ts || h.seq.after(tw.rcv_nxt)) {
-        if let Some(listener) = listener::find(stack, &tuple) {
+        if let Some(listener) = listener::find(stack, &tuple, iface) {
             remove(stack, id);
             listener::input(stack, now, listener, tuple, seg);
         }

@@ -308,7 +308,8 @@ pub(crate) fn bind(stack: &mut Stack, id: SocketId, addr: SocketAddr) -> Result<
     let socket = socket(stack, id)?;
     let opts = &socket.opts;
     let v6only = socket.domain == Domain::V6 && opts.v6only;
-    let shape = Shape::new(addr.ip(), v6only, opts.reuse_addr, opts.reuse_port);
+    let shape =
+        Shape::new(addr.ip(), v6only, opts.reuse_addr, opts.reuse_port).by(socket.bound_if());
     let port = stack.ports.bind(Kind::Datagram, id, shape, addr.port())?;
     let socket = socket_mut(stack, id)?;
     socket.set_local(Some(SocketAddr::new(addr.ip(), port)));

@@ -79,6 +79,7 @@ fn enqueue(
     arrival: Arrival,
     gro: u16,
 ) {
+    stack.note_cpu(id);
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };
@@ -96,7 +97,7 @@ fn enqueue(
 /// An ICMP error about a datagram of ours, of which `transport` is quoted. Linux __udp4_lib_err, __udp6_lib_err: with IP_RECVERR all
 /// of them, else only hard errors, and only on connected sockets.
 pub(crate) fn icmp_error(stack: &mut Stack, error: &IcmpError, transport: &[u8]) {
-    let Some(id) = stack.udp_lookup(error.remote, error.local) else {
+    let Some(id) = stack.udp_lookup(error.remote, error.local, error.message.iface) else {
         stack.stats.not_ours += 1;
         return;
     };

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 
 use crate::config::Config;
-use crate::ip::{DstKind, RxMeta};
+use crate::ip::{DstKind, Iface, RxMeta};
 use crate::keyed::{KeyedMap, KeyedState};
 use crate::socket::address::outward;
 use crate::socket::control::SendControl;
@@ -65,6 +65,13 @@ pub(crate) struct Corked {
 enum Place {
     Connected(SocketAddr, SocketAddr),
     Bound(SocketAddr),
+}
+
+impl UdpSocket {
+    /// Whether anything has ever come.
+    pub(crate) fn heard(&self) -> bool {
+        self.last_stamp.is_some() || !self.queue.is_empty()
+    }
 }
 
 impl UdpLayer {
@@ -134,17 +141,22 @@ impl Stack {
 
     /// The socket that a datagram from `src` to `dst` is for: connected to `src`, else bound to `dst`, else to a wildcard
     /// (Linux: __udp4_lib_lookup; an AF_INET socket comes before a dual-stack one).
-    fn udp_lookup(&self, src: SocketAddr, dst: SocketAddr) -> Option<SocketId> {
-        if let Some(group) = self.udp.connected.get(&(dst, src)) {
-            return self.udp_choose(group, src, dst);
-        }
-        self.udp_groups(dst)
+    fn udp_lookup(&self, src: SocketAddr, dst: SocketAddr, iface: Iface) -> Option<SocketId> {
+        let connected = self.udp.connected.get(&(dst, src));
+        [connected]
             .into_iter()
-            .find_map(|group| self.udp_choose(group?, src, dst))
+            .chain(self.udp_groups(dst))
+            .flatten()
+            .find_map(|group| self.udp_choose(group, src, dst, iface))
     }
 
     /// Every socket that a datagram to many from `src` to `dst` is for (Linux: __udp4_lib_mcast_deliver).
-    fn udp_lookup_all(&self, src: SocketAddr, dst: SocketAddr) -> SmallVec<[SocketId; 8]> {
+    fn udp_lookup_all(
+        &self,
+        src: SocketAddr,
+        dst: SocketAddr,
+        iface: Iface,
+    ) -> SmallVec<[SocketId; 8]> {
         let connected = self.udp.connected.get(&(dst, src));
         [connected]
             .into_iter()
@@ -152,7 +164,7 @@ impl Stack {
             .flatten()
             .flatten()
             .copied()
-            .filter(|id| self.udp_accepts(*id, dst))
+            .filter(|id| self.udp_accepts(*id, dst, iface))
             .collect()
     }
 
@@ -167,21 +179,35 @@ impl Stack {
         ]
     }
 
-    /// An IPv6-only socket takes no IPv4.
-    fn udp_accepts(&self, id: SocketId, dst: SocketAddr) -> bool {
+    /// An IPv6-only socket takes no IPv4, one that is bound to an interface nothing from another.
+    fn udp_accepts(&self, id: SocketId, dst: SocketAddr, iface: Iface) -> bool {
         self.sockets.get(id).is_some_and(|socket| {
-            dst.is_ipv6() || socket.domain == Domain::V4 || !socket.opts.v6only
+            let family = dst.is_ipv6() || socket.domain == Domain::V4 || !socket.opts.v6only;
+            family && socket.hears(iface)
         })
     }
 
-    /// One of a group: spread by the addresses over those with SO_REUSEPORT, else the latest (Linux puts it first).
-    fn udp_choose(&self, group: &Group, src: SocketAddr, dst: SocketAddr) -> Option<SocketId> {
-        let mut fit = group
-            .iter()
-            .copied()
-            .filter(|id| self.udp_accepts(*id, dst));
+    /// One of a group: those that are bound to the interface come first (compute_score); spread by the addresses over those with
+    /// SO_REUSEPORT, else the latest (Linux puts it first).
+    fn udp_choose(
+        &self,
+        group: &Group,
+        src: SocketAddr,
+        dst: SocketAddr,
+        iface: Iface,
+    ) -> Option<SocketId> {
+        let by = |id: &SocketId| self.sockets.get(*id).map_or(0, Socket::bound_if);
+        let bound = self.ifaces_matter && group.iter().any(|id| by(id) == iface.index());
+        let mut fit = (group.iter().copied())
+            .filter(|id| self.udp_accepts(*id, dst, iface) && (!bound || by(id) != 0));
         let last = fit.clone().next_back()?;
         let shares = |id: &SocketId| self.sockets.get(*id).is_some_and(|s| s.opts.reuse_port);
+        let of_cpu = |id: &SocketId| shares(id) && self.wants_cpu(*id);
+        if self.cpu_matters
+            && let Some(id) = fit.clone().find(of_cpu)
+        {
+            return Some(id);
+        }
         let count = fit.clone().filter(shares).count();
         if count < 2 || !shares(&last) {
             return Some(last);
@@ -198,10 +224,10 @@ impl Stack {
         dst: SocketAddr,
     ) -> SmallVec<[SocketId; 8]> {
         match meta.dst_kind {
-            DstKind::Unicast => self.udp_lookup(src, dst).into_iter().collect(),
-            DstKind::Broadcast => self.udp_lookup_all(src, dst),
+            DstKind::Unicast => self.udp_lookup(src, dst, meta.iface).into_iter().collect(),
+            DstKind::Broadcast => self.udp_lookup_all(src, dst, meta.iface),
             DstKind::Multicast => {
-                let mut all = self.udp_lookup_all(src, dst);
+                let mut all = self.udp_lookup_all(src, dst, meta.iface);
                 all.retain(|id| self.multicast_allows(*id, meta.iface, meta.dst, meta.src));
                 all
             }

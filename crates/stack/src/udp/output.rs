@@ -59,6 +59,11 @@ pub(crate) fn path(
         0 => None,
         index => Some(Iface::from_index(index).ok_or(Error::NoDevice)?),
     };
+    // ip6_datagram_send_ctl: not another one than the socket's.
+    let bound = stack.sockets.get(id).map_or(0, Socket::bound_if);
+    if dst.is_ipv6() && interface != 0 && bound != 0 && bound != interface {
+        return Err(Error::Invalid);
+    }
     let from = Some(ip).filter(|ip| !ip.is_unspecified());
     if let Some(ip) = from {
         let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
