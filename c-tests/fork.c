@@ -165,3 +165,86 @@ BOTH(system_works_with_open_sockets)
     send_all(p.client, "x", 1);
     recv_all(p.server, &c, 1);
 }
+
+/* --- fork while other threads are in the middle of calls -------------------------------------------------------------------------- */
+
+struct crowd {
+    int fd;
+    volatile bool over;
+};
+
+static void ask_again_and_again(void *arg)
+{
+    struct crowd *c = arg;
+    char byte;
+    while (!c->over)
+        ERR(recv(c->fd, &byte, 1, MSG_DONTWAIT), EAGAIN);
+}
+
+/* What the other threads hold at that moment, nobody in the child lets go of. */
+BOTH(children_end_whatever_other_threads_hold)
+{
+    enum { N = 6, FORKS = 400 };
+    static struct task t[N];
+    struct crowd crowd = {tcp_pair(family).server, false};
+    for (int i = 0; i < N; i++)
+        start(&t[i], 0, ask_again_and_again, &crowd);
+    long long end = now_ms() + 1500;
+    for (int i = 0; i < FORKS && now_ms() < end; i++) {
+        pid_t child = (pid_t)OK(fork());
+        if (child == 0) {
+            char byte;
+            recv(crowd.fd, &byte, 1, MSG_DONTWAIT);
+            _exit(7);
+        }
+        EQ(status_of(child), 7);
+    }
+    crowd.over = true;
+    for (int i = 0; i < N; i++)
+        join(&t[i]);
+}
+
+static void open_one(void *arg) { tcp(*(int *)arg); }
+
+BOTH(fork_while_another_thread_opens_the_first_socket)
+{
+    struct task t;
+    start(&t, 0, open_one, &family);
+    for (int i = 0; i < 40; i++) {
+        pid_t child = (pid_t)OK(fork());
+        if (child == 0) {
+            socket(family, SOCK_STREAM, 0);
+            _exit(7);
+        }
+        EQ(status_of(child), 7);
+    }
+    join(&t);
+}
+
+static volatile pid_t forked;
+static void fork_here(int signo)
+{
+    (void)signo;
+    forked = fork();
+}
+
+BOTH(fork_in_a_handler_amid_a_blocking_call)
+{
+    struct pair p = tcp_pair(family);
+    struct sigaction action = {.sa_handler = fork_here};
+    struct task t;
+    char c;
+    OK(sigaction(SIGUSR1, &action, NULL));
+    send_signal_after(&t, SHORT_MS, SIGUSR1);
+    ssize_t n = recv(p.server, &c, 1, 0);
+    int error = errno;
+    if (forked == 0)
+        _exit(n == -1 ? 7 : 1); /* it ends there too */
+    EQ(n, -1);
+    EQ(error, EINTR);
+    EQ(status_of(forked), 7);
+    join(&t);
+    send_all(p.client, "x", 1);
+    recv_all(p.server, &c, 1);
+    EQ(c, 'x');
+}

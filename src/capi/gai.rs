@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::SeqCst};
 
 use libc::{c_char, c_int, c_void};
-use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::Timespec;
@@ -13,7 +12,8 @@ use rustix::time::Timespec;
 use super::errno;
 use super::netdb::tunsock_getaddrinfo;
 use super::types::{tunsock_addrinfo, tunsock_timespec};
-use crate::runtime;
+use crate::runtime::critical::Critical;
+use crate::runtime::{self, Mutex, MutexGuard};
 
 /// struct gaicb of netdb.h.
 #[repr(C)]
@@ -135,10 +135,12 @@ pub unsafe extern "C" fn tunsock_gai_cancel(request: *mut c_void) -> c_int {
     if request.is_null() {
         return EAI_ALLDONE;
     }
+    let inside = Critical::enter();
     let mut queue = QUEUE.lock();
     let place = queue.waiting.iter().position(|job| job.request == request);
     let job = place.and_then(|place| queue.waiting.remove(place));
     drop(queue);
+    drop(inside);
     match job {
         Some(job) => {
             finish(&job, EAI_CANCELED);
@@ -195,6 +197,22 @@ pub unsafe extern "C" fn tunsock_gai_suspend(
     }
 }
 
+/// A fork in progress: the requests, so that the child's copy is whole.
+pub(crate) struct Forking(MutexGuard<'static, Queue>);
+
+impl Forking {
+    /// Before the fork.
+    pub(crate) fn begin() -> Forking {
+        Forking(QUEUE.lock())
+    }
+
+    /// In the child: the threads that worked on them stayed with the parent, and so did who asked.
+    pub(crate) fn end_in_child(mut self) {
+        self.0.waiting.clear();
+        self.0.workers = 0;
+    }
+}
+
 /// The requests of a list that are there.
 ///
 /// # Safety
@@ -211,6 +229,7 @@ unsafe fn requests(list: *const *mut c_void, count: c_int) -> Vec<*mut Request> 
 
 /// Puts all into the queue; false, and none is in it, when there is no thread to work on them.
 fn enqueue(requests: &[*mut Request], batch: &Arc<Batch>) -> bool {
+    let _inside = Critical::enter();
     let mut queue = QUEUE.lock();
     for _ in requests {
         if queue.workers < WORKERS_MAX && start_worker() {

@@ -16,7 +16,7 @@ mod control;
 mod data;
 pub(crate) mod errno;
 mod filters;
-mod gai;
+pub(crate) mod gai;
 mod hostent;
 mod interfaces;
 mod message;

@@ -2,10 +2,11 @@
 
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 
 use arc_swap::ArcSwapOption;
 use libc::c_int;
+use once_cell::race::OnceBox;
 use rustix::io::Errno;
 
 use super::Object;
@@ -68,7 +69,7 @@ pub(super) fn new_number(cloexec: bool, min: c_int) -> Result<c_int, Errno> {
 /// The number stands for this from now on. What it stood for before is stale and comes back.
 pub(super) fn install(fd: c_int, object: Object) -> Result<Option<Arc<Entry>>, Errno> {
     let identity = match &object {
-        Object::Socket(_) => (MASTER_DEVICE.load(Acquire), MASTER_INODE.load(Acquire)),
+        Object::Socket(_) => Master::get()?.identity,
         Object::Epoll(_) => sys::identity(fd)?,
     };
     let Some(slot) = slot_or_make(fd) else {
@@ -93,26 +94,35 @@ pub(super) fn take(fd: c_int) -> Option<Arc<Entry>> {
 /// The master: an AF_UNIX socket, made once, of which every socket's number is a duplicate. So `fstat` says socket, and
 /// `/proc/self/fd` too.
 pub(super) fn master() -> Result<c_int, Errno> {
-    let there = MASTER.load(Acquire);
-    if there >= 0 {
-        return Ok(there);
+    Master::get().map(|master| master.fd)
+}
+
+struct Master {
+    fd: c_int,
+    identity: (u64, u64),
+}
+
+impl Master {
+    /// Of two threads that make it at once the loser's is dropped.
+    fn get() -> Result<&'static Master, Errno> {
+        MASTER.get_or_try_init(|| {
+            let fd = sys::unix_socket()?;
+            runtime::reserve(fd);
+            let mut master = Box::new(Master {
+                fd,
+                identity: (0, 0),
+            });
+            master.identity = sys::identity(fd)?;
+            Ok(master)
+        })
     }
-    let fresh = sys::unix_socket()?;
-    let (device, inode) = sys::identity(fresh)?;
-    // Both are set before the number is published; a loser of the race below finds the winner's.
-    static MAKING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
-    let making = MAKING.lock();
-    let there = MASTER.load(Acquire);
-    if there >= 0 {
-        let _ = sys::close(fresh);
-        return Ok(there);
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        runtime::release(self.fd);
+        let _ = sys::close(self.fd);
     }
-    MASTER_DEVICE.store(device, Release);
-    MASTER_INODE.store(inode, Release);
-    runtime::reserve(fresh);
-    MASTER.store(fresh, Release);
-    drop(making);
-    Ok(fresh)
 }
 
 /// Entries of 1024 numbers.
@@ -145,9 +155,7 @@ static PAGES: [AtomicPtr<Page>; 16384] = [const { AtomicPtr::new(ptr::null_mut()
 /// Something of ours was opened at some time.
 static EVER: AtomicBool = AtomicBool::new(false);
 
-static MASTER: AtomicI32 = AtomicI32::new(-1);
-static MASTER_DEVICE: AtomicU64 = AtomicU64::new(0);
-static MASTER_INODE: AtomicU64 = AtomicU64::new(0);
+static MASTER: OnceBox<Master> = OnceBox::new();
 
 /// The page of a number, if there is one, and the number's index in it.
 #[inline]

@@ -1,9 +1,14 @@
 //! Where a process begins, forks and ends.
 
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+
 use libc::c_int;
 
-use crate::capi::{originals, owner};
-use crate::runtime::{self, sys};
+use super::stdio;
+use crate::capi::{gai, originals, owner};
+use crate::runtime::critical::Critical;
+use crate::runtime::{self, MutexGuard, sys};
 
 /// Run by the dynamic linker before `main`.
 #[used]
@@ -21,7 +26,11 @@ extern "C" fn begin() {
     // SAFETY: handlers that live as long as the library, which is never unloaded while the process runs.
     unsafe {
         // Both fail only for lack of memory, and then a fork or quick_exit is as it is without us.
-        let _ = libc::pthread_atfork(Some(before_fork), Some(in_parent), Some(in_child));
+        let _ = libc::pthread_atfork(
+            Some(before_fork),
+            Some(after_fork_parent),
+            Some(after_fork_child),
+        );
         let _ = at_quick_exit(end);
     }
 }
@@ -37,17 +46,50 @@ extern "C" fn end() {
     }
 }
 
+/// What a fork in progress holds. fork(2) copies the locks as they are, with nobody in the child who would let go of those that other threads hold.
+struct Forking {
+    names: gai::Forking,
+    runtime: runtime::Forking,
+    _streams: MutexGuard<'static, stdio::Streams>,
+    /// Dropped last: no handler comes in between, which might want the locks.
+    _inside: Critical,
+}
+
+thread_local! {
+    static FORKING: Cell<Option<ManuallyDrop<Forking>>> = const { Cell::new(None) };
+}
+
 unsafe extern "C" fn before_fork() {
-    runtime::before_fork();
+    let forking = Forking {
+        _inside: Critical::enter(),
+        _streams: stdio::hold(),
+        names: gai::Forking::begin(),
+        runtime: runtime::Forking::begin(),
+    };
+    FORKING.set(Some(ManuallyDrop::new(forking)));
 }
 
-unsafe extern "C" fn in_parent() {
-    runtime::after_fork_parent();
+/// The forking thread is the one that goes on, in both processes, and so is its thread-local storage.
+fn forking() -> Option<Forking> {
+    FORKING.take().map(ManuallyDrop::into_inner)
 }
 
-unsafe extern "C" fn in_child() {
+unsafe extern "C" fn after_fork_parent() {
+    drop(forking());
+}
+
+unsafe extern "C" fn after_fork_child() {
     owner::take();
-    runtime::after_fork_child();
+    if let Some(Forking {
+        names,
+        runtime,
+        _streams,
+        _inside,
+    }) = forking()
+    {
+        names.end_in_child();
+        runtime.end_in_child();
+    }
 }
 
 /// Ends the process at once, except that what was written to sockets is delivered first, as the kernel would.

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_char, c_int, c_void, size_t, ssize_t};
-use parking_lot::Mutex;
 
 use crate::capi::{forget, originals, tunsock_close, tunsock_read, tunsock_write};
 use crate::fd::{self, Object};
+use crate::runtime::critical::Critical;
+use crate::runtime::{Mutex, MutexGuard};
 
 /// cookie_io_functions_t of stdio.h.
 #[repr(C)]
@@ -24,9 +25,15 @@ unsafe extern "C" {
 }
 
 /// Our streams' descriptors, by the stream's address: fileno(3) of a stream with a foreign source has none to tell.
-static STREAMS: Mutex<Option<HashMap<usize, c_int>>> = Mutex::new(None);
+static STREAMS: Mutex<Streams> = Mutex::new(None);
+pub(super) type Streams = Option<HashMap<usize, c_int>>;
 /// A stream of ours was ever made.
 static ANY: AtomicBool = AtomicBool::new(false);
+
+/// Before a fork: the child's copy is to be whole.
+pub(super) fn hold() -> MutexGuard<'static, Streams> {
+    STREAMS.lock()
+}
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void {
@@ -49,6 +56,7 @@ pub unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void {
         )
     };
     if !stream.is_null() {
+        let _inside = Critical::enter();
         STREAMS
             .lock()
             .get_or_insert_default()
@@ -74,6 +82,7 @@ pub unsafe extern "C" fn fileno_unlocked(stream: *mut c_void) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fclose(stream: *mut c_void) -> c_int {
     if number_of(stream).is_some() {
+        let _inside = Critical::enter();
         if let Some(streams) = &mut *STREAMS.lock() {
             streams.remove(&stream.addr());
         }
@@ -97,6 +106,7 @@ fn number_of(stream: *mut c_void) -> Option<c_int> {
     if !ANY.load(Ordering::Acquire) {
         return None;
     }
+    let _inside = Critical::enter();
     STREAMS.lock().as_ref()?.get(&stream.addr()).copied()
 }
 

@@ -469,16 +469,21 @@ impl Core {
         self.spare_wakers.push(waker);
     }
 
-    /// Descriptors that a forked child must close: its copies would keep nothing alive, but are of no use.
-    pub(super) fn descriptors(&self) -> SmallVec<[i32; 8]> {
+    /// Of a forked child's copy: the stack moves no more, and its descriptors are closed here. They are the parent's to use.
+    pub(super) fn stay_behind(&mut self) {
+        self.gone = true;
+        let waiting = self.watched.values().flat_map(|watched| &watched.threads);
         let wakers = self
             .spare_wakers
             .iter()
             .chain(&self.followers)
-            .chain(self.driver.as_ref().map(|d| &d.waker));
-        let mut all: SmallVec<[i32; 8]> = wakers.map(|w| w.fd()).collect();
-        all.extend([self.device_fd, self.timer_fd]);
-        all.retain(|fd| *fd >= 0);
-        all
+            .chain(&self.movement)
+            .chain(self.driver.as_ref().map(|driver| &driver.waker))
+            .chain(waiting.map(|watcher| &watcher.waker));
+        wakers.for_each(|waker| waker.close());
+        for fd in [self.device_fd, std::mem::replace(&mut self.timer_fd, -1)] {
+            super::release(fd);
+            let _ = sys::close(fd);
+        }
     }
 }

@@ -14,6 +14,7 @@ mod device;
 mod exit;
 mod fork;
 mod log;
+mod mutex;
 mod reserved;
 mod sigio;
 mod spin;
@@ -31,14 +32,14 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
-use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 use tunsock_stack::{Closed, Error, Instant, SocketId, Stack};
 
 pub(crate) use self::core::{ALWAYS, Core, Hook};
 pub(crate) use exit::at_exit;
-pub(crate) use fork::{after_fork_child, after_fork_parent, before_fork};
+pub(crate) use fork::Forking;
 pub(crate) use log::{Level, log};
+pub(crate) use mutex::{Mutex, MutexGuard};
 pub(crate) use reserved::{is_reserved, release, reserve};
 pub(crate) use sigio::{Owner, SigIo};
 pub(crate) use wait::{End, KernelFds, Queue, Request, Watch};
@@ -51,6 +52,8 @@ use spin::Spin;
 /// The stack of this process and everything that moves it.
 pub(crate) struct Runtime {
     core: Mutex<Core>,
+    /// The device's and the timer's, -1 where there is none.
+    descriptors: [i32; 2],
     background: Background,
     /// This is a forked child's copy: the stack stayed with the parent.
     dead: AtomicBool,
@@ -62,6 +65,9 @@ pub(crate) struct Runtime {
 }
 
 static RUNTIME: OnceCell<Runtime> = OnceCell::new();
+
+/// Held while the runtime is being made: a fork waits for the end of that.
+static STARTING: Mutex<()> = Mutex::new(());
 
 thread_local! {
     /// This thread holds a runtime's lock.
@@ -85,16 +91,26 @@ pub(crate) fn start() -> Result<&'static Runtime, Errno> {
         }
         return Ok(runtime);
     }
-    let mut made = false;
-    let runtime = RUNTIME.get_or_try_init(|| {
-        made = true;
-        let _room = sys::RaisedLimit::new();
-        let now = sys::now();
-        device::open(now).map(|(stack, device, spin)| Runtime::new(stack, device, spin, now))
-    })?;
-    if made {
-        background::start(runtime);
+    if HOLDS_LOCK.replace(true) {
+        // In a signal handler, on top of a call of the same thread that does it.
+        return Err(Errno::AGAIN);
     }
+    let made = make();
+    HOLDS_LOCK.set(false);
+    made
+}
+
+fn make() -> Result<&'static Runtime, Errno> {
+    let _inside = Critical::enter();
+    let _starting = STARTING.lock();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let _room = sys::RaisedLimit::new();
+    let now = sys::now();
+    let (stack, device, spin) = device::open(now)?;
+    let runtime = RUNTIME.get_or_init(|| Runtime::new(stack, device, spin, now));
+    background::start(runtime);
     Ok(runtime)
 }
 
@@ -107,8 +123,10 @@ impl Runtime {
         spin: Duration,
         now: Instant,
     ) -> Runtime {
+        let core = Core::new(stack, device, now);
         Runtime {
-            core: Mutex::new(Core::new(stack, device, now)),
+            descriptors: [core.device_fd(), core.timer_fd()],
+            core: Mutex::new(core),
             background: Background::new(),
             dead: AtomicBool::new(false),
             deferred: Mutex::new(Vec::new()),

@@ -2,10 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::Relaxed};
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::sys;
+use super::{Mutex, sys};
 
 /// References that the frames of a waiting thread have, to be given back if it leaves its wait without a return.
 pub(crate) type HeldList = SmallVec<[Held; 1]>;
@@ -33,7 +32,7 @@ impl Held {
 /// An eventfd that one waiting thread polls, and what is known about that thread. Everything here changes under the runtime's lock
 /// only, hence the relaxed atomics. A thread that is awake is not written to.
 pub(crate) struct Waker {
-    /// -1 once the thread has left its wait by siglongjmp.
+    /// -1 once the thread has left its wait by siglongjmp, and in a forked child.
     fd: AtomicI32,
     signaled: AtomicBool,
     asleep: AtomicBool,
@@ -75,6 +74,11 @@ impl Waker {
             // SAFETY: the frame is gone without having given it back, and the list is emptied as it is walked through.
             unsafe { (held.give_back)(held.pointer) };
         }
+        self.close();
+    }
+
+    /// Nobody polls this any more, in this process.
+    pub(super) fn close(&self) {
         let fd = self.fd.swap(-1, Relaxed);
         if fd >= 0 {
             super::release(fd);

@@ -5,14 +5,13 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 use libc::{c_int, epoll_event};
-use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 use slotmap::{Key, KeyData, SlotMap, new_key_type};
 use smallvec::SmallVec;
 use tunsock_stack::{Ready, SocketId};
 
 use super::super::poll::{to_interest, to_poll};
-use crate::runtime::{self, ALWAYS, Core, Hook, Queue, Waker, sys};
+use crate::runtime::{self, ALWAYS, Core, Hook, Mutex, MutexGuard, Queue, Waker, sys};
 
 new_key_type! {
     /// An entry's name in its set, and the token of its hook.
