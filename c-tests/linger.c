@@ -32,11 +32,11 @@ BOTH(nothing_to_send_returns_soon)
     struct pair p = tcp_pair(family);
     char c;
     long long begin = now_ms();
-    set_linger(p.client, 1, 5);
+    set_linger(p.client, 1, 30);
     OK(shutdown(p.server, SHUT_WR));
     EQ(recv(p.client, &c, 1, 0), 0);
     OK(close(p.client));
-    RANGE(now_ms() - begin, 0, 1000);
+    RANGE(now_ms() - begin, 0, LONG_MS);
     EQ(recv(p.server, &c, 1, 0), 0);
 }
 
@@ -48,11 +48,11 @@ BOTH(waits_until_the_data_is_taken)
     struct task t;
     fill(p.client);
     OK(fcntl(p.client, F_SETFL, 0));
-    set_linger(p.client, 1, 8);
+    set_linger(p.client, 1, 30);
     start(&t, 4 * SHORT_MS, drain_all, &p.server);
     long long begin = now_ms();
     OK(close(p.client));
-    RANGE(now_ms() - begin, 3 * SHORT_MS, 7000);
+    RANGE(now_ms() - begin, 3 * SHORT_MS, 2 * LONG_MS);
     join(&t);
 }
 
@@ -64,7 +64,7 @@ BOTH(gives_up_after_its_time)
     set_linger(p.client, 1, 1);
     long long begin = now_ms();
     OK(close(p.client));
-    RANGE(now_ms() - begin, 900, 3000);
+    RANGE(now_ms() - begin, 900, LONG_MS);
     EQ(drain(p.server, filled + 1), filled); /* it is delivered all the same */
 }
 
@@ -75,7 +75,7 @@ BOTH(without_it_close_returns_at_once)
     OK(fcntl(p.client, F_SETFL, 0));
     long long begin = now_ms();
     OK(close(p.client));
-    RANGE(now_ms() - begin, 0, 500);
+    RANGE(now_ms() - begin, 0, LONG_MS);
     EQ(drain(p.server, filled + 1), filled);
 }
 
@@ -96,16 +96,16 @@ BOTH(on_a_listener)
     struct addr at;
     int l = listener(family, 1, &at);
     long long begin = now_ms();
-    set_linger(l, 1, 5);
+    set_linger(l, 1, 30);
     OK(close(l));
-    RANGE(now_ms() - begin, 0, 500);
+    RANGE(now_ms() - begin, 0, LONG_MS);
 }
 
 BOTH(on_an_unconnected_socket)
 {
     int fd = tcp(family);
     long long begin = now_ms();
-    set_linger(fd, 1, 5);
+    set_linger(fd, 1, 30);
     OK(close(fd));
-    RANGE(now_ms() - begin, 0, 500);
+    RANGE(now_ms() - begin, 0, LONG_MS);
 }

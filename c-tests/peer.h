@@ -96,7 +96,7 @@ static inline pid_t program(void (*run)(int family, int port), int family, int p
 {
     pid_t child = (pid_t)OK(fork());
     if (child == 0) {
-        alarm(9);
+        alarm(35);
         run(family, port);
         exit(0);
     }

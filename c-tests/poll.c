@@ -6,7 +6,7 @@ BOTH(nothing_ready_returns_zero_after_the_time)
     struct pair p = tcp_pair(family);
     long long begin = now_ms();
     EQ(events_of(p.client, POLLIN, 60), 0);
-    RANGE(now_ms() - begin, 59, 1000);
+    RANGE(now_ms() - begin, 59, LONG_MS);
 }
 
 BOTH(zero_timeout_does_not_wait)
@@ -15,7 +15,7 @@ BOTH(zero_timeout_does_not_wait)
     long long begin = now_ms();
     for (int i = 0; i < 50; i++)
         EQ(events_of(p.client, POLLIN, 0), 0);
-    RANGE(now_ms() - begin, 0, 200);
+    RANGE(now_ms() - begin, 0, LONG_MS);
 }
 
 BOTH(readable_and_writable)
@@ -155,7 +155,7 @@ CASE(no_descriptors_is_a_sleep)
 {
     long long begin = now_ms();
     EQ(poll(NULL, 0, 50), 0);
-    RANGE(now_ms() - begin, 49, 1000);
+    RANGE(now_ms() - begin, 49, LONG_MS);
 }
 
 BOTH(bad_pointer_to_poll)
@@ -183,7 +183,7 @@ BOTH(ppoll_waits_as_long_as_it_says)
     struct timespec ts = {0, 50 * 1000000};
     long long begin = now_ms();
     EQ(ppoll(&f, 1, &ts, NULL), 0);
-    RANGE(now_ms() - begin, 49, 1000);
+    RANGE(now_ms() - begin, 49, LONG_MS);
     EQ(ts.tv_nsec, 50 * 1000000);
 }
 

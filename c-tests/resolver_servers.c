@@ -121,7 +121,7 @@ static bool garbage(struct dns_server *s, const unsigned char *query, const stru
 
 /* --- servers that fail ---------------------------------------------------------------------------------------------------- */
 
-#define TWO "nameserver 127.0.0.1\nnameserver 127.0.0.2\noptions timeout:1 attempts:1\n"
+#define TWO "nameserver 127.0.0.1\nnameserver 127.0.0.2\noptions timeout:3 attempts:1\n"
 
 CASE(nobody_there)
 {
@@ -129,7 +129,7 @@ CASE(nobody_there)
     long long begin = now_ms();
     SAYS(ask("four.test", AF_UNSPEC, 0), "AGAIN");
     SAYS(ask("four.test", AF_INET, 0), "AGAIN");
-    TRUE(now_ms() - begin < 3000);
+    TRUE(now_ms() - begin < LONG_MS);
 }
 
 CASE(second_server_when_the_first_is_not_there)
@@ -146,7 +146,7 @@ CASE(second_server_when_the_first_is_silent)
     struct dns_server *first = dns_start(1, silent), *s = dns_start(2, answer);
     long long begin = now_ms();
     SAYS(ask("four.test", AF_INET, 0), "127.0.0.41");
-    RANGE(now_ms() - begin, 900, 4000);
+    RANGE(now_ms() - begin, 2900, 2 * LONG_MS);
     EQ(dns_asked(first), 1);
     EQ(dns_asked(s), 1);
 }
@@ -193,7 +193,7 @@ CASE(everybody_is_silent)
     dns_start(2, silent);
     long long begin = now_ms();
     SAYS(ask("four.test", AF_INET, 0), "AGAIN");
-    RANGE(now_ms() - begin, 1900, 6000);
+    RANGE(now_ms() - begin, 5900, 3 * LONG_MS);
 }
 
 CASE(lost_questions_are_asked_again)
@@ -210,7 +210,7 @@ CASE(wrong_number_is_no_answer)
     struct dns_server *s = dns_start(1, bad_id);
     long long begin = now_ms();
     SAYS(ask("both.test", AF_UNSPEC, 0), "::1 127.0.0.42");
-    RANGE(now_ms() - begin, 900, 4000);
+    RANGE(now_ms() - begin, 2900, 2 * LONG_MS);
     EQ(dns_asked(s), 4);
 }
 
@@ -220,7 +220,7 @@ CASE(wrong_name_is_no_answer)
     struct dns_server *s = dns_start(1, bad_name);
     long long begin = now_ms();
     SAYS(ask("both.test", AF_UNSPEC, 0), "::1 127.0.0.42");
-    RANGE(now_ms() - begin, 900, 4000);
+    RANGE(now_ms() - begin, 2900, 2 * LONG_MS);
     EQ(dns_asked(s), 4);
 }
 
@@ -233,7 +233,7 @@ CASE(wrong_source_is_no_answer)
     struct dns_server *s = dns_start(1, bad_source);
     long long begin = now_ms();
     SAYS(ask("both.test", AF_UNSPEC, 0), "::1 127.0.0.42");
-    RANGE(now_ms() - begin, 900, 4000);
+    RANGE(now_ms() - begin, 2900, 2 * LONG_MS);
     EQ(dns_asked(s), 4);
 }
 
@@ -243,7 +243,7 @@ CASE(one_of_two_questions_is_not_answered)
     dns_start(1, half_silent);
     long long begin = now_ms();
     SAYS(ask("both.test", AF_UNSPEC, 0), "127.0.0.42");
-    RANGE(now_ms() - begin, 900, 8000);
+    RANGE(now_ms() - begin, 2900, 3 * LONG_MS);
 }
 
 CASE(tcp_that_ends_early)
@@ -264,17 +264,17 @@ CASE(tcp_that_ends_early_everywhere)
 
 CASE(refusal_without_the_question)
 {
-    resolve_by(TWO);
+    resolve_by("nameserver 127.0.0.1\nnameserver 127.0.0.2\noptions timeout:20 attempts:1\n");
     dns_start(1, bare_refusal);
     dns_start(2, answer);
     long long begin = now_ms();
     SAYS(ask("four.test", AF_INET, 0), "127.0.0.41");
-    RANGE(now_ms() - begin, 0, 1900);
+    RANGE(now_ms() - begin, 0, LONG_MS);
 }
 
 CASE(server_over_ipv6)
 {
-    resolve_by("nameserver ::1\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+    resolve_by("nameserver ::1\nnameserver 127.0.0.1\noptions timeout:3 attempts:1\n");
     struct dns_server *s = dns_start(1, answer);
     SAYS(ask("four.test", AF_INET, 0), "127.0.0.41");
     EQ(dns_asked(s), 1);
@@ -359,7 +359,7 @@ CASE(one_after_the_other)
 
 CASE(rotate)
 {
-    resolve_by("nameserver 127.0.0.1\nnameserver 127.0.0.2\noptions timeout:1 attempts:1 rotate\n");
+    resolve_by("nameserver 127.0.0.1\nnameserver 127.0.0.2\noptions timeout:3 attempts:1 rotate\n");
     struct dns_server *first = dns_start(1, answer), *second = dns_start(2, answer);
     for (int i = 0; i < 8; i++)
         SAYS(ask("four.test", AF_INET, 0), "127.0.0.41");

@@ -89,7 +89,7 @@ static inline bool servfail(struct dns_server *s, const unsigned char *query, co
 
 /* --- asking --------------------------------------------------------------------------------------------------------------- */
 
-#define ONE "nameserver 127.0.0.1\noptions timeout:1 attempts:2\n"
+#define ONE "nameserver 127.0.0.1\noptions timeout:3 attempts:2\n" /* nobody asks twice on a busy machine */
 
 /* getaddrinfo's answers as a text: addresses in their order; "canonical name: " before them; or the error's name. */
 static inline const char *ask(const char *name, int family, int flags)

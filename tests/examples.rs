@@ -9,7 +9,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// Longer than anything in a script waits for.
-const BOUND: Duration = Duration::from_secs(40);
+const BOUND: Duration = Duration::from_secs(120);
 
 /// Scripts that the shell runs in the namespace. `$STACK` and `$HOST` are the two ends' addresses, `over` runs a program over
 /// tunsock, `listening` waits until the file `out` says that a server is.

@@ -216,7 +216,7 @@ impl Lab {
         let file = dir.join("resolv.conf");
         fs::write(
             &file,
-            "nameserver 10.99.0.2\noptions timeout:1 attempts:1\n",
+            "nameserver 10.99.0.2\noptions timeout:3 attempts:1\n",
         )?;
         instead_of("/etc/resolv.conf", &file)?;
         let file = dir.join("hosts");

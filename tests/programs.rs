@@ -109,9 +109,9 @@ const STACK4: &str = "10.83.0.2";
 const STACK6: &str = "[fd83::2]";
 
 /// For anything that is to happen at all.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(40);
 /// For a transfer.
-const TRANSFER: Duration = Duration::from_secs(60);
+const TRANSFER: Duration = Duration::from_secs(120);
 
 fn main() {
     lab::run_trials("programs", TRIALS, in_a_lab);
@@ -578,12 +578,12 @@ fn sleeper_is_alive(lab: &Lab) -> Outcome {
     while begin.elapsed() < Duration::from_secs(5) {
         let asked = Instant::now();
         peers.push(sleeper.connect(STACK4, 7000)?);
-        if peers.len() > 1 && asked.elapsed() > Duration::from_millis(500) {
+        if peers.len() > 1 && asked.elapsed() > Duration::from_secs(4) {
             return Err(format!("a SYN was answered after {:?}", asked.elapsed()).into());
         }
         let mut ping = Command::new("ping");
         lab.run(
-            ping.args(["-c", "2", "-i", "0.2", "-W", "1", STACK4]),
+            ping.args(["-c", "2", "-i", "0.2", "-W", "4", STACK4]),
             "ping",
             SOON,
         )?;

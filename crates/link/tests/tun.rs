@@ -112,7 +112,7 @@ fn wait(tun: &Tun, limit: Duration) -> PollFlags {
 /// The next frame with an IPv4 packet of this protocol.
 fn next_ipv4(tun: &mut Tun, protocol: u8) -> Vec<u8> {
     for _ in 0..20 {
-        let frame = next(tun, Duration::from_secs(2)).expect("no frame");
+        let frame = next(tun, Duration::from_secs(20)).expect("no frame");
         let packet = &frame[VNET_HDR_LEN..];
         if packet[0] >> 4 == 4 && packet[9] == protocol {
             return frame;
@@ -239,7 +239,7 @@ fn ipv6_without_noise() {
     }
     let socket = UdpSocket::bind("[fd83:7475:6e73::1]:0").unwrap();
     socket.send_to(b"six", "[fd83:7475:6e73::2]:7").unwrap();
-    let frame = next(&mut tun, Duration::from_secs(2)).unwrap();
+    let frame = next(&mut tun, Duration::from_secs(20)).unwrap();
     assert_eq!((frame[VNET_HDR_LEN] >> 4, frame[VNET_HDR_LEN + 6]), (6, 17));
     assert_eq!(frame.len(), VNET_HDR_LEN + 40 + 8 + 3);
 }
@@ -248,7 +248,7 @@ fn the_kernel_gets_our_datagram() {
     let mut tun = Tun::open(&config()).unwrap();
     let socket = UdpSocket::bind("10.83.0.1:0").unwrap();
     socket
-        .set_read_timeout(Some(Duration::from_secs(2)))
+        .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
     let port = socket.local_addr().unwrap().port();
     let mut buf = [0; 100];
@@ -319,7 +319,7 @@ fn a_super_segment_arrives_and_leaves() {
     }
     send(&mut tun, &header, &packet).unwrap();
     stream
-        .set_read_timeout(Some(Duration::from_secs(2)))
+        .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
     let mut got = vec![0; data.len()];
     stream.read_exact(&mut got).unwrap();
@@ -366,7 +366,7 @@ fn gone_when_deleted() {
     let mut buf = vec![0; FRAME_MAX];
     assert_eq!(tun.recv(0, &mut buf), Err(LinkError::WouldBlock));
     delete_persistent("tunsock0").unwrap();
-    assert!(wait(&tun, Duration::from_secs(2)).contains(PollFlags::ERR));
+    assert!(wait(&tun, Duration::from_secs(20)).contains(PollFlags::ERR));
     assert_eq!(tun.recv(0, &mut buf), Err(LinkError::Gone));
     assert_eq!(
         send(&mut tun, &PLAIN, &udp(7, b"anybody?")),
@@ -382,7 +382,7 @@ fn down_is_loss_not_gone() {
     let mut tun = Tun::open(&config()).unwrap();
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket
-        .set_read_timeout(Some(Duration::from_secs(2)))
+        .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
     let port = socket.local_addr().unwrap().port();
     let mut netlink = Netlink::open().unwrap();
