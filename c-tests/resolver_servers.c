@@ -196,6 +196,17 @@ CASE(everybody_is_silent)
     RANGE(now_ms() - begin, 5900, 3 * LONG_MS);
 }
 
+/* Each time around takes as long as the first. */
+CASE(silent_three_times)
+{
+    resolve_by("nameserver 127.0.0.1\noptions timeout:2 attempts:3\n");
+    struct dns_server *s = dns_start(1, silent);
+    long long begin = now_ms();
+    SAYS(ask("four.test", AF_INET, 0), "AGAIN");
+    RANGE(now_ms() - begin, 5900, 13000);
+    EQ(dns_asked(s), 3);
+}
+
 CASE(lost_questions_are_asked_again)
 {
     resolve_by(ONE);

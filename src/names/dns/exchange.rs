@@ -44,10 +44,10 @@ pub(crate) fn exchange(conf: &ResolvConf, messages: &[&[u8]]) -> Result<Replies,
     } else {
         0
     };
-    for attempt in 0..conf.attempts {
-        let turns = conf.servers.iter().cycle().skip(first).take(count);
-        for (place, &server) in turns.enumerate() {
-            let time = patience(conf, attempt, place);
+    for _ in 0..conf.attempts {
+        let turns = conf.servers.iter().enumerate().cycle().skip(first);
+        for (place, &server) in turns.take(count) {
+            let time = patience(conf, place);
             match ask(conf, server, messages, time) {
                 Round::Replies(replies) => return Ok(replies),
                 Round::Nothing(one) => {
@@ -64,9 +64,10 @@ pub(crate) fn exchange(conf: &ResolvConf, messages: &[&[u8]]) -> Result<Replies,
     Err(silence)
 }
 
-/// How long a server has: twice as long each time around, all but the first share one such time.
-fn patience(conf: &ResolvConf, attempt: u32, place: usize) -> Duration {
-    let mut seconds = conf.timeout.as_secs() << attempt.min(8);
+/// How long the server in this place of the file has, each time around: twice as long as the one before it, and all but the first
+/// divide that among as many as there are (glibc's send_dg).
+fn patience(conf: &ResolvConf, place: usize) -> Duration {
+    let mut seconds = conf.timeout.as_secs() << place.min(8);
     if place > 0 {
         seconds /= conf.servers.len().max(1) as u64;
     }
