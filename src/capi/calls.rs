@@ -229,7 +229,8 @@ fn only_v6(socket: &SocketFile) -> bool {
 /// Returns 0, or -1 with errno EBADF, ENOTSOCK, EINVAL (bad how) or ENOTCONN.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_shutdown(fd: c_int, how: c_int) -> c_int {
-    let Some(socket) = checked_socket_of(fd) else {
+    // A relay passes its end's shutdown on, after what was written before.
+    let Some(socket) = checked_socket_of(fd).filter(|socket| !socket.relayed) else {
         // SAFETY: plain numbers.
         return unsafe { originals::shutdown(fd, how) };
     };

@@ -62,6 +62,8 @@ use crate::runtime::critical::Critical;
 /// A socket in a call of its own. Handlers wait until it is dropped: one that leaves by siglongjmp must leave no reference behind.
 struct InCall {
     file: Arc<SocketFile>,
+    /// The number is a relay's end: the kernel has a part in what is asked of it.
+    relayed: bool,
     _inside: Critical,
 }
 
@@ -79,16 +81,24 @@ fn socket_of(fd: c_int) -> Option<InCall> {
     let file = socket_in(fd::lookup(fd))?;
     Some(InCall {
         file,
+        relayed: false,
         _inside: inside,
     })
 }
 
-/// [`socket_of`] for calls that are slow anyway: one fstat makes sure that the number has not changed hands beyond our sight.
+/// [`socket_of`] for calls that are slow anyway, and move no bytes: one fstat makes sure that the number has not changed hands
+/// beyond our sight. A relay's end stands for its socket here.
 fn checked_socket_of(fd: c_int) -> Option<InCall> {
     let inside = Critical::enter();
-    let file = socket_in(fd::lookup_checked(fd))?;
+    let object = fd::lookup_checked(fd);
+    let relayed = matches!(object, Some(Object::Relay(_)));
+    let file = match object {
+        Some(Object::Relay(file)) => file,
+        object => socket_in(object)?,
+    };
     Some(InCall {
         file,
+        relayed,
         _inside: inside,
     })
 }
@@ -98,6 +108,7 @@ fn socket_in(object: Option<Object>) -> Option<Arc<SocketFile>> {
     match object {
         Some(Object::Socket(socket)) => Some(socket),
         // An epoll set of ours is a kernel descriptor too: for calls on sockets the kernel has the right answer (ENOTSOCK, EINVAL).
-        Some(Object::Epoll(_)) | None => None,
+        // So is a relay's end, which the kernel reads and writes.
+        Some(Object::Epoll(_) | Object::Relay(_)) | None => None,
     }
 }

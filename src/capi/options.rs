@@ -65,7 +65,8 @@ pub unsafe extern "C" fn tunsock_getsockopt(
     value: *mut c_void,
     len: *mut tunsock_socklen_t,
 ) -> c_int {
-    let Some(socket) = checked_socket_of(fd) else {
+    let error = level == libc::SOL_SOCKET && name == libc::SO_ERROR;
+    let Some(socket) = checked_socket_of(fd).filter(|socket| !(socket.relayed && error)) else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::getsockopt(fd, level, name, value, len) };
     };
@@ -112,10 +113,27 @@ pub unsafe extern "C" fn tunsock_setsockopt(
         return unsafe { originals::setsockopt(fd, level, name, value, len) };
     };
     answer(|| {
-        let len = usize::try_from(len as c_int).map_err(|_| EINVAL)?;
-        set(&socket, level, name, &Given { value, len })?;
+        let given = usize::try_from(len as c_int).map_err(|_| EINVAL)?;
+        set(&socket, level, name, &Given { value, len: given })?;
+        if socket.relayed && waits_by(level, name) {
+            // SAFETY: the caller's own arguments.
+            return Ok(unsafe { originals::setsockopt(fd, level, name, value, len) });
+        }
         Ok(0)
     })
+}
+
+/// Options by which the kernel's calls wait: on a relay's end these are what is called.
+fn waits_by(level: c_int, name: c_int) -> bool {
+    level == libc::SOL_SOCKET
+        && matches!(
+            name,
+            libc::SO_RCVTIMEO
+                | libc::SO_SNDTIMEO
+                | SO_RCVTIMEO_NEW
+                | SO_SNDTIMEO_NEW
+                | libc::SO_RCVLOWAT
+        )
 }
 
 /// A value as the caller passed it.

@@ -6,7 +6,8 @@ use libc::c_int;
 use rustix::io::Errno;
 
 use super::table::{self, Entry, lookup_checked};
-use super::{Fail, FdResult, Object, lookup};
+use super::{Fail, FdResult, Object, lookup, relay};
+use crate::runtime::critical::Critical;
 use crate::runtime::{self, sys};
 
 /// close(2). `None`: not ours, nothing done. Otherwise the number itself is closed here too. The library's own numbers
@@ -16,9 +17,12 @@ pub(crate) fn close(fd: c_int) -> Option<FdResult<()>> {
         return Some(Err(Fail::Os(Errno::BADF)));
     }
     lookup_checked(fd)?;
-    // The entry goes first: once the kernel has the number back, another thread may get it.
-    let entry = table::take(fd)?;
-    let closed = sys::close(fd);
+    let (entry, closed) = {
+        let _inside = Critical::enter();
+        let _changing = table::changing();
+        // The entry goes first: once the kernel has the number back, another thread may get it.
+        (table::take(fd)?, sys::close(fd))
+    };
     finish(entry);
     Some(closed.map_err(Fail::Os))
 }
@@ -34,11 +38,8 @@ pub(crate) fn dup(fd: c_int, cloexec: bool, min: c_int) -> Option<FdResult<c_int
     } else {
         libc::F_DUPFD
     };
-    Some(
-        sys::fcntl(fd, command, min)
-            .map_err(Fail::Os)
-            .and_then(|new| put(new, object)),
-    )
+    let new = sys::fcntl(fd, command, min).map_err(Fail::Os);
+    Some(new.and_then(|new| put_copy(new, object)))
 }
 
 /// dup2(2) and dup3(2) (`flags`: 0 or O_CLOEXEC; that dup3 refuses `old == new` is the caller's affair). `None`: neither end is ours.
@@ -53,14 +54,19 @@ pub(crate) fn dup2(old: c_int, new: c_int, flags: c_int) -> Option<FdResult<c_in
     if old == new {
         return object.map(|_| Ok(new));
     }
-    if let Err(errno) = sys::dup3(old, new, flags) {
+    let copied = {
+        let _inside = Critical::enter();
+        let _changing = table::changing();
+        sys::dup3(old, new, flags)
+    };
+    if let Err(errno) = copied {
         return Some(Err(Fail::Os(errno)));
     }
     let Some(object) = object else {
         forget(new);
         return Some(Ok(new));
     };
-    Some(put(new, object))
+    Some(put_copy(new, object))
 }
 
 /// The kernel has just handed this number out (open, pipe, accept of its own …): an entry of ours at it is stale.
@@ -68,6 +74,13 @@ pub(crate) fn forget(fd: c_int) {
     if let Some(entry) = table::take(fd) {
         finish(entry);
     }
+}
+
+/// [`put`] of what another number stands for as well.
+fn put_copy(fd: c_int, object: Object) -> FdResult<c_int> {
+    let placed = put(fd, object.clone())?;
+    relay::consider(fd, &object);
+    Ok(placed)
 }
 
 /// The number stands for this now; what it stood for before is closed.
@@ -88,7 +101,7 @@ pub(super) fn put(fd: c_int, object: Object) -> FdResult<c_int> {
 
 /// A number gave its reference up. The last one of a socket closes it, in this thread, with the wait that SO_LINGER asks for.
 fn finish(entry: Arc<Entry>) {
-    if let Some(Object::Socket(file)) = table::into_object(entry)
+    if let Some(Object::Socket(file) | Object::Relay(file)) = table::into_object(entry)
         && let Some(file) = Arc::into_inner(file)
     {
         file.close();

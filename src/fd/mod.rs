@@ -6,6 +6,7 @@
 mod dup;
 mod epoll;
 mod poll;
+mod relay;
 mod select;
 mod sending;
 mod sigio;
@@ -18,9 +19,12 @@ use std::sync::Arc;
 
 use tunsock_stack::Error;
 
+use crate::runtime::MutexGuard;
+
 pub(crate) use dup::{close, dup, dup2, forget};
 pub(crate) use epoll::{EpollSet, epoll_create, epoll_ctl, epoll_wait};
 pub(crate) use poll::poll;
+pub(crate) use relay::{RelaysForking, at_exit};
 pub(crate) use select::{FdBits, select};
 pub(crate) use socket::{SocketFile, open};
 pub(crate) use table::{lookup, lookup_checked, never_ours};
@@ -30,6 +34,8 @@ pub(crate) use table::{lookup, lookup_checked, never_ours};
 pub(crate) enum Object {
     /// A socket of the stack.
     Socket(Arc<SocketFile>),
+    /// A socket of the stack whose number is a relay's end: what moves bytes is the kernel's affair, the rest the socket's.
+    Relay(Arc<SocketFile>),
     /// A kernel epoll descriptor that was made through us and may hold sockets of the stack.
     Epoll(Arc<EpollSet>),
 }
@@ -61,3 +67,17 @@ impl From<rustix::io::Errno> for Fail {
 
 /// Outcome of a descriptor call.
 pub(crate) type FdResult<T> = Result<T, Fail>;
+
+/// A fork in progress: no number changes hands while the process is doubled. Begun before the runtime's.
+pub(crate) struct Forking {
+    _changing: MutexGuard<'static, ()>,
+}
+
+impl Forking {
+    /// Before the fork.
+    pub(crate) fn begin() -> Forking {
+        Forking {
+            _changing: table::changing(),
+        }
+    }
+}

@@ -9,8 +9,8 @@ use libc::c_int;
 use once_cell::race::OnceBox;
 use rustix::io::Errno;
 
-use super::Object;
-use crate::runtime::{self, sys};
+use super::{Object, SocketFile};
+use crate::runtime::{self, Mutex, MutexGuard, sys};
 
 /// A number's entry. The identity is what `fstat` says of the kernel descriptor at the number: when it says otherwise later, the
 /// number has changed hands beyond our sight and the entry is stale.
@@ -70,7 +70,7 @@ pub(super) fn new_number(cloexec: bool, min: c_int) -> Result<c_int, Errno> {
 pub(super) fn install(fd: c_int, object: Object) -> Result<Option<Arc<Entry>>, Errno> {
     let identity = match &object {
         Object::Socket(_) => Master::get()?.identity,
-        Object::Epoll(_) => sys::identity(fd)?,
+        Object::Relay(_) | Object::Epoll(_) => sys::identity(fd)?,
     };
     let Some(slot) = slot_or_make(fd) else {
         return Err(Errno::MFILE);
@@ -89,6 +89,40 @@ pub(super) fn take(fd: c_int) -> Option<Arc<Entry>> {
         return None;
     }
     slot(fd)?.swap(None)
+}
+
+/// While this lives, no number of ours is closed or replaced by another thread. Taken before every other lock; no handler may
+/// run meanwhile (`Critical`).
+pub(super) fn changing() -> MutexGuard<'static, ()> {
+    CHANGING.lock()
+}
+
+static CHANGING: Mutex<()> = Mutex::new(());
+
+/// Every number of a socket that has no relay. A walk over all numbers that were ever ours.
+pub(super) fn numbers_of(file: &Arc<SocketFile>) -> Vec<c_int> {
+    numbers(|object| matches!(object, Object::Socket(other) if Arc::ptr_eq(file, other)))
+}
+
+/// Every number that is a relay's end.
+pub(super) fn relays() -> Vec<c_int> {
+    numbers(|object| matches!(object, Object::Relay(_)))
+}
+
+fn numbers(wanted: impl Fn(&Object) -> bool) -> Vec<c_int> {
+    let all = (0..).zip(&PAGES).filter_map(|(number, place)| {
+        let page = place.load(Acquire);
+        // SAFETY: a page in the array is a leaked box, never freed.
+        (!page.is_null()).then(|| (number * PAGE, unsafe { &*page }))
+    });
+    let entries = all.flat_map(|(first, page)| (first..).zip(page.slots.iter()));
+    let matching = entries.filter(|(_, slot)| {
+        let entry = slot.load();
+        entry.as_ref().is_some_and(|entry| wanted(&entry.object))
+    });
+    matching
+        .filter_map(|(number, _)| c_int::try_from(number).ok())
+        .collect()
 }
 
 /// The master: an AF_UNIX socket, made once, of which every socket's number is a duplicate. So `fstat` says socket, and

@@ -7,6 +7,7 @@ use libc::c_int;
 
 use super::stdio;
 use crate::capi::{gai, originals, owner};
+use crate::fd;
 use crate::runtime::critical::Critical;
 use crate::runtime::{self, MutexGuard, sys};
 
@@ -18,7 +19,7 @@ static BEGIN: extern "C" fn() = begin;
 /// Run after the handlers of atexit(3).
 #[used]
 #[unsafe(link_section = ".fini_array")]
-static END: extern "C" fn() = end;
+static END: extern "C" fn() = end_with_streams;
 
 extern "C" fn begin() {
     owner::take();
@@ -39,9 +40,18 @@ unsafe extern "C" {
     fn at_quick_exit(handler: extern "C" fn()) -> c_int;
 }
 
+/// exit(3) writes out libc's streams after everything else: too late for those that are sockets of ours.
+extern "C" fn end_with_streams() {
+    if !owner::is_borrowed() {
+        super::stdio::flush_at_exit();
+    }
+    end();
+}
+
 /// The sockets end with the process whose they are, not with a child of vfork that gives up before its exec.
 extern "C" fn end() {
     if !owner::is_borrowed() {
+        fd::at_exit();
         runtime::at_exit();
     }
 }
@@ -49,7 +59,9 @@ extern "C" fn end() {
 /// What a fork in progress holds. fork(2) copies the locks as they are, with nobody in the child who would let go of those that other threads hold.
 struct Forking {
     names: gai::Forking,
+    relays: fd::RelaysForking,
     runtime: runtime::Forking,
+    numbers: fd::Forking,
     _streams: MutexGuard<'static, stdio::Streams>,
     /// Dropped last: no handler comes in between, which might want the locks.
     _inside: Critical,
@@ -64,7 +76,9 @@ unsafe extern "C" fn before_fork() {
         _inside: Critical::enter(),
         _streams: stdio::hold(),
         names: gai::Forking::begin(),
+        numbers: fd::Forking::begin(),
         runtime: runtime::Forking::begin(),
+        relays: fd::RelaysForking::begin(),
     };
     FORKING.set(Some(ManuallyDrop::new(forking)));
 }
@@ -82,13 +96,16 @@ unsafe extern "C" fn after_fork_child() {
     owner::take();
     if let Some(Forking {
         names,
+        numbers: _numbers,
         runtime,
+        relays,
         _streams,
         _inside,
     }) = forking()
     {
         names.end_in_child();
         runtime.end_in_child();
+        relays.end_in_child();
     }
 }
 

@@ -39,7 +39,11 @@ pub(super) fn hold() -> MutexGuard<'static, Streams> {
 pub unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void {
     let Some(Object::Socket(_)) = fd::lookup(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::fdopen(fd, mode) };
+        let stream = unsafe { originals::fdopen(fd, mode) };
+        if let Some(Object::Relay(_)) = fd::lookup(fd) {
+            note(stream, fd);
+        }
+        return stream;
     };
     let functions = Functions {
         read: Some(read),
@@ -55,15 +59,55 @@ pub unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void {
             functions,
         )
     };
+    note(stream, fd);
+    stream
+}
+
+fn note(stream: *mut c_void, fd: c_int) {
     if !stream.is_null() {
         let _inside = Critical::enter();
         STREAMS
             .lock()
             .get_or_insert_default()
-            .insert(stream.addr(), fd);
+            .insert(stream.expose_provenance(), fd);
         ANY.store(true, Ordering::Release);
     }
-    stream
+}
+
+/// Writes out the streams that are sockets of ours, standard output included, while there still are sockets. One that another thread
+/// has locked (it may be reading for ever) is left to libc.
+pub(super) fn flush_at_exit() {
+    let standard = [libc::STDOUT_FILENO, libc::STDERR_FILENO];
+    // SAFETY: libc's own variables, which a program may set but not unset.
+    let standard = standard.into_iter().zip(unsafe { [stdout, stderr] });
+    let mut streams: Vec<usize> = standard
+        .filter(|(number, stream)| {
+            !stream.is_null() && matches!(fd::lookup(*number), Some(Object::Relay(_)))
+        })
+        .map(|(_, stream)| stream.expose_provenance())
+        .collect();
+    let _inside = Critical::enter();
+    if let Some(noted) = &*STREAMS.lock() {
+        streams.extend(noted.keys());
+    }
+    for stream in streams {
+        let stream = std::ptr::with_exposed_provenance_mut::<c_void>(stream);
+        // SAFETY: a stream that is open: fclose takes its own out of the list.
+        unsafe {
+            if ftrylockfile(stream) == 0 {
+                fflush_unlocked(stream);
+                funlockfile(stream);
+            }
+        }
+    }
+}
+
+unsafe extern "C" {
+    static stdout: *mut c_void;
+    static stderr: *mut c_void;
+    fn ftrylockfile(stream: *mut c_void) -> c_int;
+    fn funlockfile(stream: *mut c_void);
+    fn fflush_unlocked(stream: *mut c_void) -> c_int;
 }
 
 #[unsafe(no_mangle)]
@@ -81,12 +125,15 @@ pub unsafe extern "C" fn fileno_unlocked(stream: *mut c_void) -> c_int {
 /// Any other stream closes its number where we can't see it: what we have at the number ends here.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fclose(stream: *mut c_void) -> c_int {
-    if number_of(stream).is_some() {
+    let noted = number_of(stream);
+    if noted.is_some() {
         let _inside = Critical::enter();
         if let Some(streams) = &mut *STREAMS.lock() {
             streams.remove(&stream.addr());
         }
-    } else if !stream.is_null() {
+    }
+    let ours = noted.is_some_and(|fd| matches!(fd::lookup(fd), Some(Object::Socket(_))));
+    if !ours && !stream.is_null() {
         // SAFETY: the caller's stream; errno is the calling thread's.
         unsafe {
             let before = *libc::__errno_location();

@@ -47,11 +47,14 @@ pub(crate) fn epoll_ctl(
     if runtime::is_reserved(epfd) || runtime::is_reserved(fd) {
         return Some(Err(Fail::Os(Errno::BADF)));
     }
-    let target = lookup_checked(fd);
+    // A relay's end is the kernel's to watch.
+    let target = lookup_checked(fd).filter(|target| !matches!(target, Object::Relay(_)));
     let set = match (lookup_checked(epfd), &target) {
         (Some(Object::Epoll(set)), _) => set,
         // Not a set; the kernel says the same of its own kinds.
-        (Some(Object::Socket(_)), Some(_)) => return Some(Err(Fail::Os(Errno::INVAL))),
+        (Some(Object::Socket(_) | Object::Relay(_)), Some(_)) => {
+            return Some(Err(Fail::Os(Errno::INVAL)));
+        }
         (None, Some(Object::Socket(_))) => match adopt(epfd) {
             Ok(set) => set,
             Err(fail) => return Some(Err(fail)),
@@ -61,7 +64,7 @@ pub(crate) fn epoll_ctl(
     Some(match target {
         Some(Object::Socket(file)) => set.control(epfd, op, fd, &file, event),
         Some(Object::Epoll(child)) => set.control_set(epfd, op, fd, &child, event),
-        None => set.control_kernel(epfd, op, fd, event),
+        Some(Object::Relay(_)) | None => set.control_kernel(epfd, op, fd, event),
     })
 }
 
@@ -75,7 +78,7 @@ pub(crate) fn epoll_wait(
     let _inside = Critical::enter();
     let set = match lookup(epfd)? {
         Object::Epoll(set) => set,
-        Object::Socket(_) => return Some(Err(Fail::Os(Errno::INVAL))),
+        Object::Socket(_) | Object::Relay(_) => return Some(Err(Fail::Os(Errno::INVAL))),
     };
     if events.is_empty() {
         return Some(Err(Fail::Os(Errno::INVAL)));

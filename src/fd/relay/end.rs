@@ -1,0 +1,86 @@
+//! A socketpair's ends: the system calls on them, none by a name that this library exports.
+
+use std::os::fd::{BorrowedFd, IntoRawFd};
+use std::time::Duration;
+
+use libc::c_int;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv as receive,
+    send as transmit, shutdown, socketpair,
+};
+
+use crate::runtime::sys::{self, RaisedLimit};
+
+/// The number for one call.
+fn borrow<'a>(end: c_int) -> BorrowedFd<'a> {
+    // SAFETY: the borrow ends with the call that it is made for, and the kernel checks the number.
+    unsafe { BorrowedFd::borrow_raw(end) }
+}
+
+/// A new pair of stream sockets at high numbers, close-on-exec.
+pub(super) fn pair() -> Result<(c_int, c_int), Errno> {
+    let _room = RaisedLimit::new();
+    let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
+    let (a, b) = socketpair(AddressFamily::UNIX, kind, flags, None)?;
+    Ok((
+        sys::move_high(a.into_raw_fd()),
+        sys::move_high(b.into_raw_fd()),
+    ))
+}
+
+/// Bytes taken; never waits, and raises no SIGPIPE.
+pub(super) fn send(end: c_int, data: &[u8]) -> Result<usize, Errno> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    transmit(borrow(end), data, flags)
+}
+
+/// Bytes read, or with `keep` only looked at; never waits.
+pub(super) fn recv(end: c_int, room: &mut [u8], keep: bool) -> Result<usize, Errno> {
+    let mut flags = RecvFlags::DONTWAIT;
+    flags.set(RecvFlags::PEEK, keep);
+    receive(borrow(end), room, flags).map(|(len, _)| len)
+}
+
+/// What goes to the other end is over.
+pub(super) fn end_writing(end: c_int) {
+    // With a valid number it can't fail.
+    let _ = shutdown(borrow(end), Shutdown::Write);
+}
+
+/// The other end writes no more; and it is closed, or neither end writes any more.
+pub(super) fn over(end: c_int) -> (bool, bool) {
+    let (end, asked) = (borrow(end), PollFlags::RDHUP);
+    let mut fds = [PollFd::from_borrowed_fd(end, asked)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // It fails for want of memory only: there is another look with the next news.
+    let _ = poll(&mut fds, Some(&now));
+    let found = fds[0].revents();
+    (
+        found.intersects(PollFlags::RDHUP | PollFlags::HUP),
+        found.contains(PollFlags::HUP),
+    )
+}
+
+/// Whether the other end was closed with bytes unread (SO_ERROR, thereby cleared).
+pub(super) fn was_reset(end: c_int) -> bool {
+    matches!(
+        sockopt::socket_error(borrow(end)),
+        Ok(Err(Errno::CONNRESET))
+    )
+}
+
+/// SO_RCVTIMEO and SO_SNDTIMEO.
+pub(super) fn set_timeouts(
+    end: c_int,
+    recv: Option<Duration>,
+    send: Option<Duration>,
+) -> Result<(), Errno> {
+    sockopt::set_socket_timeout(borrow(end), Timeout::Recv, recv)?;
+    sockopt::set_socket_timeout(borrow(end), Timeout::Send, send)
+}

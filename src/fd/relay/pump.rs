@@ -1,0 +1,438 @@
+//! The thread that carries bytes between sockets of the stack and the relays' ends.
+//!
+//! Nothing is kept in between: what the stack has no room for stays in the socketpair, and what the socketpair has no room for stays in the
+//! stack, so both sides feel the other's back-pressure. Of what the program wrote the last octet carried stays unread: closing
+//! our end then is a reset to the program (unix_release_sock), and closing it after that octet is read is an end of file.
+
+use std::collections::VecDeque;
+use std::io::{IoSlice, IoSliceMut};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::sync::{Arc, Condvar, PoisonError};
+use std::time::{Duration, Instant};
+
+use libc::c_int;
+use once_cell::sync::OnceCell;
+use rustix::io::Errno;
+use slotmap::{Key, KeyData, SlotMap, new_key_type};
+use smallvec::SmallVec;
+use tunsock_stack::{Error, Ready, RecvFlags, SendControl, SendFlags, Shutdown, SockOpt};
+
+use super::super::{Fail, SocketFile, dup, table};
+use super::end;
+use crate::runtime::{
+    self, End, Hook, Level, Mutex, MutexGuard, Queue, Request, Runtime, Waker, Watch, log, sys,
+};
+
+new_key_type! {
+    /// A relay's name, the token of its hook and of its end in the kernel's set.
+    struct RelayKey;
+}
+
+/// Most bytes carried at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Of the thread: its deepest call is one into the stack.
+const STACK_SIZE: usize = 512 * 1024;
+
+/// How long a peer may take nothing at the end of the process.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often progress is looked for then.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// All relays of the process, and what its thread waits for.
+struct Pump {
+    runtime: &'static Runtime,
+    /// The kernel's epoll set of our ends, edge-triggered.
+    epoll: c_int,
+    list: Mutex<List>,
+    /// A relay is over.
+    fewer: Condvar,
+    /// Bytes that went to the stack so far.
+    moved: AtomicU64,
+    /// This is a forked child's copy: the thread is the parent's.
+    dead: AtomicBool,
+}
+
+/// Taken inside the runtime's lock, never around it.
+#[derive(Default)]
+struct List {
+    relays: SlotMap<RelayKey, Place>,
+    /// Relays to look at, each once.
+    ready: VecDeque<RelayKey>,
+    waiters: SmallVec<[Arc<Waker>; 1]>,
+}
+
+struct Place {
+    relay: Arc<Relay>,
+    queued: bool,
+}
+
+struct Relay {
+    file: Arc<SocketFile>,
+    /// Our end of the pair, non-blocking.
+    end: c_int,
+    /// What hears of the socket's events.
+    ears: Arc<dyn Hook>,
+    flow: Mutex<Flow>,
+    /// Every number of the program's is closed, and everything it wrote is on its way or about to be.
+    closing: AtomicBool,
+}
+
+/// How far a relay has come. The pump's thread alone changes it.
+#[derive(Default)]
+struct Flow {
+    /// The program's end of writing has become our FIN.
+    fin_sent: bool,
+    /// The peer's FIN has become an end of file.
+    fin_given: bool,
+    /// The program reads no more.
+    deaf: bool,
+}
+
+/// What is next for a relay.
+#[derive(PartialEq, Eq)]
+enum Next {
+    /// Wait for either side.
+    Wait,
+    /// Nothing can flow any more, all in order.
+    Done,
+    /// The connection is broken, which the program is to be told.
+    Broken,
+}
+
+static PUMP: OnceCell<Pump> = OnceCell::new();
+
+/// From now on the thread carries bytes between this socket and `end`.
+pub(super) fn begin(file: Arc<SocketFile>, end: c_int) -> Result<(), Errno> {
+    let pump = PUMP.get_or_try_init(|| Pump::new(file.runtime()))?;
+    if pump.dead.load(Acquire) {
+        return Err(Errno::NETDOWN);
+    }
+    sys::fcntl(end, libc::F_SETFL, libc::O_NONBLOCK)?;
+    let id = file.id();
+    let ears: Arc<dyn Hook> = Arc::new(Ears(pump));
+    let relay = Arc::new(Relay {
+        file,
+        end,
+        ears: ears.clone(),
+        flow: Mutex::default(),
+        closing: AtomicBool::new(false),
+    });
+    let key = pump.list.lock().relays.insert(Place {
+        relay,
+        queued: false,
+    });
+    let token = key.data().as_ffi();
+    let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+    let mut event = libc::epoll_event {
+        events: events as u32,
+        u64: token,
+    };
+    if let Err(errno) = sys::epoll_ctl(pump.epoll, libc::EPOLL_CTL_ADD, end, Some(&mut event)) {
+        pump.list.lock().relays.remove(key);
+        return Err(errno);
+    }
+    let Ok(mut core) = pump.runtime.lock() else {
+        pump.list.lock().relays.remove(key);
+        let _ = sys::epoll_ctl(pump.epoll, libc::EPOLL_CTL_DEL, end, None);
+        return Err(Errno::AGAIN);
+    };
+    core.hook(id, ears, token, false);
+    pump.list.lock().queue(key);
+    Ok(())
+}
+
+/// The end of the process: what it wrote goes to the stack, and relays that other processes have inherited go on until these are done
+/// with them. A peer that takes nothing is waited for no longer than for any socket at the end.
+pub(crate) fn at_exit() {
+    let Some(pump) = PUMP.get().filter(|pump| !pump.dead.load(Acquire)) else {
+        return;
+    };
+    for number in table::relays() {
+        dup::forget(number);
+        let _ = sys::close(number);
+    }
+    let (mut moved, mut since) = (pump.moved.load(Relaxed), Instant::now());
+    let mut list = pump.list.lock();
+    while !list.relays.is_empty() {
+        let waited = pump.fewer.wait_timeout(list, LOOK);
+        list = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let now = pump.moved.load(Relaxed);
+        let open = |place: &Place| !place.relay.closing.load(Relaxed);
+        if now != moved || list.relays.values().any(open) {
+            (moved, since) = (now, Instant::now());
+        } else if since.elapsed() >= PATIENCE {
+            return;
+        }
+    }
+}
+
+/// A fork in progress: the list's lock. Begun after the runtime's.
+pub(crate) struct RelaysForking {
+    list: Option<MutexGuard<'static, List>>,
+}
+
+impl RelaysForking {
+    /// Before the fork.
+    pub(crate) fn begin() -> RelaysForking {
+        RelaysForking {
+            list: PUMP.get().map(|pump| pump.list.lock()),
+        }
+    }
+
+    /// In the child: the ends are the parent's to pump; copies here would keep the relays from ending.
+    pub(crate) fn end_in_child(self) {
+        let (Some(pump), Some(list)) = (PUMP.get(), self.list) else {
+            return;
+        };
+        if pump.dead.swap(true, AcqRel) {
+            return;
+        }
+        for place in list.relays.values() {
+            give_up(place.relay.end);
+        }
+        give_up(pump.epoll);
+    }
+}
+
+fn give_up(own: c_int) {
+    runtime::release(own);
+    let _ = sys::close(own);
+}
+
+impl Pump {
+    fn new(runtime: &'static Runtime) -> Result<Pump, Errno> {
+        let epoll = sys::move_high(sys::epoll_create(libc::EPOLL_CLOEXEC)?);
+        runtime::reserve(epoll);
+        let mask = sys::block_signals();
+        let started = std::thread::Builder::new()
+            .name("tunsock-relay".into())
+            .stack_size(STACK_SIZE)
+            .spawn(|| PUMP.wait().run());
+        sys::restore_signals(mask);
+        if let Err(error) = started {
+            log(Level::Warn, format_args!("no thread for relays: {error}"));
+            give_up(epoll);
+            return Err(Errno::NOMEM);
+        }
+        Ok(Pump {
+            runtime,
+            epoll,
+            list: Mutex::default(),
+            fewer: Condvar::new(),
+            moved: AtomicU64::new(0),
+            dead: AtomicBool::new(false),
+        })
+    }
+
+    fn run(&'static self) {
+        let mut room = vec![0; CHUNK].into_boxed_slice();
+        loop {
+            let mut request = Request::new();
+            request.watches.push(Watch::Queue(self));
+            request.kernel.push(self.epoll, libc::POLLIN);
+            let found = self.runtime.wait(&mut request, &mut |_, _, kernel| {
+                if kernel.all().iter().any(|fd| fd.revents != 0) {
+                    self.ask_kernel();
+                }
+                let ready = std::mem::take(&mut self.list.lock().ready);
+                (!ready.is_empty()).then_some(ready)
+            });
+            match found {
+                Ok(ready) => ready.into_iter().for_each(|key| self.look(key, &mut room)),
+                Err(End::Down) => return,
+                // No descriptor for a waker: others will give theirs back.
+                Err(_) => drop(sys::ppoll(&mut [], Some(10_000), None)),
+            }
+        }
+    }
+
+    /// Queues the relays whose ends have news.
+    fn ask_kernel(&self) {
+        let mut events = [std::mem::MaybeUninit::uninit(); 64];
+        while let Ok(found) = sys::epoll_pwait(self.epoll, &mut events, 0, None) {
+            let mut list = self.list.lock();
+            for event in events.get(..found).unwrap_or(&[]) {
+                // SAFETY: the kernel has written so many.
+                let token = unsafe { event.assume_init() }.u64;
+                list.queue(KeyData::from_ffi(token).into());
+            }
+            if found < events.len() {
+                return;
+            }
+        }
+    }
+
+    fn look(&'static self, key: RelayKey, room: &mut [u8]) {
+        let Some(relay) = self.list.lock().take_up(key) else {
+            return;
+        };
+        let next = relay.carry(room, &self.moved);
+        if next == Next::Wait {
+            return;
+        }
+        if next == Next::Done {
+            // Without the octet that is always left, the close is no reset.
+            let _ = end::recv(relay.end, room, false);
+        }
+        if let Ok(mut core) = self.runtime.lock() {
+            core.unhook(relay.file.id(), &relay.ears, key.data().as_ffi());
+        }
+        give_up(relay.end);
+        drop(self.list.lock().relays.remove(key));
+        if let Some(Relay { file, .. }) = Arc::into_inner(relay) {
+            // Who closed the last number did not wait, and this thread has others to look after.
+            file.set_nonblocking(true);
+            if let Some(file) = Arc::into_inner(file) {
+                file.close();
+            }
+        }
+        self.fewer.notify_all();
+    }
+}
+
+impl List {
+    fn queue(&mut self, key: RelayKey) -> bool {
+        let Some(place) = self.relays.get_mut(key) else {
+            return false;
+        };
+        if !std::mem::replace(&mut place.queued, true) {
+            self.ready.push_back(key);
+        }
+        self.waiters.iter().for_each(|waker| waker.wake());
+        true
+    }
+
+    /// The relay is looked at now; news from here on queues it again.
+    fn take_up(&mut self, key: RelayKey) -> Option<Arc<Relay>> {
+        let place = self.relays.get_mut(key)?;
+        place.queued = false;
+        Some(place.relay.clone())
+    }
+}
+
+impl Relay {
+    /// Moves what can be moved, both ways.
+    fn carry(&self, room: &mut [u8], moved: &AtomicU64) -> Next {
+        let mut flow = self.flow.lock();
+        let inward = self.inward(&mut flow, room);
+        let outward = self.outward(&mut flow, room, moved);
+        match (inward, outward) {
+            (Next::Broken, _) | (_, Next::Broken) => Next::Broken,
+            (_, Next::Done) if self.closing.load(Relaxed) || flow.fin_given || flow.deaf => {
+                Next::Done
+            }
+            _ => Next::Wait,
+        }
+    }
+
+    /// From the stack to the program.
+    fn inward(&self, flow: &mut Flow, room: &mut [u8]) -> Next {
+        while !flow.fin_given {
+            let peeked = self.file.recv(
+                &mut [IoSliceMut::new(room)],
+                RecvFlags::PEEK,
+                true,
+                false,
+                None,
+            );
+            let got = match peeked {
+                Ok(got) => got.len,
+                Err(Fail::Stack(Error::WouldBlock)) => return Next::Wait,
+                Err(_) => return Next::Broken,
+            };
+            if got == 0 {
+                flow.fin_given = true;
+                end::end_writing(self.end);
+                return Next::Done;
+            }
+            let taken = match end::send(self.end, room.get(..got).unwrap_or(&[])) {
+                Ok(taken) => taken,
+                Err(Errno::AGAIN) => return Next::Wait,
+                // SHUT_RD: as on TCP what still comes is thrown away. A close is seen on the way out.
+                Err(_) => {
+                    flow.deaf = true;
+                    got
+                }
+            };
+            let mut taken = [IoSliceMut::new(room.get_mut(..taken).unwrap_or_default())];
+            let _ = (self.file).recv(&mut taken, RecvFlags::TRUNC, true, false, None);
+        }
+        Next::Done
+    }
+
+    /// From the program to the stack.
+    fn outward(&self, flow: &mut Flow, room: &mut [u8], moved: &AtomicU64) -> Next {
+        // Asked before looking at the bytes: nothing comes after what this finds.
+        let (over, gone) = end::over(self.end);
+        loop {
+            let got = end::recv(self.end, room, true).unwrap_or(0);
+            let data = room.get(1..got).unwrap_or(&[]);
+            if data.is_empty() {
+                break;
+            }
+            let sent = (self.file).send(
+                &[IoSlice::new(data)],
+                SendFlags::empty(),
+                true,
+                None,
+                &SendControl::default(),
+            );
+            match sent {
+                Ok(taken) => {
+                    moved.fetch_add(taken as u64, Relaxed);
+                    // The last of these becomes the octet that is left.
+                    self.discard(room, taken);
+                }
+                Err(Fail::Stack(Error::WouldBlock)) => return Next::Wait,
+                Err(_) => return Next::Broken,
+            }
+        }
+        if !over {
+            return Next::Wait;
+        }
+        if gone && end::was_reset(self.end) {
+            // Closed with bytes unread: a reset, as on TCP (RFC 2525 2.17).
+            let _ = (self.file).set_option(SockOpt::Linger(Some(Duration::ZERO)));
+        } else if !flow.fin_sent {
+            let _ = self.file.shutdown(Shutdown::Write);
+        }
+        flow.fin_sent = true;
+        self.closing.fetch_or(gone, Relaxed);
+        Next::Done
+    }
+
+    /// Takes so many bytes off our end; they are there.
+    fn discard(&self, room: &mut [u8], count: usize) {
+        let mut left = count;
+        while left > 0 {
+            match end::recv(self.end, room.get_mut(..left).unwrap_or_default(), false) {
+                Ok(taken) if taken > 0 => left = left.saturating_sub(taken),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// The pump as a listener to a socket's events.
+struct Ears(&'static Pump);
+
+impl Hook for Ears {
+    fn on_event(&self, token: u64, _: Ready) -> bool {
+        self.0.list.lock().queue(KeyData::from_ffi(token).into())
+    }
+
+    fn on_close(&self, _: u64) {}
+}
+
+impl Queue for Pump {
+    fn join(&self, waker: &Arc<Waker>) {
+        self.list.lock().waiters.push(waker.clone());
+    }
+
+    fn leave(&self, waker: &Arc<Waker>) {
+        let mut list = self.list.lock();
+        list.waiters.retain(|other| !Arc::ptr_eq(other, waker));
+    }
+}
