@@ -9,6 +9,40 @@ BOTH(getfl)
     EQ(fcntl(udp(family), F_GETFL), O_RDWR);
 }
 
+/* Flags that mean nothing for a socket are kept; which of them F_SETFL changes at all. */
+BOTH(setfl_keeps_what_it_may_change)
+{
+    int fds[] = {tcp(family), udp(family)};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        int fd = fds[i], flags[] = {O_APPEND, O_NOATIME, O_NONBLOCK, O_APPEND | O_NONBLOCK | O_NOATIME, O_APPEND, 0};
+        for (size_t j = 0; j < ARRAY_LEN(flags); j++) {
+            OK(fcntl(fd, F_SETFL, flags[j]));
+            EQ(fcntl(fd, F_GETFL), O_RDWR | flags[j]);
+        }
+        OK(fcntl(fd, F_SETFL, O_APPEND));
+        ERR(fcntl(fd, F_SETFL, O_DIRECT | O_NONBLOCK), EINVAL);
+        EQ(fcntl(fd, F_GETFL), O_RDWR | O_APPEND);
+        OK(fcntl(fd, F_SETFL, O_CREAT | O_TRUNC | O_SYNC | O_WRONLY | O_CLOEXEC));
+        EQ(fcntl(fd, F_GETFL), O_RDWR);
+        EQ(fcntl(fd, F_GETFD), 0);
+        int on = 1;
+        OK(fcntl(fd, F_SETFL, O_APPEND));
+        OK(ioctl(fd, FIONBIO, &on));
+        EQ(fcntl(fd, F_GETFL), O_RDWR | O_APPEND | O_NONBLOCK);
+        EQ(fcntl(dup(fd), F_GETFL), O_RDWR | O_APPEND | O_NONBLOCK);
+    }
+}
+
+BOTH(setfl_of_a_listener_is_its_own)
+{
+    struct addr at;
+    int l = listener(family, 1, &at);
+    OK(fcntl(l, F_SETFL, O_APPEND));
+    struct pair p = pair_through(l, &at);
+    EQ(fcntl(p.server, F_GETFL), O_RDWR);
+    EQ(fcntl(l, F_GETFL), O_RDWR | O_APPEND);
+}
+
 BOTH(setfd)
 {
     int fd = tcp(family);

@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <setjmp.h>
+#include <sys/syscall.h>
 
 static void on_signal(int signo, void (*handler)(int), int flags)
 {
@@ -259,6 +260,56 @@ CASE(signal_restarts_and_siginterrupt_changes_that)
     EQ(rounds, 1);
 }
 
+CASE(sigset_tells_what_was_set)
+{
+    sigset_t mask;
+    struct sigaction old;
+    TRUE(sigset(SIGUSR1, count) == SIG_DFL);
+    OK(sigaction(SIGUSR1, NULL, &old));
+    TRUE(old.sa_handler == count && (old.sa_flags & (SA_RESTART | SA_SIGINFO | SA_NODEFER | SA_RESETHAND)) == 0);
+    EQ(raise(SIGUSR1), 0);
+    EQ(rounds, 1);
+    TRUE(sigset(SIGUSR1, SIG_HOLD) == count);
+    TRUE(sigset(SIGUSR1, SIG_HOLD) == SIG_HOLD);
+    OK(sigprocmask(SIG_BLOCK, NULL, &mask));
+    EQ(sigismember(&mask, SIGUSR1), 1);
+    EQ(raise(SIGUSR1), 0);
+    EQ(rounds, 1);
+    TRUE(sigset(SIGUSR1, SIG_IGN) == SIG_HOLD);
+    EQ(rounds, 1);
+    TRUE(sigset(SIGUSR1, count) == SIG_IGN);
+    OK(sigprocmask(SIG_BLOCK, NULL, &mask));
+    EQ(sigismember(&mask, SIGUSR1), 0);
+    errno = 0;
+    TRUE(sigset(SIGKILL, count) == SIG_ERR && errno == EINVAL);
+    TRUE(sigset(4711, count) == SIG_ERR);
+}
+
+/* A handler of sigset's talks too, wherever it interrupts its thread. */
+BOTH(a_handler_of_sigset_talks)
+{
+    struct pair p = tcp_pair(family);
+    own = tcp_pair(family);
+    static char data[2000];
+    sigset(SIGALRM, talk_to_itself);
+    every_moment(ITIMER_REAL);
+    for (long long end = now_ms() + 300; now_ms() < end;) {
+        ssize_t n;
+        while ((n = send(p.client, data, sizeof(data), 0)) == -1 && errno == EINTR)
+            ;
+        OK(n);
+        for (size_t got = 0; got < (size_t)n;) {
+            ssize_t part = recv(p.server, data, sizeof(data) - got, 0);
+            if (part == -1 && errno == EINTR)
+                continue;
+            got += (size_t)OK(part);
+        }
+    }
+    no_more(ITIMER_REAL);
+    TRUE(rounds > 10);
+    EQ(refused, 0);
+}
+
 CASE(a_handler_for_once)
 {
     struct sigaction old;
@@ -509,6 +560,54 @@ BOTH(longjmp_out_of_epoll_wait)
     OK(close(p.server));
     OK(close(ep));
     join(&t);
+}
+
+static int open_descriptors(void)
+{
+    int n = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        n += kernel_call(SYS_fcntl, (long)fd, (long)F_GETFD, 0L) != -1;
+    return n;
+}
+
+/* Sets that are left by siglongjmp and closed are gone, with all that they had: `ours` says whether sockets are in them. */
+static void leave_sets(int family, bool ours)
+{
+    struct pair p = tcp_pair(family);
+    int in = (int)OK(eventfd(0, 0)), before = 0;
+    on_signal(SIGALRM, jump, 0);
+    for (volatile int i = 0; i < 24; i++) {
+        struct itimerval soon = {{0, 0}, {0, 3000}};
+        struct epoll_event e = {.events = EPOLLIN};
+        volatile int ep = (int)OK(epoll_create1(0));
+        OK(epoll_ctl(ep, EPOLL_CTL_ADD, ours ? p.server : in, &e));
+        EQ(events_of(ep, POLLIN, 0), 0);
+        if (sigsetjmp(back, 1) == 0) {
+            OK(setitimer(ITIMER_REAL, &soon, NULL));
+            epoll_wait(ep, &e, 1, -1);
+            TRUE(!"epoll_wait returned");
+        }
+        /* What comes after the wait was left is of the same set. */
+        OK(epoll_ctl(ep, EPOLL_CTL_ADD, p.client, &(struct epoll_event){.events = EPOLLOUT}));
+        EQ(epoll_wait(ep, &e, 1, 0), 1);
+        EQ(events_of(ep, POLLIN, 0), POLLIN);
+        OK(close(ep));
+        if (i == 4)
+            before = open_descriptors();
+    }
+    EQ(open_descriptors(), before);
+    send_all(p.client, "x", 1);
+    wait_for(p.server, POLLIN);
+}
+
+BOTH(sets_of_sockets_left_by_longjmp_close)
+{
+    leave_sets(family, true);
+}
+
+BOTH(sets_of_others_left_by_longjmp_close)
+{
+    leave_sets(family, false);
 }
 
 /* Whatever the thread was doing, and many times: nothing stays locked, nothing stays open. */

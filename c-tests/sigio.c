@@ -287,6 +287,114 @@ BOTH(room_is_told_after_none_was_found)
     EQ(last_fd, p.client);
 }
 
+/* A write that is taken in part has found the end of the room. */
+BOTH(room_is_told_after_a_part_was_taken)
+{
+    enum { MUCH = 32 << 20 };
+    struct pair p = tcp_pair(family);
+    char *much = calloc(1, MUCH);
+    set_nonblocking(p.client);
+    tell(p.client, SIGRTMIN);
+    ssize_t taken = OK(send(p.client, much, MUCH, 0));
+    TRUE(taken < MUCH);
+    int before = count;
+    EQ(drain(p.server, (size_t)taken), (size_t)taken);
+    wait_count(before + 1);
+    EQ(last_code, POLL_OUT);
+}
+
+static int by_poll(int fd)
+{
+    return events_of(fd, POLLOUT, 0) & POLLOUT;
+}
+
+static int by_poll_for_input(int fd)
+{
+    return events_of(fd, POLLIN, 0) != 0 || by_poll(fd);
+}
+
+static int by_select(int fd)
+{
+    struct timeval none = {0, 0};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(fd, &set);
+    return (int)OK(select(fd + 1, NULL, &set, NULL, &none));
+}
+
+static int by_epoll(int fd)
+{
+    struct epoll_event e = {.events = EPOLLOUT};
+    int ep = (int)OK(epoll_create1(0));
+    OK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
+    int found = (int)OK(epoll_wait(ep, &e, 1, 0));
+    OK(close(ep));
+    return found;
+}
+
+/* Every write was taken whole: only the question was answered with no. */
+static void told_after(int family, int (*writable)(int))
+{
+    struct addr at;
+    int l = listener(family, 1, &at), size = 40000;
+    set_int(l, SOL_SOCKET, SO_RCVBUF, 4096);
+    int fd = tcp(family);
+    OK(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+    OK(connect(fd, &at.sa, at.len));
+    int server = (int)OK(accept(l, NULL, NULL));
+    static char piece[512];
+    size_t sent = 0;
+    set_nonblocking(fd);
+    tell(fd, SIGRTMIN);
+    do { /* until what is on its way has come to rest */
+        for (; writable(fd); sent += sizeof(piece))
+            EQ(send(fd, piece, sizeof(piece), 0), sizeof(piece));
+        sleep_ms(2 * SHORT_MS);
+    } while (writable(fd));
+    int before = count;
+    EQ(drain(server, sent), sent);
+    wait_count(before + 1);
+    EQ(last_code, POLL_OUT);
+}
+
+BOTH(room_is_told_after_poll_found_none)
+{
+    told_after(family, by_poll);
+}
+
+BOTH(room_is_told_after_poll_for_input)
+{
+    told_after(family, by_poll_for_input);
+}
+
+BOTH(room_is_told_after_select_found_none)
+{
+    told_after(family, by_select);
+}
+
+BOTH(room_is_told_after_epoll_found_none)
+{
+    told_after(family, by_epoll);
+}
+
+/* O_ASYNC comes while the handshake goes on: its end is told. The listener is full, so that takes a while. */
+BOTH(handshake_is_told_to_who_asks_meanwhile)
+{
+    struct addr at;
+    int l = listener(family, 0, &at), fd = tcp(family);
+    OK(connect(tcp(family), &at.sa, at.len));
+    set_nonblocking(fd);
+    ERR(connect(fd, &at.sa, at.len), EINPROGRESS);
+    sleep_ms(SHORT_MS);
+    tell(fd, SIGRTMIN);
+    EQ(count, 0);
+    OK(accept(l, NULL, NULL));
+    OK(accept(l, NULL, NULL));
+    wait_count(1);
+    EQ(last_code, POLL_OUT);
+    EQ(get_int(fd, SOL_SOCKET, SO_ERROR), 0);
+}
+
 BOTH(urgent_is_sigurg_for_the_owner)
 {
     struct pair p = tcp_pair(family);

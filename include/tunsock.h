@@ -1131,7 +1131,7 @@ int tunsock_dup2(int old_fd, int new_fd);
 int tunsock_dup3(int old_fd, int new_fd, int flags);
 
 /*
- Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK, O_ASYNC), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, F_SETOWN, F_SETSIG
+ Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK, O_ASYNC; O_APPEND and O_NOATIME are kept), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, F_SETOWN, F_SETSIG
  and their kin, and the system's others. arg is the command's int, or the address of its structure.
 
  Returns what the command returns, or -1 with errno EBADF, EINVAL, EMFILE, ESRCH (nobody to signal) or EFAULT.

@@ -91,7 +91,7 @@ pub unsafe extern "C" fn tunsock_dup3(old_fd: c_int, new_fd: c_int, flags: c_int
     }
 }
 
-/// Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK, O_ASYNC), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, F_SETOWN, F_SETSIG
+/// Acts on a descriptor: F_GETFL and F_SETFL (O_NONBLOCK, O_ASYNC; O_APPEND and O_NOATIME are kept), F_GETFD and F_SETFD, F_DUPFD and F_DUPFD_CLOEXEC, F_SETOWN, F_SETSIG
 /// and their kin, and the system's others. arg is the command's int, or the address of its structure.
 ///
 /// Returns what the command returns, or -1 with errno EBADF, EINVAL, EMFILE, ESRCH (nobody to signal) or EFAULT.
@@ -114,10 +114,16 @@ pub unsafe extern "C" fn tunsock_fcntl(fd: c_int, command: c_int, arg: c_long) -
         libc::F_GETFL => answer(|| {
             let flag = |on, flag| if on { flag } else { 0 };
             Ok(libc::O_RDWR
+                | socket.status()
                 | flag(socket.nonblocking(), libc::O_NONBLOCK)
                 | flag(socket.signals(), libc::O_ASYNC))
         }),
         libc::F_SETFL => answer(|| {
+            // setfl: sockets do no direct I/O.
+            if number & libc::O_DIRECT != 0 {
+                return Err(Errno(libc::EINVAL));
+            }
+            socket.set_status(number & (libc::O_APPEND | libc::O_NOATIME));
             socket.set_signals(number & libc::O_ASYNC != 0, fd)?;
             socket.set_nonblocking(number & libc::O_NONBLOCK != 0);
             Ok(0)

@@ -187,6 +187,44 @@ pub(crate) unsafe extern "C" fn posix_sysv_signal(
     }
 }
 
+/// sigset(3): the handler, and the signal unblocked; SIG_HOLD: the signal blocked. What it was before.
+pub(crate) unsafe extern "C" fn posix_sigset(
+    signal: c_int,
+    function: sighandler_t,
+) -> sighandler_t {
+    /// Of bits/signum-generic.h.
+    const SIG_HOLD: sighandler_t = 2;
+    if function == libc::SIG_ERR || !(1..=64).contains(&signal) {
+        errno::set(libc::EINVAL);
+        return libc::SIG_ERR;
+    }
+    // SAFETY: plain data, of which zeros are valid; libc's functions get sets and structs of this function's.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        let held = |mask: &libc::sigset_t| libc::sigismember(mask, signal) == 1;
+        if function == SIG_HOLD {
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut before);
+            if held(&before) {
+                return SIG_HOLD;
+            }
+            let mut action: sigaction = std::mem::zeroed();
+            return match posix_sigaction(signal, std::ptr::null(), &raw mut action) {
+                0 => action.sa_sigaction,
+                _ => libc::SIG_ERR,
+            };
+        }
+        let was = set_handler(signal, function, 0, false);
+        if was == libc::SIG_ERR {
+            return was;
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, &raw mut before);
+        if held(&before) { SIG_HOLD } else { was }
+    }
+}
+
 /// siginterrupt(3).
 pub(crate) unsafe extern "C" fn posix_siginterrupt(signal: c_int, interrupts: c_int) -> c_int {
     let mut action = MaybeUninit::<sigaction>::zeroed();

@@ -23,6 +23,10 @@ pub(crate) fn close(fd: c_int) -> Option<FdResult<()>> {
         // The entry goes first: once the kernel has the number back, another thread may get it.
         (table::take(fd)?, sys::close(fd))
     };
+    if let Object::Epoll(_) = entry.object {
+        let _inside = Critical::enter();
+        super::epoll::tidy();
+    }
     finish(entry);
     Some(closed.map_err(Fail::Os))
 }

@@ -40,7 +40,13 @@ impl SocketFile {
     /// Sets O_ASYNC by this descriptor (F_SETFL, FIOASYNC).
     pub(crate) fn set_signals(&self, on: bool, fd: c_int) -> FdResult<()> {
         if on || self.sigio.get().is_some() {
-            self.made()?.switch(on, fd);
+            let sigio = self.made()?;
+            sigio.switch(on, fd);
+            // tcp_finish_connect tells whoever listens by then.
+            let stream = self.kind().1 == Kind::Stream;
+            if on && stream && self.opening() {
+                sigio.want_room();
+            }
         }
         Ok(())
     }

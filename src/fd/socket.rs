@@ -5,7 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use libc::c_int;
@@ -29,6 +29,8 @@ pub(crate) struct SocketFile {
     domain: Domain,
     kind: Kind,
     nonblocking: AtomicBool,
+    /// The other flags that F_SETFL keeps.
+    status: AtomicI32,
     /// SO_RCVTIMEO in microseconds, 0: none.
     recv_timeout: AtomicU64,
     /// SO_SNDTIMEO in microseconds, 0: none.
@@ -69,6 +71,7 @@ pub(super) fn open_on(
                 domain,
                 kind,
                 nonblocking: AtomicBool::new(nonblock),
+                status: AtomicI32::new(0),
                 recv_timeout: AtomicU64::new(0),
                 send_timeout: AtomicU64::new(0),
                 busy_poll: AtomicU32::new(0),
@@ -152,6 +155,7 @@ impl SocketFile {
             domain: self.domain,
             kind: self.kind,
             nonblocking: AtomicBool::new(nonblock),
+            status: AtomicI32::new(0),
             // Linux clones the listener's socket, times included (sk_clone_lock).
             recv_timeout: AtomicU64::new(self.recv_timeout.load(Relaxed)),
             send_timeout: AtomicU64::new(self.send_timeout.load(Relaxed)),
@@ -203,6 +207,9 @@ impl SocketFile {
         let nonblocking = dontwait || self.nonblocking();
         let timeout = self.send_timeout();
         let whole = !nonblocking && self.kind == Kind::Stream;
+        let asked = data
+            .iter()
+            .fold(0usize, |sum, part| sum.saturating_add(part.len()));
         let mut sending = Sending::new(data, flags, dest, whole, control);
         let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
             let outcome = sending.attempt(stack, now, id, restart);
@@ -212,6 +219,10 @@ impl SocketFile {
             outcome
         };
         let outcome = self.run(Ready::OUT, true, timeout, nonblocking, &mut attempt);
+        // tcp_sendmsg_locked: what did not all fit has found no room, whatever the call returns.
+        if self.kind == Kind::Stream && outcome.as_ref().is_ok_and(|&sent| sent < asked) {
+            self.wants_room();
+        }
         match outcome {
             Err(_) if sending.sent > 0 => Ok(sending.sent),
             // The connection that this call opened goes on without it.
@@ -418,6 +429,16 @@ impl SocketFile {
         self.nonblocking.store(nonblocking, Relaxed);
     }
 
+    /// Flags of the open file description that mean nothing for a socket, and are kept (O_APPEND, O_NOATIME).
+    pub(crate) fn status(&self) -> c_int {
+        self.status.load(Relaxed)
+    }
+
+    /// Sets them.
+    pub(crate) fn set_status(&self, flags: c_int) {
+        self.status.store(flags, Relaxed);
+    }
+
     /// FIONREAD.
     pub(crate) fn readable_bytes(&self) -> FdResult<usize> {
         self.with(|stack, _, id| stack.readable_bytes(id))
@@ -446,6 +467,11 @@ impl SocketFile {
     /// SIOCATMARK.
     pub(crate) fn at_mark(&self) -> FdResult<bool> {
         self.with(|stack, _, id| stack.at_mark(id))
+    }
+
+    /// Whether a connection attempt goes on.
+    pub(super) fn opening(&self) -> bool {
+        self.with(|stack, _, id| Ok(stack.opening(id))) == Ok(true)
     }
 
     /// SO_ACCEPTCONN.

@@ -13,5 +13,6 @@ pass! {
     ssignal(signal: c_int, function: sighandler_t) -> sighandler_t = posix_signal;
     sysv_signal(signal: c_int, function: sighandler_t) -> sighandler_t = posix_sysv_signal;
     __sysv_signal(signal: c_int, function: sighandler_t) -> sighandler_t = posix_sysv_signal;
+    sigset(signal: c_int, function: sighandler_t) -> sighandler_t = posix_sigset;
     siginterrupt(signal: c_int, interrupts: c_int) -> c_int = posix_siginterrupt;
 }

@@ -46,6 +46,8 @@ pub(crate) struct Core {
     states: States,
     /// To be sent when the lock is given back.
     signals: Vec<Signal>,
+    /// Some socket has had signals asked for.
+    tells: bool,
 }
 
 /// The thread that has the role of moving the stack forward.
@@ -138,6 +140,7 @@ impl Core {
             open: HashSet::new(),
             states: States::default(),
             signals: Vec::new(),
+            tells: false,
         }
     }
 
@@ -184,7 +187,15 @@ impl Core {
         if self.gone {
             return Ready::IN | Ready::OUT | Ready::ERR | Ready::HUP | Ready::RDHUP;
         }
-        self.stack.readiness(id)
+        let ready = self.stack.readiness(id);
+        // tcp_poll: who is told that there is no room hears when there is.
+        if self.tells
+            && !ready.contains(Ready::OUT)
+            && let Some((sigio, true)) = self.watched.get(&id).and_then(|w| w.sigio.as_ref())
+        {
+            sigio.want_room();
+        }
+        ready
     }
 
     /// The stack is told where it runs, if any socket wants to know (SO_INCOMING_CPU).
@@ -385,6 +396,7 @@ impl Core {
 
     /// From now on the socket's events are signals too.
     pub(crate) fn signal_events(&mut self, id: SocketId, sigio: Arc<SigIo>, stream: bool) {
+        self.tells = true;
         self.watched.entry(id).or_default().sigio = Some((sigio, stream));
     }
 

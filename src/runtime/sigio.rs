@@ -184,9 +184,11 @@ impl SigIo {
         self.on.load(Relaxed)
     }
 
-    /// From now on it is news that there is room to send.
+    /// From now on it is news that there is room to send (sk_set_bit: while O_ASYNC is on).
     pub(crate) fn want_room(&self) {
-        self.room_wanted.store(true, Relaxed);
+        if self.is_on() {
+            self.room_wanted.store(true, Relaxed);
+        }
     }
 
     /// A thread begins or ends to wait for a stream's data.

@@ -5,6 +5,7 @@
 //! epoll set that holds it) hears of our sockets by an eventfd that is put into the kernel's set when that is first needed, the
 //! bridge.
 
+mod left;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,9 @@ use super::table::{self, lookup_checked};
 use super::{Fail, FdResult, Object, SocketFile, lookup};
 use crate::runtime::critical::{self, Critical};
 use crate::runtime::sys::{self, SigSet};
-use crate::runtime::{self, Core, End, KernelFds, Request, Runtime, Watch};
+use crate::runtime::{self, Core, End, Held, KernelFds, Request, Runtime, Watch};
+use left::InKernel;
+pub(super) use left::tidy;
 use set::SetInner;
 
 /// An epoll set: shared by every descriptor that dup made of it.
@@ -44,6 +47,7 @@ pub(crate) fn epoll_ctl(
     event: Option<epoll_event>,
 ) -> Option<FdResult<()>> {
     let _inside = Critical::enter();
+    left::tidy();
     if runtime::is_reserved(epfd) || runtime::is_reserved(fd) {
         return Some(Err(Fail::Os(Errno::BADF)));
     }
@@ -76,6 +80,7 @@ pub(crate) fn epoll_wait(
     sigmask: Option<&libc::sigset_t>,
 ) -> Option<FdResult<usize>> {
     let _inside = Critical::enter();
+    left::tidy();
     let set = match lookup(epfd)? {
         Object::Epoll(set) => set,
         Object::Socket(_) | Object::Relay(_) => return Some(Err(Fail::Os(Errno::INVAL))),
@@ -194,14 +199,16 @@ impl EpollSet {
             let ours = {
                 let mut state = self.inner.lock();
                 let ours = runtime.filter(|_| state.concerns_us());
+                // Together: whoever adds a socket of ours from here on calls this thread back.
                 state.in_kernel += usize::from(ours.is_none());
                 ours
             };
             if let Some(runtime) = ours {
                 return self.wait_both(runtime, epfd, events, left, mask);
             }
+            let asleep = InKernel::enter(self);
             let found = kernel_wait(epfd, events, left, mask.as_ref());
-            self.inner.lock().in_kernel -= 1;
+            asleep.leave();
             let found = found?;
             let real = self.without_bridge(events, found);
             // Only the bridge: the set has got its first socket of ours meanwhile.
@@ -210,6 +217,18 @@ impl EpollSet {
             }
             self.inner.sync_bridge();
         }
+    }
+
+    /// The reference of a wait in progress, which is what [`epoll_wait`] has.
+    fn held(&self) -> Held {
+        /// # Safety
+        /// The pointer came from an `Arc` whose reference is given up here.
+        unsafe fn give_back(pointer: *const ()) {
+            // SAFETY: the caller's promise.
+            unsafe { Arc::decrement_strong_count(pointer.cast::<EpollSet>()) }
+        }
+        // SAFETY: sets live in an Arc only, and whoever waits has a reference in its frame.
+        unsafe { Held::new(std::ptr::from_ref(self).cast(), give_back) }
     }
 
     fn wait_both(
@@ -223,6 +242,7 @@ impl EpollSet {
         let inner = &self.inner;
         let mut request = Request::new();
         request.watches.push(Watch::Queue(&**inner));
+        request.held.push(self.held());
         request.timeout = timeout;
         request.nonblocking = timeout == Some(Duration::ZERO);
         // ep_poll: who does not wait is not interrupted either.
