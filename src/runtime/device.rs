@@ -1,7 +1,7 @@
 //! From the options to a stack on an open device. The options come from the environment, which `tunsock run` fills.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -59,6 +59,7 @@ pub(super) fn open(now: Instant) -> Result<(Stack, Box<dyn Device>, Duration), E
             .as_deref()
             .and_then(FastOpenKeys::parse),
         fast_open_pause: Duration::from_micros(options.fast_open_pause_us),
+        day_ms: day_ms(now),
         ..config(network, caps, seed)
     };
     let spin = Duration::from_micros(options.spin_us);
@@ -195,6 +196,14 @@ fn wrap(tun: Tun, options: &Options, seed: &[u8; 32]) -> Result<Box<dyn Device>,
             path.display()
         ))),
     }
+}
+
+/// Milliseconds since midnight UT when the monotonic clock stood at zero.
+fn day_ms(now: Instant) -> u32 {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+    let wall = wall.map_or(0, |time| time.as_millis() as u64) % DAY;
+    ((wall + DAY - now.as_millis() % DAY) % DAY) as u32
 }
 
 fn congestion(which: Congestion) -> CongestionControl {

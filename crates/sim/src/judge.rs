@@ -63,9 +63,12 @@ impl World {
                     || self.cut_off(app)
                     || self.crowded(self.apps[app | 1].host)
             }
-            Error::HostUnreachable | Error::NetworkUnreachable | Error::ProtocolUnreachable => {
-                out.is_some_and(|d| d.errors > 0)
-            }
+            Error::HostUnreachable
+            | Error::NetworkUnreachable
+            | Error::ProtocolUnreachable
+            | Error::Protocol
+            | Error::HostDown
+            | Error::NoNetwork => out.is_some_and(|d| d.errors > 0),
             _ => false,
         };
         if caused {

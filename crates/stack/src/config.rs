@@ -163,6 +163,8 @@ pub struct Config {
     pub timestamps: bool,
     /// Segments that a super-segment may have however low the rate (Linux: tcp_min_tso_segs).
     pub tso_segments_min: u16,
+    /// Milliseconds since midnight UT when the stack's clock stood at zero, for ICMP timestamps (RFC 792).
+    pub day_ms: u32,
     /// Everything random comes from here: same seed, same input, same output.
     pub seed: [u8; 32],
     /// Send buffer of a TCP socket, bytes: least, at first, and as far as it grows with the congestion window (Linux: tcp_wmem).
@@ -203,6 +205,7 @@ impl Default for Config {
             offload: Offload::default(),
             timestamps: true,
             tso_segments_min: 2,
+            day_ms: 0,
             seed: [0; 32],
             tcp_wmem: [4096, 16_384, 16 << 20],
             tcp_rmem: [4096, 131_072, 16 << 20],

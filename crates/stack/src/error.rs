@@ -29,6 +29,12 @@ pub enum Error {
     NetworkUnreachable,
     /// ICMP: protocol unreachable.
     ProtocolUnreachable,
+    /// ICMP: something in a packet's headers was wrong.
+    Protocol,
+    /// ICMP: the destination host is not known.
+    HostDown,
+    /// ICMP: the source host is isolated.
+    NoNetwork,
     /// The device is gone.
     NetworkDown,
     /// The address and port are taken.

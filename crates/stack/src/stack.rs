@@ -116,6 +116,7 @@ impl Stack {
             routes: old.routes,
             mtu: old.mtu,
             offload: old.offload,
+            day_ms: old.day_ms,
             seed: old.seed,
             ports: old.ports,
             ..config

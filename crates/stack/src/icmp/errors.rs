@@ -32,7 +32,7 @@ pub(super) fn classify_v4(kind: u8, code: u8, rest: u32, quote: &[u8]) -> Option
     };
     match (kind, code) {
         (v4::UNREACHABLE, 0 | 11) => fault(Error::NetworkUnreachable, false),
-        (v4::UNREACHABLE, 1 | 5 | 12) => fault(Error::HostUnreachable, false),
+        (v4::UNREACHABLE, 1 | 12) => fault(Error::HostUnreachable, false),
         (v4::UNREACHABLE, 2) => fault(Error::ProtocolUnreachable, true),
         (v4::UNREACHABLE, 3) => fault(Error::ConnectionRefused, true),
         (v4::UNREACHABLE, 4) => {
@@ -47,10 +47,15 @@ pub(super) fn classify_v4(kind: u8, code: u8, rest: u32, quote: &[u8]) -> Option
                 mtu: Some(mtu),
             })
         }
+        // A source route failed.
+        (v4::UNREACHABLE, 5) => fault(Error::NotSupported, false),
         (v4::UNREACHABLE, 6 | 9) => fault(Error::NetworkUnreachable, true),
-        (v4::UNREACHABLE, 7 | 8 | 10 | 13..=15) => fault(Error::HostUnreachable, true),
-        (v4::TIME_EXCEEDED, _) => fault(Error::HostUnreachable, false),
-        (v4::PARAMETER_PROBLEM, _) => fault(Error::ProtocolUnreachable, true),
+        (v4::UNREACHABLE, 7) => fault(Error::HostDown, true),
+        (v4::UNREACHABLE, 8) => fault(Error::NoNetwork, true),
+        (v4::UNREACHABLE, 10 | 13..=15) => fault(Error::HostUnreachable, true),
+        // Fragments that were missing (1) are nobody's error (icmp_unreach).
+        (v4::TIME_EXCEEDED, code) if code != 1 => fault(Error::HostUnreachable, false),
+        (v4::PARAMETER_PROBLEM, _) => fault(Error::Protocol, true),
         _ => None,
     }
 }
@@ -64,7 +69,7 @@ pub(super) fn classify_v6(kind: u8, code: u8, rest: u32) -> Option<Fault> {
         (v6::UNREACHABLE, 1 | 5 | 6) => (Error::AccessDenied, true, None),
         (v6::TOO_BIG, _) => (Error::MessageTooLong, false, Some(rest)),
         (v6::TIME_EXCEEDED, _) => (Error::HostUnreachable, false, None),
-        (v6::PARAMETER_PROBLEM, _) => (Error::ProtocolUnreachable, true, None),
+        (v6::UNREACHABLE | v6::PARAMETER_PROBLEM, _) => (Error::Protocol, true, None),
         _ => return None,
     };
     Some(Fault { error, hard, mtu })

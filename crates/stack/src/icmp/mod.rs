@@ -20,6 +20,8 @@ mod v4 {
     pub(super) const ECHO: u8 = 8;
     pub(super) const TIME_EXCEEDED: u8 = 11;
     pub(super) const PARAMETER_PROBLEM: u8 = 12;
+    pub(super) const TIMESTAMP: u8 = 13;
+    pub(super) const TIMESTAMP_REPLY: u8 = 14;
 }
 
 /// ICMPv6 types (IANA).
@@ -234,9 +236,34 @@ pub(crate) fn input_v4(stack: &mut Stack, now: Instant, meta: &RxMeta, message: 
             }
         }
         v4::ECHO_REPLY => raw::input::echo_reply(stack, meta, (rest >> 16) as u16, message),
-        // The rest (redirect, timestamp, router discovery) is not for a host on a tunnel.
+        v4::TIMESTAMP if meta.dst_kind == DstKind::Unicast => {
+            timestamp(stack, now, meta, rest, body);
+        }
+        // The rest (redirect, router discovery) is not for a host on a tunnel.
         _ => {}
     }
+}
+
+/// RFC 792, RFC 1122 3.2.2.8: their time comes back, with that of arrival and of the answer: the same here (icmp_timestamp).
+fn timestamp(stack: &mut Stack, now: Instant, meta: &RxMeta, rest: u32, body: &[u8]) {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let Some(theirs) = body.first_chunk::<4>() else {
+        stack.stats.malformed += 1;
+        return;
+    };
+    let ours = (u64::from(stack.config.day_ms) + now.as_millis()) % DAY_MS;
+    let ours = (ours as u32).to_be_bytes();
+    let body = [*theirs, ours, ours].concat();
+    let (to, us) = (meta.src, Some(meta.dst));
+    send(
+        stack,
+        to,
+        us,
+        meta.tos,
+        [v4::TIMESTAMP_REPLY, 0],
+        rest,
+        &body,
+    );
 }
 
 /// An ICMPv6 message for us.

@@ -15,7 +15,6 @@ use super::tcb::{Birth, Tcb};
 use super::timers::SYN_ACK_RETRIES;
 use super::tuple::Tuple;
 use super::{connection, ecn, gso_for, sizing};
-use crate::error::Error;
 use crate::fifo::{Linked, Links};
 use crate::ip::IcmpError;
 use crate::socket::table::Socket;
@@ -313,10 +312,12 @@ pub(crate) fn remove(stack: &mut Stack, id: HalfOpenId) {
 /// An ICMP error about a SYN-ACK: who can't be reached is not waited for (Linux: tcp_req_err). There is no connection yet that
 /// MUST-56 would shield.
 pub(crate) fn icmp_error(stack: &mut Stack, id: HalfOpenId, error: &IcmpError) {
-    let unreachable = matches!(
-        error.error,
-        Error::HostUnreachable | Error::NetworkUnreachable
-    );
+    // Which errors those are: tcp_v4_err, tcp_v6_err.
+    let unreachable = match (error.remote.is_ipv6(), error.message.kind) {
+        (true, _) => error.hard,
+        (false, 3) => error.message.code <= 1,
+        (false, _) => error.mtu.is_none(),
+    };
     let ours = stack
         .tcp
         .half_open
