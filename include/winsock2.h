@@ -124,6 +124,14 @@ typedef struct sockaddr_in sockaddr_in;
 typedef struct hostent hostent;
 #endif
 
+/** The value of IP_ADD_MEMBERSHIP and IP_DROP_MEMBERSHIP. */
+struct ip_mreq {
+    /** The group. */
+    struct in_addr imr_multiaddr;
+    /** An address of the interface. */
+    struct in_addr imr_interface;
+};
+
 /* Numbers */
 
 #define AF_UNSPEC 0
@@ -155,10 +163,25 @@ typedef struct hostent hostent;
 #define SO_KEEPALIVE 9
 #define SO_OOBINLINE 10
 #define SO_LINGER 13
+#define SO_SNDLOWAT 19
+#define SO_RCVLOWAT 18
 #define SO_RCVTIMEO 20
 #define SO_SNDTIMEO 21
 #define SO_ACCEPTCONN 30
 #define TCP_NODELAY 1
+#define TCP_MAXSEG 2
+#define TCP_KEEPIDLE 4
+#define TCP_KEEPINTVL 5
+#define TCP_KEEPCNT 6
+#define TCP_FASTOPEN 23
+#define IP_TOS 1
+#define IP_TTL 2
+#define IP_HDRINCL 3
+#define IP_MULTICAST_IF 32
+#define IP_MULTICAST_TTL 33
+#define IP_MULTICAST_LOOP 34
+#define IP_ADD_MEMBERSHIP 35
+#define IP_DROP_MEMBERSHIP 36
 
 #define SOMAXCONN 0x7fffffff
 

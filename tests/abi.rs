@@ -208,3 +208,69 @@ fn ordinary_source_is_recompiled_as_it_stands() {
         }
     }
 }
+
+/// A file of `include/posix` as a program includes it.
+fn shadows(directory: &std::path::Path, prefix: &str, out: &mut Vec<String>) {
+    for entry in std::fs::read_dir(directory).expect("include/posix is part of the repository") {
+        let entry = entry.expect("a readable directory");
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            shadows(&entry.path(), &format!("{name}/"), out);
+        } else {
+            out.push(name);
+        }
+    }
+}
+
+#[test]
+fn every_shadow_may_come_first() {
+    let posix = lab::root().join("include/posix");
+    let mut headers = vec!["sys/types.h".to_owned(), "stdlib.h".to_owned()];
+    shadows(&posix, "", &mut headers);
+    let scratch = lab::scratch("abi");
+    for header in headers {
+        let name = header.replace('/', ".");
+        let source = scratch.join(format!("first.{name}.c"));
+        let text = format!(
+            "#include <{header}>\n#include <pthread.h>\n#include <sys/select.h>\n#include <sys/stat.h>\n\
+             int wait_for(int fd) {{\n    struct timeval none = {{0, 0}};\n    fd_set set;\n    \
+             FD_ZERO(&set);\n    FD_SET(fd, &set);\n    return select(fd + 1, &set, 0, 0, &none);\n}}\n"
+        );
+        std::fs::write(&source, text).expect("the scratch directory is writable");
+        for (compiler, language) in [("cc", "c"), ("c++", "c++")] {
+            run(Command::new(compiler)
+                .args(["-x", language, "-Wall", "-Wextra", "-Werror", "-c"])
+                .arg(format!("-I{}", posix.display()))
+                .arg(&source)
+                .arg("-o")
+                .arg(scratch.join(format!("first.{name}.{language}.o"))));
+        }
+    }
+}
+
+/// docs/options.md names what getsockopt and setsockopt know; the header has a number for each.
+#[test]
+fn the_header_has_every_option() {
+    let docs = std::fs::read_to_string(lab::root().join("docs/options.md"))
+        .expect("docs/options.md is part of the repository");
+    let rows = docs.lines().filter(|line| line.starts_with("| `"));
+    let mut options = 0;
+    for row in rows {
+        for word in row.split('`').skip(1).step_by(2) {
+            let level = word.split('_').next().unwrap_or_default();
+            let named = ["SO", "TCP", "IP", "IPV6", "UDP", "MCAST", "ICMP", "ICMP6"];
+            if !named.contains(&level) || word.contains('*') {
+                continue;
+            }
+            let define = format!("#define TUNSOCK_{word} ");
+            // IPV6_ADD_MEMBERSHIP and its like are old names of the option before them.
+            let old = word.starts_with("IPV6_") && word.ends_with("_MEMBERSHIP");
+            assert!(old || GENERATED.contains(&define), "tunsock.h lacks {word}");
+            options += 1;
+        }
+    }
+    assert!(
+        options > 100,
+        "only {options} options found in docs/options.md"
+    );
+}
