@@ -21,7 +21,7 @@ use crate::socket::table::{Proto, Socket, Sockets};
 use crate::socket::*;
 use crate::socket::{attribute, control, errqueue};
 use crate::tcp::{self, TcpLayer, TcpSocket};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::udp::{self, UdpLayer};
 
 /// Most packets to ourselves that one [`Stack::transmit`] processes.
@@ -197,10 +197,7 @@ impl Stack {
         let local = self.ip.has_local().then(|| self.ip.now());
         let fragments = self.ip.reassembly.next_deadline();
         let groups = self.multicast.next_deadline();
-        [local, fragments, groups, tcp::next_deadline(self)]
-            .into_iter()
-            .flatten()
-            .min()
+        earliest([local, fragments, groups, tcp::next_deadline(self)])
     }
 
     // ---- socket calls ----

@@ -16,7 +16,7 @@ use crate::ip::{Iface, Path};
 use crate::keyed::{KeyedMap, KeyedState};
 use crate::socket::SocketId;
 use crate::stack::Stack;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 pub use calls::{GroupChange, GroupPlace};
 pub(crate) use filter::{Filter, Wish};
@@ -151,8 +151,7 @@ impl MulticastLayer {
 
     /// When there is something to tell next.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let both = [self.v4.next_deadline(), self.v6.next_deadline()];
-        both.into_iter().flatten().min()
+        earliest([self.v4.next_deadline(), self.v6.next_deadline()])
     }
 
     /// Groups that anybody is in, or that are still being left.

@@ -23,7 +23,7 @@ use crate::fifo::Fifo;
 use crate::keyed::{KeyedMap, KeyedState};
 use crate::slab::Slab;
 use crate::socket::{SocketId, State};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// What all TCP sockets of a stack share.
 pub(crate) struct TcpLayer {
@@ -140,14 +140,14 @@ impl TcpLayer {
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let armed = self.deadlines.peek().map(|Reverse((at, _))| *at);
         let ends = self.time_wait_ends.front(&self.time_wait);
+        let ends = ends.map(|(_, tw)| tw.ends());
+        if self.half_open.len() == 0 {
+            return earliest([armed, ends]);
+        }
         let again = (self.half_open_due.iter())
             .filter_map(|queue| queue.front(&self.half_open))
             .map(|(_, entry)| entry.due());
-        armed
-            .into_iter()
-            .chain(ends.map(|(_, tw)| tw.ends()))
-            .chain(again)
-            .min()
+        earliest([armed, ends, again.min()])
     }
 }
 

@@ -136,14 +136,22 @@ impl Tcb {
 
     fn data_options_len(&self) -> u32 {
         let ts = if self.ts.ok { 12 } else { 0 };
+        if self.has_no_sack_report() {
+            return ts;
+        }
         let blocks = self.sack_report().len() as u32;
         ts + if blocks == 0 { 0 } else { 4 + 8 * blocks }
+    }
+
+    #[inline]
+    fn has_no_sack_report(&self) -> bool {
+        self.rcv.dsack.is_none() && (!self.sack_ok || self.rcv.assembler.is_empty())
     }
 
     /// SACK blocks for the next segment: a duplicate first (RFC 2883 4), then the latest arrivals (RFC 2018 4), as many as fit
     /// beside the timestamp (RFC 2018 3).
     pub(crate) fn sack_report(&self) -> SmallVec<[SackBlock; MAX_SACK_BLOCKS]> {
-        if self.rcv.dsack.is_none() && (!self.sack_ok || self.rcv.assembler.is_empty()) {
+        if self.has_no_sack_report() {
             return SmallVec::new();
         }
         let max = if self.ts.ok { 3 } else { 4 };

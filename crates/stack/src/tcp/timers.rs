@@ -9,7 +9,7 @@ use super::tcb::{Cx, Fate, Tcb, Verdict};
 use super::vars::AckDue;
 use crate::error::Error;
 use crate::socket::State;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// SYN retransmissions before giving up, as Linux (tcp_syn_retries: 127 s); RFC 9293 MUST-23 asks for 3 minutes.
 pub(crate) const SYN_RETRIES: u32 = 6;
@@ -90,7 +90,7 @@ impl Tcb {
     /// The earliest deadline.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let t = &self.timers;
-        [
+        earliest([
             t.rto,
             t.reorder,
             t.tail_probe,
@@ -101,10 +101,7 @@ impl Tcb {
             self.snd.hold_until,
             t.cork,
             self.pacing.as_deref().and_then(Pacing::deadline),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        ])
     }
 
     /// Does what is due at `cx.now`. Segments come out of the next transmission.
