@@ -17,6 +17,9 @@ use tunsock_stack::*;
 /// Room for the largest frame.
 const ROOM: usize = 66 * 1024;
 
+/// Connections to one listener: fewer than there are ephemeral ports.
+const MANY: usize = 20_000;
+
 /// Two hosts and what is on the way to each.
 struct Lab {
     hosts: [Stack; 2],
@@ -104,24 +107,24 @@ impl Lab {
         }
     }
 
-    fn listener(&mut self) -> SocketId {
+    fn listener(&mut self, port: u16) -> SocketId {
         let host = &mut self.hosts[1];
         let id = host.socket(Domain::V4, Kind::Stream).expect("a socket");
-        host.bind(id, addr(1, 80)).expect("a free port");
+        host.bind(id, addr(1, port)).expect("a free port");
         host.listen(self.now, id, 4096).expect("a bound socket");
         id
     }
 
-    /// A connection from host 0 to host 1's listener: its two ends.
-    fn connection(&mut self, listener: SocketId) -> [SocketId; 2] {
+    /// A connection from host 0 to host 1's listener at `port`: its two ends.
+    fn connection(&mut self, (listener, port): (SocketId, u16)) -> [SocketId; 2] {
         let host = &mut self.hosts[0];
         let near = host.socket(Domain::V4, Kind::Stream).expect("a socket");
-        let began = host.connect(self.now, near, addr(1, 80));
+        let began = host.connect(self.now, near, addr(1, port));
         assert_eq!(began, Err(Error::InProgress));
         self.carry();
         let (far, _) = self.hosts[1].accept(self.now, listener).expect("it came");
         self.hosts[0]
-            .connect(self.now, near, addr(1, 80))
+            .connect(self.now, near, addr(1, port))
             .expect("it is up");
         [near, far]
     }
@@ -160,7 +163,7 @@ impl Lab {
 /// `count` times 128 KB over one connection.
 fn bulk(count: usize) {
     let mut lab = Lab::new();
-    let listener = lab.listener();
+    let listener = (lab.listener(80), 80);
     let [near, far] = lab.connection(listener);
     let data = vec![1; 128 * 1024];
     let mut room = vec![0; 128 * 1024];
@@ -182,11 +185,15 @@ fn bulk(count: usize) {
 /// `count` requests and answers, beside `others` connections that are idle.
 fn exchanges(count: usize, others: usize) {
     let mut lab = Lab::new();
-    let listener = lab.listener();
-    for _ in 0..others {
-        lab.connection(listener);
+    let busy = (lab.listener(80), 80);
+    // A listener for as many as the client's ports allow.
+    for port in 0..others.div_ceil(MANY) {
+        let idle = (lab.listener(81 + port as u16), 81 + port as u16);
+        for _ in 0..MANY.min(others - port * MANY) {
+            lab.connection(idle);
+        }
     }
-    let ends = lab.connection(listener);
+    let ends = lab.connection(busy);
     let mut room = [0; 256];
     for _ in 0..count {
         lab.exchange(ends, &mut room);
@@ -196,7 +203,7 @@ fn exchanges(count: usize, others: usize) {
 /// `count` connections, one after the other, opened and closed.
 fn connections(count: usize) {
     let mut lab = Lab::new();
-    let listener = lab.listener();
+    let listener = (lab.listener(80), 80);
     for _ in 0..count {
         let ends = lab.connection(listener);
         lab.close(ends);
