@@ -1,5 +1,7 @@
 //! CUBIC (RFC 9438) with HyStart++ (RFC 9406).
 
+use std::time::Duration;
+
 use super::hystart::{Growth, HyStart};
 use super::{Ack, Congestion, initial_window};
 use crate::time::Instant;
@@ -11,6 +13,9 @@ const C: f64 = 0.4;
 /// RFC 9438 4.3: Reno-friendly increase, segments per window.
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
+/// The curve is looked at this often (Linux: bictcp_update), or once a round trip where that is shorter: it is flat beside them.
+const LOOK: Duration = Duration::from_micros(1_000_000 / 32);
+
 /// One congestion avoidance epoch. Windows are in segments.
 #[derive(Copy, Clone, Debug)]
 struct Epoch {
@@ -21,6 +26,10 @@ struct Epoch {
     w_max: f64,
     /// What Reno would have.
     w_est: f64,
+    /// When the curve is next looked at.
+    look: Instant,
+    /// Growth until then, segments for each that is acknowledged.
+    slope: f64,
 }
 
 /// CUBIC.
@@ -89,24 +98,32 @@ impl Cubic {
                 k: ((w_max - cwnd) / C).cbrt(),
                 w_max,
                 w_est: cwnd,
+                look: ack.now,
+                slope: 0.0,
             })
         });
-        let rtt = ack.rtt.map_or(0.0, |rtt| rtt.as_secs_f64());
-        let t = ack.now.since(epoch.start).as_secs_f64();
-        let w_cubic = |t: f64| C * (t - epoch.k).powi(3) + epoch.w_max;
         let acked = f64::from(ack.acked) / f64::from(self.mss);
         let alpha = if epoch.w_est >= self.cwnd_prior {
             1.0
         } else {
             ALPHA
         };
-        let (now, target) = (w_cubic(t), w_cubic(t + rtt).clamp(cwnd, 1.5 * cwnd));
         epoch.w_est += alpha * acked / cwnd;
-        let grown = if now < epoch.w_est {
-            epoch.w_est.max(cwnd)
-        } else {
-            cwnd + (target - cwnd) / cwnd * acked
-        };
+        let mut grown = cwnd;
+        if ack.now >= epoch.look {
+            let rtt = ack.rtt.unwrap_or_default();
+            epoch.look = ack.now + rtt.min(LOOK);
+            let t = ack.now.since(epoch.start).as_secs_f64();
+            let w_cubic = |t: f64| C * (t - epoch.k).powi(3) + epoch.w_max;
+            let (now, target) = (w_cubic(t), w_cubic(t + rtt.as_secs_f64()));
+            if now < epoch.w_est {
+                grown = epoch.w_est.max(cwnd);
+                epoch.slope = 0.0;
+            } else {
+                epoch.slope = (target.clamp(cwnd, 1.5 * cwnd) - cwnd) / cwnd;
+            }
+        }
+        grown += epoch.slope * acked;
         self.remainder += (grown - cwnd) * f64::from(self.mss);
         let whole = self.remainder.max(0.0) as u32;
         self.remainder -= f64::from(whole);
@@ -152,8 +169,9 @@ impl Congestion for Cubic {
         if first {
             self.decrease(self.cwnd);
         }
-        // RFC 9438 4.8; slow start begins anew.
+        // RFC 9438 4.8: slow start begins anew, and what follows it begins at its own plateau.
         self.cwnd = self.mss;
+        self.w_max = 0.0;
         self.hystart = None;
     }
 
@@ -195,8 +213,6 @@ impl Congestion for Cubic {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::tcp::seq::SeqNum;
 
@@ -237,6 +253,61 @@ mod tests {
             "at the plateau: {at_k}"
         );
         assert!(cc.cwnd() > 1_005_000, "beyond it afterwards: {}", cc.cwnd());
+    }
+
+    #[test]
+    fn rfc9438_4_8_after_a_timeout_the_curve_begins_at_its_plateau() {
+        let mut cc = Cubic::new(1000);
+        cc.set_cwnd(100_000);
+        cc.ssthresh = 100_000;
+        cc.on_timeout(Instant::ZERO, 100_000, true);
+        assert_eq!((cc.cwnd(), cc.ssthresh()), (1000, 70_000));
+        cc.set_cwnd(70_000);
+        let ack = |ms: u64| Ack {
+            now: Instant::from_micros(1000 * ms),
+            acked: 1000,
+            rtt: Some(Duration::from_millis(100)),
+            una: SeqNum::default(),
+            nxt: SeqNum::default(),
+            limited: true,
+        };
+        // Towards a plateau of a hundred segments it would be six in a second.
+        (1..=70).for_each(|n| cc.on_ack(&ack(n * 10)));
+        assert!(cc.cwnd() < 71_000, "{}", cc.cwnd());
+        // Of a needless one nothing is left.
+        cc.undo(100_000, 100_000);
+        assert_eq!(cc.cwnd(), 100_000);
+    }
+
+    #[test]
+    fn linux_what_reno_would_have_is_looked_at_every_thirty_second_of_a_second() {
+        let mut cc = Cubic::new(1000);
+        cc.set_cwnd(7000);
+        cc.ssthresh = 7000;
+        cc.cwnd_prior = 10.0;
+        let mut now = Instant::from_micros(1);
+        let mut ack = |ms: u64| {
+            now = now + Duration::from_millis(ms);
+            cc.on_ack(&Ack {
+                now,
+                acked: 1000,
+                rtt: Some(Duration::from_millis(100)),
+                una: SeqNum::default(),
+                nxt: SeqNum::default(),
+                limited: true,
+            });
+            cc.cwnd() / 1000
+        };
+        // Seven acknowledgements at a time: at half a segment a window the eighth is there after fourteen, and found with the third lot.
+        let lots: Vec<u32> = (0..3)
+            .flat_map(|_| [ack(88), ack(2), ack(2), ack(2), ack(2), ack(2), ack(2)])
+            .collect();
+        assert_eq!(
+            lots.iter().filter(|window| **window == 7).count(),
+            14,
+            "{lots:?}"
+        );
+        assert_eq!(lots[14], 8);
     }
 
     /// Segments at which slow start is left on a path that delivers one each `gap` and holds `pipe` of them.
