@@ -223,6 +223,7 @@ fn config(network: Network, caps: Caps, seed: [u8; 32]) -> Config {
             .map(|route| Route {
                 dest: route.dest,
                 gateway: Some(route.gateway),
+                mtu: None,
             })
             .collect(),
         mtu: caps.mtu,

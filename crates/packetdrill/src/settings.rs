@@ -81,6 +81,7 @@ impl Settings {
             dest.parse().ok().map(|dest| Route {
                 dest,
                 gateway: None,
+                mtu: None,
             })
         });
         let mut config = Config {

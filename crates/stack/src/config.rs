@@ -14,6 +14,8 @@ pub struct Route {
     pub dest: IpNet,
     /// Next hop; `None` means on-link.
     pub gateway: Option<IpAddr>,
+    /// Largest IP packet of the way, bytes, where it is known to be less than the device's.
+    pub mtu: Option<u32>,
 }
 
 /// What the device below can do for us (virtio-net offloads).
@@ -37,6 +39,16 @@ pub enum CongestionControl {
     Bbr,
     /// Reno's slow start and congestion avoidance (RFC 5681).
     Reno,
+}
+
+/// When packets larger than those that are known to arrive are tried (RFC 4821; Linux: tcp_mtu_probing).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub enum MtuProbing {
+    /// On connections whose segments were made shorter because long ones seemed to vanish (1).
+    #[default]
+    Suspicion,
+    /// On every connection, up to what the peer takes (2).
+    Always,
 }
 
 /// Explicit congestion notification (RFC 3168), as Linux's tcp_ecn has it.
@@ -184,6 +196,10 @@ pub struct Config {
     pub ports: (u16, u16),
     /// Congestion control of new connections.
     pub congestion: CongestionControl,
+    /// Path MTU discovery by probing.
+    pub mtu_probing: MtuProbing,
+    /// With [`MtuProbing::Always`] the search begins between segments of so many octets and the largest (Linux: tcp_base_mss).
+    pub base_mss: u32,
     /// Explicit congestion notification.
     pub ecn: Ecn,
     /// TCP Fast Open (Linux: tcp_fastopen).
@@ -214,6 +230,8 @@ impl Default for Config {
             notsent_lowat: u32::MAX,
             ports: (32768, 60999),
             congestion: CongestionControl::default(),
+            mtu_probing: MtuProbing::default(),
+            base_mss: 1024,
             ecn: Ecn::default(),
             fast_open: FastOpen::default(),
             fast_open_keys: None,

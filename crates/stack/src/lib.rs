@@ -28,7 +28,9 @@ mod udp;
 mod wire;
 
 pub use audit::Census;
-pub use config::{Config, CongestionControl, Ecn, FastOpen, FastOpenKeys, Offload, Route};
+pub use config::{
+    Config, CongestionControl, Ecn, FastOpen, FastOpenKeys, MtuProbing, Offload, Route,
+};
 pub use error::{Error, Result};
 pub use multicast::{GroupChange, GroupPlace};
 pub use socket::{

@@ -46,6 +46,8 @@ pub struct Stats {
     pub queue_full: u64,
     /// SYNs answered by a cookie because the SYN queue was full (RFC 4987).
     pub syn_cookies_sent: u64,
+    /// ICMP errors about segments that are not outstanding, which are not believed (RFC 5927 4; Linux: OutOfWindowIcmps).
+    pub out_of_window_icmps: u64,
 }
 
 /// One virtual host. After every call that takes `now`, and before the owner sleeps, call [`Stack::transmit`], then
@@ -103,7 +105,7 @@ impl Stack {
     }
 
     /// Takes over what `config` says about connections yet to come, and about Fast Open: buffers, timestamps, super-segments,
-    /// congestion control, ECN, keys. What else is in it stays as it was. Keys that differ from those of before replace them.
+    /// congestion control, ECN, keys; and about routes. What else is in it stays as it was. Keys that differ from those of before replace them.
     pub fn retune(&mut self, config: Config) {
         if config.fast_open_keys != self.config.fast_open_keys
             && let Some(keys) = config.fast_open_keys
@@ -111,9 +113,9 @@ impl Stack {
             self.tcp.retune_keys(keys);
         }
         let old = std::mem::take(&mut self.config);
+        let rerouted = config.routes != old.routes;
         self.config = Config {
             addrs: old.addrs,
-            routes: old.routes,
             mtu: old.mtu,
             offload: old.offload,
             day_ms: old.day_ms,
@@ -121,6 +123,10 @@ impl Stack {
             ports: old.ports,
             ..config
         };
+        if rerouted {
+            self.ip.retune(&self.config);
+            tcp::rerouted(self);
+        }
     }
 
     /// Forgets what is remembered of servers for Fast Open (`ip tcp_metrics flush`).
@@ -159,6 +165,13 @@ impl Stack {
     }
 
     // ---- out: what to do next ----
+
+    /// In place of [`Stack::transmit`] while the device takes nothing: what is to go waits, and to a connection that has nothing out it is
+    /// what a closed window would be, so that TCP_USER_TIMEOUT ends its waiting (Linux: tcp_write_xmit, tcp_send_probe0).
+    pub fn hold_back(&mut self, now: Instant) {
+        self.ip.set_now(now);
+        tcp::hold_back(self, now);
+    }
 
     /// Hands every frame that is ready to go to `sink`, as slices that together are one frame; returns when none is left.
     /// Packets to the stack's own addresses go round inside and are processed before this returns.

@@ -2,6 +2,8 @@
 
 mod script;
 
+use std::time::Duration;
+
 use script::*;
 use tunsock_stack::*;
 
@@ -58,6 +60,45 @@ fn user_timeout_ends_a_connection_whose_data_is_not_acknowledged() {
     assert_eq!(s.state(id), State::Established);
     s.wait(4000);
     assert_eq!(s.stack.take_error(id), Some(Error::TimedOut));
+}
+
+#[test]
+fn user_timeout_ends_a_connection_whose_data_the_device_does_not_take() {
+    for opens in [true, false] {
+        let mut s = Script::new();
+        let id = s.plain();
+        set(&mut s, id, SockOpt::UserTimeout(3000));
+        let (data, flags) = ([std::io::IoSlice::new(b"anybody?")], SendFlags::empty());
+        assert_eq!(s.stack.send(s.now, id, &data, flags, None), Ok(8));
+        s.stack.hold_back(s.now);
+        let until = s.now + Duration::from_millis(2900);
+        while let Some(at) = s.stack.next_deadline().filter(|at| *at <= until) {
+            s.now = at;
+            s.stack.handle_timers(at);
+            s.stack.hold_back(at);
+        }
+        let info = s.stack.tcp_info(s.now, id).expect("a connection");
+        // The first after a retransmission timeout, then one in half a second.
+        assert_eq!((info.probes, info.backoff, info.segs_out), (6, 0, 0));
+        if opens {
+            s.expect(ACK, 1, 1, b"anybody?");
+            s.inject(seg(ACK, 1, 9, b""));
+            s.wait(5000);
+            assert_eq!(s.state(id), State::Established);
+        } else {
+            while let Some(at) = s
+                .stack
+                .next_deadline()
+                .filter(|_| s.state(id) != State::Closed)
+            {
+                s.now = at;
+                s.stack.handle_timers(at);
+                s.stack.hold_back(at);
+            }
+            assert_eq!(s.stack.take_error(id), Some(Error::TimedOut));
+        }
+        s.stack.audit().expect("sound");
+    }
 }
 
 #[test]

@@ -544,6 +544,7 @@ fn a_half_open_connection_to_nowhere_is_forgotten() {
     s.icmp(3, 1, 77);
     s.icmp(3, 3, 0);
     assert_eq!(s.stack.sockets().len(), 2);
+    assert_eq!(s.stack.stats().out_of_window_icmps, 1);
     s.icmp(3, 1, 0);
     assert_eq!(s.stack.sockets().len(), 1);
     s.inject(seg(ACK, 1, 1, b""));

@@ -33,8 +33,8 @@ pub(crate) struct Routes {
     own: AddrSet,
     /// Broadcast addresses of our IPv4 prefixes.
     broadcasts: AddrSet,
-    /// Prefixes that leave by the device, longest first.
-    prefixes: Vec<IpNet>,
+    /// Prefixes that leave by the device, longest first, with the largest packet where it is less than the device's.
+    prefixes: Vec<(IpNet, Option<u32>)>,
     mtu: u32,
     learnt: KeyedMap<IpAddr, (u32, Instant)>,
 }
@@ -88,18 +88,11 @@ impl Routes {
         let broadcasts = broadcasts.chain([Ipv4Addr::new(127, 255, 255, 255).into()]);
         let own = AddrSet::new(own, rng);
         let broadcasts = AddrSet::new(broadcasts, rng);
-        let mut prefixes: Vec<IpNet> = config
-            .addrs
-            .iter()
-            .map(|net| net.trunc())
-            .chain(config.routes.iter().map(|route| route.dest.trunc()))
-            .collect();
-        prefixes.sort_by_key(|net| std::cmp::Reverse(net.prefix_len()));
         Routes {
             addrs: config.addrs.clone(),
             own,
             broadcasts,
-            prefixes,
+            prefixes: prefixes(config),
             mtu: config.mtu,
             learnt: KeyedState::map(rng),
         }
@@ -127,7 +120,14 @@ impl Routes {
     }
 
     fn reachable(&self, dst: IpAddr) -> bool {
-        self.prefixes.iter().any(|net| net.contains(&dst))
+        self.prefixes.iter().any(|(net, _)| net.contains(&dst))
+    }
+
+    /// Largest packet on the way to `dst`, bytes, as far as that is configured.
+    fn mtu_to(&self, dst: IpAddr) -> u32 {
+        let mut routes = self.prefixes.iter().filter(|(net, _)| net.contains(&dst));
+        let known = routes.next().and_then(|(_, mtu)| *mtu);
+        known.map_or(self.mtu, |mtu| mtu.min(self.mtu))
     }
 
     /// Source address for `dst`: one in the same prefix as the destination, else the first of the family.
@@ -178,7 +178,8 @@ impl IpLayer {
         let src = src.or_else(|| routes.source(dst));
         Ok(Path {
             src: src.ok_or(Error::NetworkUnreachable)?,
-            mtu: self.learnt_mtu(dst).unwrap_or(routes.mtu),
+            mtu: (self.learnt_mtu(dst))
+                .map_or(routes.mtu_to(dst), |mtu| mtu.min(routes.mtu_to(dst))),
             local: false,
             via: self.via(dst),
         })
@@ -230,6 +231,11 @@ impl IpLayer {
                 },
             },
         })
+    }
+
+    /// Other routes from now on, as `config` has them.
+    pub(crate) fn retune(&mut self, config: &Config) {
+        self.routes.prefixes = prefixes(config);
     }
 
     /// The path to `dst`, a group, by `iface` as the socket has chosen; without a choice by the route to it.
@@ -353,7 +359,7 @@ impl IpLayer {
         } else {
             MIN_MTU_V6
         };
-        let current = self.learnt_mtu(dst).unwrap_or(self.routes.mtu);
+        let current = (self.learnt_mtu(dst)).unwrap_or(self.routes.mtu_to(dst));
         let mtu = mtu.max(floor.min(self.routes.mtu));
         if mtu >= current || self.is_local(dst) {
             return;
@@ -381,6 +387,16 @@ fn inside(iface: Iface) -> Via {
         device: false,
         inside: Some(iface),
     }
+}
+
+/// What leaves by the device, the longest prefix first.
+fn prefixes(config: &Config) -> Vec<(IpNet, Option<u32>)> {
+    let own = config.addrs.iter().map(|net| (net.trunc(), None));
+    let routes = config.routes.iter();
+    let routes = routes.map(|route| (route.dest.trunc(), route.mtu));
+    let mut prefixes: Vec<_> = own.chain(routes).collect();
+    prefixes.sort_by_key(|(net, _)| std::cmp::Reverse(net.prefix_len()));
+    prefixes
 }
 
 fn fresh(now: Instant, since: Instant) -> bool {

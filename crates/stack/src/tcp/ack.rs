@@ -145,7 +145,7 @@ impl Tcb {
         self.rtt.reset_backoff();
         self.timers.retries = 0;
         self.timers.stalled_since = None;
-        self.try_whole_segments(cx.now);
+        self.search_acknowledged();
         // RFC 6298 5.2 and 5.3.
         self.timers.rto = (!self.snd.sent.is_empty()).then(|| cx.now + self.rtt.rto());
     }

@@ -8,7 +8,7 @@ use super::flows::{self, Flow};
 use super::layer::{Link, TcpSocket};
 use super::tcb::{Birth, Tcb, Verdict};
 use super::tuple::Tuple;
-use super::{fastopen_client, gso_for, listener};
+use super::{fastopen_client, gso_for, listener, mtu_search};
 use crate::config::Ecn;
 use crate::error::{Error, Result};
 use crate::ip::DstKind;
@@ -158,6 +158,7 @@ pub(super) fn prepare(
         congestion: tuning.congestion.unwrap_or(stack.config.congestion),
         tuning,
         gso: gso_for(stack, &tuple, &path),
+        search_from: mtu_search::start(&stack.config, &path),
         ecn: stack.config.ecn == Ecn::Request,
     };
     Ok(Tcb::new(birth, now))

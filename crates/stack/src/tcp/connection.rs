@@ -320,6 +320,14 @@ pub(crate) fn output(
     arm(stack, id);
 }
 
+/// What it would send now has to wait for the device.
+pub(crate) fn hold_back(stack: &mut Stack, now: Instant, id: SocketId) {
+    if let Some(tcb) = tcb_mut(&mut stack.sockets, id) {
+        tcb.held_back(now);
+        arm(stack, id);
+    }
+}
+
 /// A frame's IP packet.
 fn whole_packet(frame: &[IoSlice<'_>]) -> Arc<[u8]> {
     let octets: Vec<u8> = frame.iter().flat_map(|part| part.iter().copied()).collect();
@@ -344,7 +352,7 @@ fn dress(tcb: &Tcb, opts: &CommonOpts, plan: &Plan) -> Dress {
         df: true,
         tos: tos & !ecn::MASK | tcb.ecn_bits(plan.seq, plan.len),
         local: tcb.path.local,
-        gso_size: (plan.len > mss).then_some(mss),
+        gso_size: (plan.len > mss && !plan.whole).then_some(mss),
     }
 }
 
@@ -401,7 +409,12 @@ pub(crate) fn end(stack: &mut Stack, id: SocketId, error: Option<Error>) {
         ports.vacated(local, remote);
         tcb.snd.queue.clear(&mut layer.pool);
         tcb.snd.pieces = Default::default();
+        // TCP_INFO tells to the last how often it was tried.
+        let probes_out = tcb.timers.probes_out;
         tcb.timers = Default::default();
+        if probes_out > 0 {
+            tcb.timers.probes_out = probes_out;
+        }
         tcb.pacing = None;
         tcb.snd.hold_until = None;
         tcb.snd.sent = Default::default();
@@ -467,6 +480,7 @@ pub(crate) fn icmp_error(
         seq.after_eq(tcb.snd.una) && seq.before(tcb.snd.max)
     });
     if !believable {
+        stack.stats.out_of_window_icmps += 1;
         return;
     }
     if let Some(mtu) = error.mtu {

@@ -207,6 +207,7 @@ impl Tcb {
             seq: self.snd.iss,
             len: text.map_or(0, |state| state.text),
             flags: Flags::SYN,
+            whole: true,
         })
     }
 

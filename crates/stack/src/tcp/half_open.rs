@@ -14,7 +14,7 @@ use super::seq::SeqNum;
 use super::tcb::{Birth, Tcb};
 use super::timers::SYN_ACK_RETRIES;
 use super::tuple::Tuple;
-use super::{connection, ecn, gso_for, sizing};
+use super::{connection, ecn, gso_for, mtu_search, sizing};
 use crate::fifo::{Linked, Links};
 use crate::ip::IcmpError;
 use crate::socket::table::Socket;
@@ -207,6 +207,7 @@ fn birth(stack: &Stack, now: Instant, listener: SocketId, tuple: Tuple) -> Optio
         congestion: tuning.congestion.unwrap_or(stack.config.congestion),
         tuning,
         gso: gso_for(stack, &tuple, &path),
+        search_from: mtu_search::start(&stack.config, &path),
         ecn: false,
     })
 }
@@ -323,7 +324,9 @@ pub(crate) fn icmp_error(stack: &mut Stack, id: HalfOpenId, error: &IcmpError) {
         .half_open
         .get(id)
         .is_some_and(|entry| error.seq == Some(entry.iss.raw()));
-    if unreachable && ours && error.mtu.is_none() {
+    if !ours {
+        stack.stats.out_of_window_icmps += 1;
+    } else if unreachable && error.mtu.is_none() {
         remove(stack, id);
     }
 }

@@ -29,6 +29,7 @@ mod listener;
 pub(crate) mod marks;
 mod memory;
 mod mss;
+mod mtu_search;
 mod options;
 mod output;
 mod pacing;
@@ -147,6 +148,29 @@ pub(crate) fn icmp_error(stack: &mut Stack, now: Instant, error: &IcmpError, quo
         Some(Flow::Conn(id)) => connection::icmp_error(stack, now, id, error, quoted),
         Some(Flow::HalfOpen(id)) => half_open::icmp_error(stack, id, error),
         _ => {}
+    }
+}
+
+/// The routes are others now: connections learn what their ways carry. Segments become longer only when a probe has found that longer
+/// ones arrive.
+pub(crate) fn rerouted(stack: &mut Stack) {
+    let Stack { sockets, ip, .. } = stack;
+    let ids: Vec<_> = sockets.iter().map(|(id, _)| id).collect();
+    for id in ids {
+        if let Some(tcb) = connection::tcb_mut(sockets, id)
+            && let Ok(path) = ip.path(tcb.tuple.remote, Some(tcb.tuple.local))
+        {
+            tcb.path_changed(path);
+        }
+    }
+}
+
+/// The device takes nothing of what may go now.
+pub(crate) fn hold_back(stack: &mut Stack, now: Instant) {
+    for at in 0..stack.tcp.tx.len() {
+        if let Some(&id) = stack.tcp.tx.get(at) {
+            connection::hold_back(stack, now, id);
+        }
     }
 }
 

@@ -15,8 +15,6 @@ use crate::wire::tcp::{HEADER_LEN, MAX_SACK_BLOCKS, SackBlock};
 const DEFAULT_MSS: [u32; 2] = [536, 1220];
 /// Where probing for a path that carries less begins (tcp_base_mss; RFC 4821 7.2).
 const BASE_MSS: u32 = 1024;
-/// How long a suspicion lasts (as a learnt path MTU does, RFC 1191 6.3).
-const SHORTENED_FOR: Duration = Duration::from_secs(600);
 /// No segment smaller than this is formed however small the peer's MSS (Linux: tcp_min_snd_mss).
 const MIN_MSS: u32 = 48;
 /// Largest payload of one super-segment: an IP packet has at most 65535 octets, with headers and options in it.
@@ -54,6 +52,7 @@ impl Tcb {
         if self.tuning.max_seg != 0 {
             mss = mss.min(self.tuning.max_seg.into());
         }
+        self.search_up_to(mss);
         self.snd.mss = mss.min(path_mss(&self.tuple, self.path.mtu));
         self.cc.set_mss(self.full_mss());
     }
@@ -76,21 +75,9 @@ impl Tcb {
         let floor = if self.tuple.is_v4() { 536 } else { 1220 };
         let shorter = (self.snd.mss / 2).min(BASE_MSS).max(floor);
         if shorter < self.snd.mss {
-            let whole = (self.snd.shortened.as_ref()).map_or(self.snd.mss, |short| short.0);
-            self.snd.shortened = Some(Box::new((whole, now)));
+            // A mere outage looks the same: probes will tell.
+            self.search_from(shorter, now);
             self.snd.mss = shorter;
-            self.cc.set_mss(self.full_mss());
-        }
-    }
-
-    /// Segments that were made shorter on suspicion alone are tried whole again some time later (RFC 4821 7.7: a mere outage looks
-    /// the same).
-    pub(crate) fn try_whole_segments(&mut self, now: Instant) {
-        if let Some((whole, since)) = self.snd.shortened.as_deref().copied()
-            && now.since(since) > SHORTENED_FOR
-        {
-            self.snd.shortened = None;
-            self.snd.mss = whole.min(path_mss(&self.tuple, self.path.mtu));
             self.cc.set_mss(self.full_mss());
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::mtu_search::Probing;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
 use super::timers::DELAYED_ACK;
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) len: u32,
     /// Control bits without URG, ECE and CWR, which the header gets.
     pub(crate) flags: Flags,
+    /// It is one packet however long it is, and none that may be cut.
+    pub(crate) whole: bool,
 }
 
 impl Plan {
@@ -34,7 +37,12 @@ impl Plan {
     }
 
     fn bare(seq: SeqNum, flags: Flags) -> Plan {
-        Plan { seq, len: 0, flags }
+        Plan {
+            seq,
+            len: 0,
+            flags,
+            whole: true,
+        }
     }
 
     /// Sequence number after the segment.
@@ -114,10 +122,20 @@ impl Tcb {
         let want = lost
             .len
             .min(self.segment_limit())
-            .min(self.syn_text_room(lost.start));
+            .min(self.syn_text_room(lost.start))
+            .min(self.piece_again(lost.start));
         let want = self.snd.pieces.limit(lost.start, want);
         let len = if room >= want { want } else { room / mss * mss };
         (len > 0).then(|| self.plan_again(lost.start, len))
+    }
+
+    /// How much from `start` on goes again together: what went together the first time (Linux: tcp_xmit_retransmit_queue).
+    fn piece_again(&self, start: SeqNum) -> u32 {
+        match self.snd.pieces.rest(start) {
+            Some(rest) if start + rest != self.snd.data_end() => rest,
+            // And the FIN.
+            _ => u32::MAX,
+        }
     }
 
     /// `start..start + len` again; its last sequence number may be the FIN's.
@@ -131,15 +149,15 @@ impl Tcb {
             seq: start,
             len: text,
             flags: flags | self.push_for(start, text),
+            whole: false,
         }
     }
 
-    /// MUST-60, MUST-61: PSH on the last octet buffered, also when it goes again. On new super-segments too, as Linux has it: the
-    /// receiver's merging is told not to wait for more. What fills a hole may be merged with what lies behind it, and save
-    /// acknowledgements where there is congestion.
+    /// MUST-60, MUST-61: PSH on the last octet buffered, also when it goes again. On super-segments too, as Linux has it: the
+    /// receiver's merging is told not to wait for more. A single segment that fills a hole may be merged with what lies behind it, and
+    /// save acknowledgements where there is congestion (Linux: __tcp_transmit_skb).
     fn push_for(&self, start: SeqNum, len: u32) -> Flags {
-        let fresh = start.after_eq(self.snd.max);
-        if (len > self.eff_mss() && fresh) || self.snd.pieces.pushes(start, len) {
+        if len > self.eff_mss() || self.snd.pieces.pushes(start, len) {
             Flags::PSH
         } else {
             Flags::empty()
@@ -187,11 +205,17 @@ impl Tcb {
                 true => Flags::ACK | Flags::FIN,
                 false => Flags::ACK,
             } | self.push_for(snd.nxt, len),
+            whole: false,
         })
     }
 
     /// New text, and the FIN behind it, as far as the windows allow.
     fn plan_new(&mut self, now: Instant) -> Option<Plan> {
+        match self.plan_probe(now) {
+            Probing::No => {}
+            Probing::Soon => return None,
+            Probing::Now(plan) => return Some(plan),
+        }
         let snd = &self.snd;
         let written = snd.data_end().since(snd.nxt);
         // What MSG_EOR closed goes by itself, and what stands behind it makes it nobody's last segment (Linux: TCP_NAGLE_PUSH).
@@ -243,6 +267,7 @@ impl Tcb {
             seq: self.snd.nxt,
             len,
             flags,
+            whole: false,
         })
     }
 
@@ -474,10 +499,10 @@ impl Tcb {
     /// `plan` has gone out.
     pub(crate) fn sent(&mut self, plan: &Plan, now: Instant) {
         let end = plan.end();
-        // A SYN is one segment whatever it carries.
-        let mss = match plan.flags.contains(Flags::SYN) {
-            true => end.since(plan.seq),
-            false => self.eff_mss(),
+        let mss = if plan.whole {
+            end.since(plan.seq)
+        } else {
+            self.eff_mss()
         };
         self.stirred = true;
         if plan.flags.contains(Flags::ACK) {
@@ -496,7 +521,8 @@ impl Tcb {
         }
         let fresh = plan.seq == self.snd.max;
         let again = end != plan.seq && !fresh;
-        self.counts.sent(plan.len, self.eff_mss(), again);
+        let unit = self.eff_mss().max(mss);
+        self.counts.sent(plan.len, unit, again);
         if end == plan.seq {
             return;
         }
@@ -545,6 +571,10 @@ impl Tcb {
             self.timers.rto = Some(now + self.rtt.rto());
         }
         self.timers.persist = None;
+        if std::mem::take(&mut self.timers.held_back) {
+            self.timers.stalled_since = None;
+            self.timers.probes_out = 0;
+        }
         if fresh && self.recovery.tail_probe.end.is_none() {
             self.arm_tail_probe(now);
         }

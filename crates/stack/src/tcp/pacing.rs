@@ -108,7 +108,8 @@ impl Tcb {
         span(quantum(rate, min_rtt, self.snd.mss), rate).max(GRAIN)
     }
 
-    /// `len` octets have gone: what follows waits for as long as they take. Who wakes late makes up for it within one burst.
+    /// `len` octets have gone: what follows waits for as long as they take. Who wakes late makes up for half a burst of it, or the grain
+    /// (Linux: tcp_update_skb_after_send, fq_dequeue).
     pub(crate) fn pace(&mut self, len: u32, now: Instant) {
         let Some(rate) = self.paced_at() else {
             self.pacing = None;
@@ -117,9 +118,9 @@ impl Tcb {
         if self.counts.data_segs_out <= FREE_SEGMENTS {
             return;
         }
-        let burst = self.burst(rate);
+        let late = (self.burst(rate) / 2).max(GRAIN);
         let pacing = self.pacing.get_or_insert_default();
-        let from = pacing.next.max(nanos(now).saturating_sub(burst));
+        let from = pacing.next.max(nanos(now).saturating_sub(late));
         pacing.next = from.saturating_add(span(len, rate));
     }
 }

@@ -160,6 +160,12 @@ impl Pieces {
             .map_or(len, |p| p.end.since(start))
     }
 
+    /// Octets from `start` to the end of its piece; `None` behind the last one.
+    pub(crate) fn rest(&self, start: SeqNum) -> Option<u32> {
+        let piece = self.from(self.after(start)).first()?;
+        Some(piece.end.since(start))
+    }
+
     /// Whether a push lies in the `len` octets from `start` on.
     pub(crate) fn pushes(&self, start: SeqNum, len: u32) -> bool {
         let end = start + len;

@@ -103,6 +103,11 @@ impl Recovery {
         self.recover = self.recover.filter(|recover| recover.after(una));
     }
 
+    /// Nothing at all is amiss.
+    pub(super) fn at_rest(&self) -> bool {
+        self.phase == Phase::Open && !self.disordered()
+    }
+
     /// Duplicate acknowledgements have come and nothing is taken for lost.
     pub(crate) fn disordered(&self) -> bool {
         self.dup_acks > 0
@@ -217,7 +222,11 @@ impl Tcb {
             .recover
             .is_none_or(|recover| self.snd.una.after_eq(recover));
         let marked = self.recovery.phase == Phase::Open && self.marked(now, h);
+        let open = self.recovery.phase == Phase::Open && self.snd.sent.lost() > 0;
+        let probe_lost = open && self.search_failed();
         match self.recovery.phase {
+            // It goes again without more ado.
+            Phase::Open if probe_lost => {}
             Phase::Open | Phase::Cwr if self.snd.sent.lost() > 0 => {
                 self.enter_fast_recovery(now, acked, news.delivered);
                 self.reduce(news.delivered, false);
@@ -405,6 +414,7 @@ impl Tcb {
 
     /// The retransmission timer has run out: all that is not SACKed goes again as the window allows (RFC 6298 5.4 to 5.6).
     pub(crate) fn on_retransmission_timeout(&mut self, now: Instant) {
+        self.search_interrupted();
         let fresh = self.recovery_open();
         if fresh || self.timers.retries == 0 {
             self.remember(fresh && self.timers.retries == 0);
@@ -428,7 +438,8 @@ impl Tcb {
     /// RACK's reordering timer has run out (RFC 8985 6.3).
     pub(crate) fn on_reorder_timeout(&mut self, now: Instant) {
         self.rack_detect_loss(now);
-        if self.recovery_open() && self.snd.sent.lost() > 0 {
+        let open = self.recovery_open() && self.snd.sent.lost() > 0;
+        if open && !self.search_failed() {
             self.enter_fast_recovery(now, 0, 0);
             self.reduce(0, false);
         }
@@ -440,6 +451,7 @@ impl Tcb {
         if self.snd.sent.is_empty() {
             return;
         }
+        self.search_interrupted();
         self.snd.sent.mark_all_lost(|_| {});
         self.recovery.phase = Phase::Loss;
         self.recovery.recover = Some(self.snd.nxt);

@@ -9,6 +9,7 @@ use super::ecn::EcnState;
 use super::fastopen::FastOpenState;
 use super::info::Counters;
 use super::mss::{mss_option, path_mss};
+use super::mtu_search::Search;
 use super::options::SharedTuning;
 use super::pacing::Pacing;
 use super::pieces::Pieces;
@@ -193,6 +194,8 @@ pub(crate) struct Birth {
     pub(crate) tuning: SharedTuning,
     /// Segments of a super-segment at least; 0: the device cuts none of this family.
     pub(crate) gso: u32,
+    /// Where the search for larger segments begins, if there is one from the first.
+    pub(crate) search_from: Option<u32>,
     /// Congestion control.
     pub(crate) congestion: CongestionControl,
     /// An active open asks for ECN.
@@ -227,7 +230,7 @@ impl Tcb {
                 max_wnd: 0,
                 wscale: 0,
                 mss,
-                shortened: None,
+                search: birth.search_from.map(|low| Search::new(low, now)),
                 up: None,
                 queue: ByteQueue::default(),
                 pieces: Pieces::default(),

@@ -25,6 +25,8 @@ const ORPHAN_RETRIES: u32 = 8;
 pub(crate) const DELAYED_ACK: Duration = Duration::from_millis(40);
 /// Longest pause between zero-window probes.
 const PROBE_MAX: Duration = Duration::from_secs(120);
+/// Between two looks whether the device takes anything again (Linux: TCP_RESOURCE_PROBE_INTERVAL).
+const HELD_BACK: Duration = Duration::from_millis(500);
 
 /// Deadlines and counts. Only the earliest is armed with the stack.
 #[derive(Copy, Clone, PartialEq, Debug, Default)]
@@ -43,6 +45,8 @@ pub(crate) struct Timers {
     pub(crate) persist_backoff: u32,
     /// A probe is to go out with the next transmission.
     pub(crate) probe_now: bool,
+    /// The device took nothing when there was something to send and nothing was out.
+    pub(crate) held_back: bool,
     /// What is there is to be sent however small (RFC 9293 3.8.6.2.1 (4); the end of TCP_CORK's patience).
     pub(crate) override_sws: bool,
     /// RACK waits for what may only be reordered.
@@ -210,9 +214,16 @@ impl Tcb {
         }
         let limit = if self.orphan { ORPHAN_RETRIES } else { RETRIES };
         let since = *self.timers.stalled_since.get_or_insert(now);
-        let too_long = self.snd.wnd == 0 && self.user_timeout_over(since, now);
+        let held_back = self.timers.held_back;
+        let too_long = (self.snd.wnd == 0 || held_back) && self.user_timeout_over(since, now);
         if self.timers.probes_out >= limit || too_long {
             return Fate::Failed(self.soft_error.unwrap_or(Error::TimedOut));
+        }
+        if held_back {
+            // The peer is not at fault, nor the path: no back-off.
+            self.timers.probes_out += 1;
+            self.timers.persist = Some(now + HELD_BACK);
+            return Fate::Keep;
         }
         if self.snd.wnd > 0 {
             self.timers.override_sws = true;
@@ -223,6 +234,16 @@ impl Tcb {
         self.timers.persist_backoff = (self.timers.persist_backoff + 1).min(16);
         self.arm_persist(now);
         Fate::Keep
+    }
+
+    /// The device took nothing.
+    pub(crate) fn held_back(&mut self, now: Instant) {
+        let synchronized = !matches!(self.state, State::SynSent | State::SynReceived);
+        let waits = !self.snd.all_sent() && self.snd.sent.is_empty();
+        if synchronized && waits && self.timers.persist.is_none() {
+            self.timers.held_back = true;
+            self.arm_persist(now);
+        }
     }
 
     /// Arms the probe timer with exponential back-off (SHLD-30).

@@ -2,6 +2,7 @@
 
 use super::assembler::Assembler;
 use super::bytes::ByteQueue;
+use super::mtu_search::Search;
 use super::pieces::Pieces;
 use super::recv_queue::RecvQueue;
 use super::sent::SentQueue;
@@ -44,8 +45,8 @@ pub(crate) struct Send {
     pub(crate) wscale: u8,
     /// Segment size without options: the smaller of the peer's MSS and what the path carries.
     pub(crate) mss: u32,
-    /// What `mss` was before a black hole was suspected, and since when.
-    pub(crate) shortened: Option<Box<(u32, Instant)>>,
+    /// The search for the largest packet that the path carries, while there is one.
+    pub(crate) search: Option<Box<Search>>,
     /// SND.UP: the octet after the last urgent one, while it is not acknowledged.
     pub(crate) up: Option<SeqNum>,
     /// Octets from `base` on that are not acknowledged or not sent.

@@ -42,6 +42,7 @@ impl Host {
             routes: vec![tunsock_stack::Route {
                 dest: "0.0.0.0/0".parse().unwrap(),
                 gateway: None,
+                mtu: None,
             }],
             ..Config::default()
         };

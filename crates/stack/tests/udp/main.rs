@@ -41,6 +41,7 @@ impl Net {
                 routes: vec![Route {
                     dest: "255.255.255.255/32".parse().unwrap(),
                     gateway: None,
+                    mtu: None,
                 }],
                 mtu,
                 offload,

@@ -39,6 +39,7 @@ fn host_with(offload: Offload) -> Stack {
         routes: vec![Route {
             dest: "0.0.0.0/0".parse().unwrap(),
             gateway: Some(ip("10.0.0.254")),
+            mtu: None,
         }],
         offload,
         ..Config::default()

@@ -12,6 +12,7 @@ fn routes_by_longest_prefix_and_sources_by_prefix() {
         routes: vec![Route {
             dest: "192.0.2.0/24".parse().unwrap(),
             gateway: None,
+            mtu: None,
         }],
         ..Config::default()
     };
