@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use libc::{c_int, epoll_event, pollfd};
 use tunsock_stack::{
     Closed, Controls, Domain, Error, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown,
-    SocketId, State,
+    SockOpt, SocketId, State,
 };
 
 use crate::address::Address;
@@ -34,7 +34,9 @@ impl Host {
             let id = world.stack().socket(domain, kind)?;
             if kind == Kind::Stream {
                 let now = world.instant();
-                for option in world.settings.socket_options() {
+                // Without a limit of its own, and paced.
+                let paced = world.fair.then_some(SockOpt::MaxPacingRate(u64::MAX - 1));
+                for option in world.settings.socket_options().into_iter().chain(paced) {
                     world.stack().set_option(now, id, option)?;
                 }
             }

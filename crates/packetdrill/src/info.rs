@@ -53,7 +53,7 @@ pub(crate) fn tcp(host: &Host, id: SocketId) -> CResult<Vec<u8>> {
 }
 
 /// The kernel's numbers (`enum` in net/tcp_states.h).
-fn state_number(state: State) -> u8 {
+pub(crate) fn state_number(state: State) -> u8 {
     match state {
         State::Established => 1,
         State::SynSent => 2,

@@ -21,9 +21,12 @@ mod epoll;
 mod errno;
 mod host;
 mod info;
+mod netlink;
 mod options;
 #[cfg(not(test))]
 mod preload;
+mod proc;
 mod queue;
+mod routes;
 mod settings;
 mod world;

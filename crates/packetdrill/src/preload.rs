@@ -1,11 +1,11 @@
 //! What stands before the C library's own when this library is preloaded: calls that packetdrill's interface has no place for.
 
-use std::os::unix::{ffi::OsStrExt as _, process::ExitStatusExt as _};
-
 use libc::{c_char, c_int, c_void, off_t, size_t, socklen_t, ssize_t};
 
 use crate::entry;
 use crate::host::host;
+use crate::proc::View;
+use crate::world::World;
 
 /// system(3) in front of the C library's, by which packetdrill runs a script's commands: they may change what the host heeds.
 ///
@@ -17,16 +17,19 @@ unsafe extern "C" fn system(command: *const c_char) -> c_int {
         return 1;
     }
     // SAFETY: the caller gives a string.
-    let command = unsafe { std::ffi::CStr::from_ptr(command) };
-    let command = std::ffi::OsStr::from_bytes(command.to_bytes());
-    let status = std::process::Command::new("/bin/sh")
-        .arg("-c")
-        .arg(command)
-        .status();
-    if let Ok(host) = host() {
-        host.with(|world| world.commanded(&command.to_string_lossy()));
+    let command = unsafe { std::ffi::CStr::from_ptr(command) }.to_string_lossy();
+    let host = host();
+    let mut view = host
+        .as_ref()
+        .map_or_else(|_| View::default(), |host| host.with(World::view));
+    let status = view.run(&command);
+    if let Ok(host) = host {
+        host.with(|world| world.commanded(&command, view));
     }
-    status.map_or(-1, std::process::ExitStatus::into_raw)
+    status.unwrap_or_else(|why| {
+        eprintln!("{command}: {why}");
+        -1
+    })
 }
 
 /// The C library's `getsockopt`, for who preloads this library: on our sockets ours, else the kernel's.

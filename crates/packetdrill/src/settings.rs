@@ -8,9 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tunsock_stack::{Config, Ecn, FastOpen, FastOpenKeys, Offload, Route, SockOpt};
+use tunsock_stack::{Config, Ecn, FastOpen, FastOpenKeys, MtuProbing, Offload, Route, SockOpt};
 
-use crate::{device, queue};
+use crate::{device, queue, routes};
 
 /// The flags.
 #[derive(Clone, Debug)]
@@ -98,6 +98,7 @@ impl Settings {
         };
         if self.sysctl {
             apply_sysctls(&mut config);
+            config.routes.extend(routes::with_mtu());
         }
         config
     }
@@ -118,6 +119,15 @@ fn apply_sysctls(config: &mut Config) {
             1 => Ecn::Request,
             _ => Ecn::Accept,
         };
+    }
+    if let Some([mode]) = numbers("tcp_mtu_probing") {
+        config.mtu_probing = match mode {
+            2 => MtuProbing::Always,
+            _ => MtuProbing::Suspicion,
+        };
+    }
+    if let Some([octets]) = numbers("tcp_base_mss") {
+        config.base_mss = u32::try_from(octets).unwrap_or(u32::MAX);
     }
     if let Some([bits]) = numbers("tcp_fastopen") {
         config.fast_open = FastOpen::from_bits_truncate(bits as u32);

@@ -6,11 +6,17 @@ use std::os::fd::IntoRawFd;
 use hashbrown::HashMap;
 use libc::c_int;
 use rustix::event::EventfdFlags;
+#[cfg(not(test))]
+use tunsock_stack::Stats;
 use tunsock_stack::{Instant, Ready, SocketId, Stack};
 
 use crate::device::{self, VNET_HDR_LEN};
 use crate::epoll::EpollSet;
 use crate::errno::{CResult, Errno};
+#[cfg(not(test))]
+use crate::proc::View;
+#[cfg(not(test))]
+use crate::queue;
 use crate::settings::Settings;
 
 /// What a descriptor of ours stands for.
@@ -33,8 +39,11 @@ pub(crate) struct World {
     stack: Option<Stack>,
     /// Super-segments leave whole.
     whole: bool,
-    /// The device takes nothing: the stack is not asked what it has, as Linux's TCP is told that nothing went.
+    /// The device takes nothing: the stack is told so instead of being asked what it has.
     stopped: bool,
+    /// The queue above the device is `fq`: it paces what does not ask for it, too. Told by the script's commands, for not every
+    /// kernel has that queue to be looked at.
+    pub(crate) fair: bool,
     /// The time, microseconds since the epoch.
     pub(crate) now: u64,
     /// Packets that left, with the time at which they did.
@@ -42,6 +51,9 @@ pub(crate) struct World {
     files: HashMap<c_int, File>,
     /// When blocked calls have waited long enough.
     pub(crate) waits: Vec<u64>,
+    /// What `nstat` has told already.
+    #[cfg(not(test))]
+    told: Vec<u8>,
 }
 
 impl World {
@@ -52,10 +64,13 @@ impl World {
             stack: None,
             whole: true,
             stopped: false,
+            fair: false,
             now,
             out: VecDeque::new(),
             files: HashMap::new(),
             waits: Vec::new(),
+            #[cfg(not(test))]
+            told: Vec::new(),
         }
     }
 
@@ -83,10 +98,22 @@ impl World {
         }
     }
 
-    /// A command of the script has run.
+    /// What commands find of the host.
     #[cfg(not(test))]
-    pub(crate) fn commanded(&mut self, command: &str) {
+    pub(crate) fn view(&mut self) -> View {
+        let history = std::mem::take(&mut self.told);
+        match &self.stack {
+            Some(stack) => View::new(&stack.stats(), &stack.sockets(), history),
+            None => View::new(&Stats::default(), &[], history),
+        }
+    }
+
+    /// A command of the script has run, with `view` before it.
+    #[cfg(not(test))]
+    pub(crate) fn commanded(&mut self, command: &str, view: View) {
+        self.told = view.history;
         self.heed();
+        self.fair |= queue::asks_for_fq(command);
         // Where the kernel keeps what it knows of servers.
         if command.contains("tcp_metrics flush")
             && let Some(stack) = self.stack.as_mut()
@@ -111,7 +138,9 @@ impl World {
             return;
         };
         let (out, at, whole) = (&mut self.out, self.now, self.whole);
-        if !self.stopped {
+        if self.stopped {
+            stack.hold_back(now);
+        } else {
             stack.transmit(now, &mut |frame| {
                 let octets: Vec<u8> = frame.iter().flat_map(|part| part.iter().copied()).collect();
                 if whole {
