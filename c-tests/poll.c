@@ -220,7 +220,7 @@ BOTH(ppoll_keeps_signals_out)
 {
     struct pair p = tcp_pair(family);
     struct pollfd f = {p.client, POLLIN, 0};
-    struct timespec ts = {0, 100 * 1000000};
+    struct timespec ts = {2, 0};
     struct task t;
     sigset_t blocked;
     catch_signal(SIGUSR1, 0);
