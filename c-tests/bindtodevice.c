@@ -296,8 +296,7 @@ BOTH(a_server_for_each_interface)
 /* What is bound stays so, but for who has the right. */
 BOTH(the_right_to_leave)
 {
-    if (getuid() != 0)
-        skip("not root");
+    needs_root_of_the_machine();
     int fd = tcp(family), other = tcp(family);
     OK(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2));
     OK(setresuid(65534, 65534, 65534));

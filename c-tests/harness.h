@@ -71,6 +71,8 @@ void check_err(const char *file, int line, const char *what, long long got, int 
 void check_true(const char *file, int line, const char *what, bool holds);
 void check_range(const char *file, int line, const char *what, long long got, long long low, long long high);
 __attribute__((noreturn)) void skip(const char *reason);
+/* Skips the case unless the process is root, and not only of a user namespace of its own: it has other users to become, and every right. */
+void needs_root_of_the_machine(void);
 
 /* The value is exactly `want`. */
 #define EQ(expr, want) check_eq(__FILE__, __LINE__, #expr, (errno = 0, (long long)(expr)), (long long)(want))

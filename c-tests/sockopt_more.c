@@ -128,8 +128,7 @@ BOTH(busy_poll_still_waits)
 
 BOTH(rights_of_prefer_busy_poll)
 {
-    if (getuid() != 0)
-        skip("not root");
+    needs_root_of_the_machine();
     int fd = udp(family), on = 1;
     set_int(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, 7);
     EQ(get_int(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL), 1);
