@@ -12,54 +12,59 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 const BOUND: Duration = Duration::from_secs(120);
 
 /// Scripts that the shell runs in the namespace. `$STACK` and `$HOST` are the two ends' addresses, `over` runs a program over
-/// tunsock, `listening` waits until the file `out` says that a server is.
+/// tunsock, `says FILE WORD` waits until the file has the word (`TIMES` times), `taken PORT` until one of the kernel's sockets has the port.
 const RUNS: &[(&str, &str)] = &[
     (
         "tcp_server",
-        r#"over tcp_echo_server 7001 1 > out & listening
-           [ "$(printf 'one\ntwo\n' | timeout 10 nc -N -w 5 $STACK 7001)" = "$(printf 'one\ntwo')" ]; wait $!"#,
+        r#"over tcp_echo_server 7001 1 > out & says out listening
+           [ "$(printf 'one\ntwo\n' | timeout 60 nc -N -w 30 $STACK 7001)" = "$(printf 'one\ntwo')" ]; wait $!"#,
     ),
     (
         "tcp_client",
-        r#"timeout 15 socat TCP-LISTEN:7002,reuseaddr EXEC:cat & sleep 0.5
+        r#"timeout 60 socat TCP-LISTEN:7002,reuseaddr EXEC:cat & taken 7002
            [ "$(printf 'one\ntwo\n' | over tcp_echo_client $HOST 7002)" = "$(printf 'one\ntwo')" ]"#,
     ),
     (
         "udp_server",
-        r#"over udp_echo_server 7003 1 & sleep 1
-           [ "$(printf word | timeout 5 nc -u -w 1 $STACK 7003)" = word ]; wait $!"#,
+        r#"over udp_echo_server 7003 1 > out & says out waiting
+           [ "$(printf word | timeout 60 nc -u -w 4 $STACK 7003)" = word ]; wait $!"#,
     ),
     (
         "udp_client",
-        r#"timeout 15 socat UDP-LISTEN:7004 EXEC:cat & sleep 0.5
+        r#"timeout 60 socat UDP-LISTEN:7004 EXEC:cat & taken 7004
            [ "$(over udp_echo_client $HOST 7004 word)" = word ]"#,
     ),
     (
         "select_server",
-        r#"mkfifo in; over select_server 7005 < in > out & server=$!; exec 3> in; listening
-           (sleep 3) | timeout 10 nc -w 5 $STACK 7005 > heard & first=$!; sleep 0.5
-           (printf 'hello\n'; sleep 1) | timeout 10 nc -N -w 5 $STACK 7005 > /dev/null & second=$!
-           sleep 0.5; printf 'from the console\n' >&3; wait $second; wait $first || true; exec 3>&-; wait $server
+        r#"mkfifo in one two; touch heard; over select_server 7005 < in > out & server=$!; exec 3> in; says out listening
+           timeout 60 nc -N -w 30 $STACK 7005 < one > heard & first=$!; exec 4> one; says out came
+           timeout 60 nc -N -w 30 $STACK 7005 < two > /dev/null & second=$!; exec 5> two; says out came 2
+           printf 'hello\n' >&5; says heard hello; printf 'from the console\n' >&3; says heard console
+           exec 5>&-; wait $second; exec 4>&-; wait $first || true; exec 3>&-; wait $server
            [ "$(sort heard)" = "$(printf 'from the console\nhello')" ]"#,
     ),
     (
         "winsock_server",
-        r#"over winsock_server 7006 > out & listening
-           [ "$(printf 'word' | timeout 10 nc -N -w 5 $STACK 7006)" = word ]; wait $!"#,
+        r#"over winsock_server 7006 > out & says out listening
+           [ "$(printf 'word' | timeout 60 nc -N -w 30 $STACK 7006)" = word ]; wait $!"#,
     ),
     (
         "winsock_client",
-        r#"timeout 15 socat TCP-LISTEN:7007,reuseaddr EXEC:cat & sleep 0.5
+        r#"timeout 60 socat TCP-LISTEN:7007,reuseaddr EXEC:cat & taken 7007
            [ "$(over winsock_client $HOST 7007 word)" = word ]"#,
     ),
 ];
 
-/// What every script begins with.
+/// What every script begins with. What is waited for in vain shows in what the script does next.
 const PRELUDE: &str = r#"set -eu
     STACK=10.83.0.2 HOST=10.83.0.1
     export TUNSOCK_ADDR=10.83.0.2/24 TUNSOCK_HOST_ADDR=10.83.0.1
-    over() { program=$1; shift; LD_LIBRARY_PATH="$LIBRARY" timeout 20 "$EXAMPLES/$program" "$@"; }
-    listening() { i=0; until grep -q listening out || [ $((i += 1)) = 100 ]; do sleep 0.1; done; cat out; }
+    over() { program=$1; shift; LD_LIBRARY_PATH="$LIBRARY" timeout 60 "$EXAMPLES/$program" "$@"; }
+    until_it_is() { i=0; until "$@" || [ $((i += 1)) = 300 ]; do sleep 0.1; done; }
+    has() { [ "$(grep -c "$2" "$1")" -ge "$3" ]; }
+    says() { until_it_is has "$1" "$2" "${3:-1}"; cat "$1"; }
+    has_socket() { grep -q "^ *[0-9]*: [0-9A-F]*:$1 " /proc/self/net/tcp /proc/self/net/tcp6 /proc/self/net/udp /proc/self/net/udp6; }
+    taken() { until_it_is has_socket "$(printf %04X "$1")"; }
     "#;
 
 fn main() {

@@ -8,7 +8,7 @@ use super::*;
 /// ping on the stack hears the kernel's answers.
 pub(super) fn ping(lab: &Lab, to: &str) -> Outcome {
     let mut command = lab.on_the_stack(&[], "ping");
-    command.args(["-n", "-c", "3", "-i", "0.1", "-W", "2", to]);
+    command.args(["-n", "-c", "3", "-i", "0.1", "-W", "5", to]);
     lab.run(&mut command, "ping", SOON)
 }
 
@@ -23,7 +23,7 @@ pub(super) fn ping_by_group(lab: &Lab) -> Outcome {
 pub(super) fn traceroute(lab: &Lab) -> Outcome {
     for way in ["-U", "-I"] {
         let mut command = lab.on_the_stack(&[], "traceroute");
-        command.args(["-n", "-m", "3", "-q", "1", "-w", "2", way, HOST4]);
+        command.args(["-n", "-m", "3", "-q", "1", "-w", "5", way, HOST4]);
         let running = lab.start(&mut command, "traceroute", false)?;
         let log = running.log.clone();
         running.succeeds(SOON)?;
