@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub(super) woken: Option<Arc<Waker>>,
     /// When frames were last asked for.
     pub(super) pumped: Instant,
+    /// The last flush sent much.
+    burst: bool,
     /// The background thread sleeps without a timeout because a driver waits.
     pub(super) background_parked: bool,
     device: Box<dyn Device>,
@@ -105,6 +107,9 @@ pub(crate) const ALWAYS: Ready = Ready::ERR.union(Ready::HUP);
 /// Frames taken from the device before the others get the lock again.
 const PUMP_BUDGET: usize = 64;
 
+/// Octets of a flush that are part of a bulk transfer.
+const BURST: usize = 32 << 10;
+
 /// A frame of a request or an answer, not of a bulk transfer: up to one packet of an Ethernet.
 const SMALL_FRAME: usize = 1536;
 
@@ -128,6 +133,7 @@ impl Core {
             woken: None,
             crowded: false,
             pumped: now,
+            burst: false,
             background_parked: false,
             device,
             device_fd,
@@ -271,7 +277,9 @@ impl Core {
         self.tell_cpu();
         let Core { stack, device, .. } = self;
         let mut gone = false;
+        let mut sent = 0;
         stack.transmit(now, &mut |frame: &[IoSlice<'_>]| {
+            sent += frame.iter().map(|part| part.len()).sum::<usize>();
             match device.send(now.as_micros(), frame) {
                 Ok(()) => {}
                 Err(LinkError::Gone) => gone = true,
@@ -279,6 +287,7 @@ impl Core {
                 Err(error) => log(Level::Trace, format_args!("frame not sent: {error:?}")),
             }
         });
+        self.burst = sent >= BURST;
         if gone {
             return self.set_gone();
         }
@@ -298,6 +307,16 @@ impl Core {
             } else {
                 sys::timerfd_set(self.timer_fd, Some(next));
             }
+        }
+    }
+
+    /// A call has sent what it had, and does not wait. Acknowledgements of a bulk transfer are taken now if nobody else will: left
+    /// lying until the send queue is full, they would make it as large as it may be, and larger than a processor's cache.
+    pub(super) fn finish(&mut self, now: Instant) {
+        self.flush(now);
+        if std::mem::take(&mut self.burst) && self.driver.as_ref().is_none_or(|d| d.background) {
+            self.pump(now, None);
+            self.flush(now);
         }
     }
 

@@ -194,7 +194,7 @@ impl Runtime {
         let mut core = self.lock()?;
         let now = sys::now();
         if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
-            core.flush(now);
+            core.finish(now);
             return Ok(value);
         }
         if request.nonblocking {

@@ -134,6 +134,8 @@ impl Tcb {
         let text = (ack.since(self.snd.base) as usize).min(self.snd.queue.len());
         self.snd.queue.consume(cx.pool, text);
         self.snd.queue.release_if_empty(cx.pool);
+        // An empty queue needs less than one that takes large chunks: it asks again.
+        self.snd.refused &= !self.snd.queue.is_empty();
         self.snd.base += text as u32;
         self.snd.pieces.acknowledge(self.snd.base);
         if self.snd.up.is_some_and(|up| up.before_eq(ack)) {

@@ -9,8 +9,12 @@ use super::memory::{Account, Whose};
 use super::recv_queue::Front;
 use crate::socket::SocketId;
 
-/// Octets in a chunk.
+/// Octets in a chunk, and what memory is counted in.
 pub(crate) const CHUNK: usize = 4096;
+/// Octets in a chunk of a queue that begins with much: copying into few long pieces, and the kernel's copying from them, is faster.
+const LARGE: usize = 8 * CHUNK;
+/// What much is.
+const MUCH: usize = LARGE / 2;
 /// Chunks that the pool keeps for reuse at least, and as many as are in use otherwise: what breathes in and out with every window is
 /// not the allocator's affair. More are given back to it.
 const POOL_KEEPS: usize = 2048;
@@ -22,8 +26,8 @@ const SPARES: usize = 64;
 /// Frames' buffers that the pool keeps for reuse at least: as many as are taken from the device in one go.
 const FRAMES: usize = 64;
 
-/// What octets are copied into.
-pub(crate) type Chunk = Box<[u8; CHUNK]>;
+/// What octets are copied into: `CHUNK` or `LARGE` octets.
+pub(crate) type Chunk = Box<[u8]>;
 
 /// Slices of one segment's payload: 64 KB in chunks, and two partial ones.
 pub(crate) type Slices<'a> = SmallVec<[IoSlice<'a>; 20]>;
@@ -32,6 +36,8 @@ pub(crate) type Slices<'a> = SmallVec<[IoSlice<'a>; 20]>;
 #[derive(Default)]
 pub(crate) struct Pool {
     free: Vec<Chunk>,
+    /// The same of large ones.
+    free_large: Vec<Chunk>,
     /// What emptied queues have left behind, for the next ones: a request and its answer cost no allocation.
     #[expect(
         clippy::vec_box,
@@ -74,9 +80,36 @@ impl Pool {
         }
     }
 
-    fn take(&mut self) -> Chunk {
-        self.account.take();
-        self.free.pop().unwrap_or_else(|| Box::new([0; CHUNK]))
+    fn take(&mut self, size: usize) -> Chunk {
+        self.account.take_many(size / CHUNK);
+        self.free_list(size)
+            .pop()
+            .unwrap_or_else(|| vec![0; size].into_boxed_slice())
+    }
+
+    fn free_list(&mut self, size: usize) -> &mut Vec<Chunk> {
+        match size == LARGE {
+            true => &mut self.free_large,
+            false => &mut self.free,
+        }
+    }
+
+    /// What the free chunks measure, in small ones.
+    fn free_chunks(&self) -> usize {
+        self.free.len() + self.free_large.len() * (LARGE / CHUNK)
+    }
+
+    /// Octets that `queue` may take in now.
+    pub(crate) fn room(&self, whose: Whose, queue: &ByteQueue) -> usize {
+        (self.account.room(whose)).saturating_sub(self.least_room(queue))
+    }
+
+    /// Room that `queue` leaves to others, octets: it takes memory in large chunks and may need the whole of one for its last octet.
+    pub(crate) fn least_room(&self, queue: &ByteQueue) -> usize {
+        match queue.chunk_size() {
+            LARGE => LARGE,
+            _ => 0,
+        }
     }
 
     /// From now on a queue may keep `frame`'s buffer for a text in it, until [`Pool::kept`].
@@ -134,7 +167,7 @@ impl Pool {
         let chunks = frame.len().div_ceil(CHUNK);
         self.account.give_many(chunks);
         self.frames_in_use = self.frames_in_use.saturating_sub(1);
-        let held = self.account.in_use() + self.free.len() + self.spare_chunks();
+        let held = self.account.in_use() + self.free_chunks() + self.spare_chunks();
         let fits = held.saturating_add(chunks) <= self.account.high();
         if fits && self.frames.len() < FRAMES.max(self.frames_in_use) {
             self.frames.push(frame);
@@ -161,13 +194,13 @@ impl Pool {
 
     /// A chunk was read.
     pub(super) fn give(&mut self, chunk: Chunk) {
-        self.account.give();
+        self.account.give_many(chunk.len() / CHUNK);
         let held = self.account.in_use() + self.spare_chunks();
         // What is kept counts as held: both together are within the limit.
         let most = self.account.high().saturating_sub(held);
         let keeps = POOL_KEEPS.max(self.account.in_use()).min(most);
-        if self.free.len() < keeps {
-            self.free.push(chunk);
+        if self.free_chunks() < keeps {
+            self.free_list(chunk.len()).push(chunk);
         }
     }
 
@@ -193,9 +226,27 @@ impl ByteQueue {
         self.0.as_ref().map_or(0, |chunks| chunks.len)
     }
 
-    /// Chunks it holds.
+    /// Chunks it holds, a large one as what it measures.
     pub(crate) fn chunk_count(&self) -> usize {
         self.0.as_ref().map_or(0, |chunks| chunks.chunk_count())
+    }
+
+    fn chunk_size(&self) -> usize {
+        self.0.as_ref().map_or(CHUNK, |chunks| chunks.size())
+    }
+
+    /// `n` octets are about to be appended: an empty queue takes large chunks for many, if there is ample memory.
+    pub(crate) fn expect(&mut self, pool: &mut Pool, n: usize) {
+        if !self.is_empty() {
+            return;
+        }
+        let ample = !pool.account.pressed()
+            && pool.account.room(Whose::Writing) >= n.saturating_add(2 * LARGE);
+        if n >= MUCH && ample {
+            self.chunks(pool).large = true;
+        } else if let Some(chunks) = &mut self.0 {
+            chunks.large = false;
+        }
     }
 
     /// Whether nothing can be read.
@@ -259,7 +310,7 @@ impl ByteQueue {
         };
         let (mut start, mut left) = (chunks.head, chunks.len);
         for chunk in chunks.chunks.drain(..).flatten() {
-            let n = left.min(CHUNK - start);
+            let n = left.min(chunk.len() - start);
             if n > 0 {
                 to(chunk, start, start + n);
             } else {
@@ -304,7 +355,7 @@ impl ByteQueue {
     /// Drops what was written and not made readable.
     pub(crate) fn forget_unreadable(&mut self, pool: &mut Pool) {
         if let Some(chunks) = &mut self.0 {
-            let holds = (chunks.head + chunks.len).div_ceil(CHUNK);
+            let holds = (chunks.head + chunks.len).div_ceil(chunks.size());
             for chunk in chunks
                 .chunks
                 .drain(holds.min(chunks.chunks.len())..)
@@ -334,28 +385,48 @@ struct Chunks {
     chunks: VecDeque<Option<Chunk>>,
     /// What a receive queue has before them ([`super::recv_queue`]): here, so that an idle one is a pointer.
     front: Option<Box<Front>>,
-    /// Octets of the first chunk that are consumed already; less than `CHUNK`.
+    /// The chunks are large ones.
+    large: bool,
+    /// Octets of the first chunk that are consumed already; less than it has.
     head: usize,
     /// Octets from the front that are valid.
     len: usize,
 }
 
 impl Chunks {
-    /// Chunks it holds.
+    /// Chunks it holds, a large one as what it measures.
     fn chunk_count(&self) -> usize {
-        self.chunks.iter().flatten().count()
+        self.chunks.iter().flatten().count() * (self.size() / CHUNK)
+    }
+
+    /// Octets of a chunk.
+    fn size(&self) -> usize {
+        match self.large {
+            true => LARGE,
+            false => CHUNK,
+        }
+    }
+
+    /// Where the octet `at`, counted from the first chunk's beginning, is: which chunk, and where in it.
+    fn place(&self, at: usize) -> (usize, usize) {
+        // Two divisions by constants, which are shifts.
+        match self.large {
+            true => (at / LARGE, at % LARGE),
+            false => (at / CHUNK, at % CHUNK),
+        }
     }
 
     /// Writes `data` `offset` octets behind the front without making it readable.
     fn write_at(&mut self, pool: &mut Pool, offset: usize, mut data: &[u8]) {
+        let size = self.size();
         let mut at = self.head + offset;
         while !data.is_empty() {
-            let (index, start) = (at / CHUNK, at % CHUNK);
+            let (index, start) = self.place(at);
             while self.chunks.len() <= index {
                 self.chunks.push_back(None);
             }
-            let chunk = self.chunks[index].get_or_insert_with(|| pool.take());
-            let n = data.len().min(CHUNK - start);
+            let chunk = self.chunks[index].get_or_insert_with(|| pool.take(size));
+            let n = data.len().min(size - start);
             chunk[start..start + n].copy_from_slice(&data[..n]);
             data = &data[n..];
             at += n;
@@ -364,11 +435,12 @@ impl Chunks {
 
     /// The octets `offset..offset + len`, as slices. What is not there is left out.
     fn slices<'a>(&'a self, offset: usize, len: usize, out: &mut Slices<'a>) {
+        let size = self.size();
         let end = self.len.min(offset.saturating_add(len));
         let mut at = offset;
         while at < end {
-            let (index, start) = ((self.head + at) / CHUNK, (self.head + at) % CHUNK);
-            let n = (end - at).min(CHUNK - start);
+            let (index, start) = self.place(self.head + at);
+            let n = (end - at).min(size - start);
             match self.chunks.get(index) {
                 Some(Some(chunk)) => out.push(IoSlice::new(&chunk[start..start + n])),
                 _ => return,
@@ -379,12 +451,13 @@ impl Chunks {
 
     /// Copies from `offset` on into `buf` as much as there is; returns how much.
     fn copy_out(&self, offset: usize, buf: &mut [u8]) -> usize {
+        let size = self.size();
         let mut done = 0;
         let mut at = self.head + offset;
         let end = self.head + self.len;
         while done < buf.len() && at < end {
-            let (index, start) = (at / CHUNK, at % CHUNK);
-            let n = (buf.len() - done).min(CHUNK - start).min(end - at);
+            let (index, start) = self.place(at);
+            let n = (buf.len() - done).min(size - start).min(end - at);
             match self.chunks.get(index) {
                 Some(Some(chunk)) => buf[done..done + n].copy_from_slice(&chunk[start..start + n]),
                 _ => return done,
@@ -400,8 +473,9 @@ impl Chunks {
         let n = n.min(self.len);
         self.len -= n;
         self.head += n;
-        while self.head >= CHUNK {
-            self.head -= CHUNK;
+        let size = self.size();
+        while self.head >= size {
+            self.head -= size;
             if let Some(Some(chunk)) = self.chunks.pop_front() {
                 pool.give(chunk);
             }
@@ -412,6 +486,7 @@ impl Chunks {
     fn clear(&mut self, pool: &mut Pool) {
         self.len = 0;
         self.head = 0;
+        self.large = false;
         for chunk in self.chunks.drain(..).flatten() {
             pool.give(chunk);
         }
@@ -447,6 +522,50 @@ mod tests {
         assert_eq!(rest[..1000], data[49_000..]);
         q.consume(&mut pool, 1000);
         q.release_if_empty(&mut pool);
+        assert_eq!(pool.bytes_in_use(), 0);
+    }
+
+    #[test]
+    fn a_queue_that_begins_with_much_takes_large_chunks() {
+        let mut pool = Pool::default();
+        let mut q = ByteQueue::default();
+        let data: Vec<u8> = (0..100_000u32).map(|i| (i * 7 % 251) as u8).collect();
+        q.expect(&mut pool, data.len());
+        q.push(&mut pool, &data);
+        assert_eq!(pool.bytes_in_use(), data.len().div_ceil(LARGE) * LARGE);
+        let mut slices = Slices::new();
+        q.slices(10, 65_000, &mut slices);
+        assert_eq!(slices.len(), 2);
+        drop(slices);
+        q.consume(&mut pool, LARGE + 1);
+        // It is not empty: what it began with decides.
+        q.expect(&mut pool, 1);
+        let mut out = vec![0; 1000];
+        assert_eq!(q.copy_out(40_000, &mut out), 1000);
+        assert_eq!(out, data[LARGE + 40_001..LARGE + 41_001]);
+        q.consume(&mut pool, data.len());
+        q.release_if_empty(&mut pool);
+        assert_eq!(pool.bytes_in_use(), 0);
+        q.expect(&mut pool, 1);
+        q.push(&mut pool, b"x");
+        assert_eq!(pool.bytes_in_use(), CHUNK);
+        q.clear(&mut pool);
+    }
+
+    #[test]
+    fn large_chunks_are_for_ample_memory() {
+        let mut pool = Pool::new([5 * LARGE; 3]);
+        let mut q = ByteQueue::default();
+        q.expect(&mut pool, 4 * LARGE);
+        assert_eq!(pool.least_room(&q), 0);
+        q.expect(&mut pool, LARGE);
+        assert_eq!(pool.least_room(&q), LARGE);
+        assert!(pool.room(Whose::Filled, &q) > LARGE);
+        q.push(&mut pool, &[0; 2 * LARGE + 1]);
+        let room = pool.room(Whose::Filled, &q);
+        q.push(&mut pool, &vec![0; room]);
+        assert!(pool.account.audit().is_ok());
+        q.clear(&mut pool);
         assert_eq!(pool.bytes_in_use(), 0);
     }
 

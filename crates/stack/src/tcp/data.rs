@@ -67,7 +67,8 @@ pub(crate) fn send(
         tcb.snd.full = true;
     }
     if tcb.snd.refused && !waiting {
-        layer.refused.push(id);
+        let least = layer.pool.least_room(&tcb.snd.queue);
+        layer.refused.push(id, least);
     }
     if taken == 0 && asked {
         return Err(Error::WouldBlock);

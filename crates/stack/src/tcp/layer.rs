@@ -12,6 +12,7 @@ use super::fastopen::{FastOpenLayer, FastOpenSettings};
 use super::flows::Flows;
 use super::half_open::{HalfOpen, HalfOpenId};
 use super::listener::Listener;
+use super::memory::Refused;
 use super::options::SharedTuning;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
@@ -42,7 +43,7 @@ pub(crate) struct TcpLayer {
     /// Sockets that may have something to send.
     pub(crate) tx: VecDeque<SocketId>,
     /// Sockets whose writes were refused for want of memory.
-    pub(crate) refused: Vec<SocketId>,
+    pub(crate) refused: Refused,
     /// Memory of all buffers.
     pub(crate) pool: Pool,
     /// Closed connections that still have octets or a FIN to deliver.
@@ -66,7 +67,7 @@ impl TcpLayer {
             time_wait_ends: Fifo::default(),
             half_open_due: Default::default(),
             tx: VecDeque::new(),
-            refused: Vec::new(),
+            refused: Refused::default(),
             pool: Pool::new(config.tcp_mem),
             undelivered: 0,
             deadlines: BinaryHeap::new(),

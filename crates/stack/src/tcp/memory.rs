@@ -58,21 +58,11 @@ impl Account {
         }
     }
 
-    /// One chunk more.
-    pub(crate) fn take(&mut self) {
-        self.take_many(1);
-    }
-
     /// So many chunks more, or as much otherwise.
     pub(crate) fn take_many(&mut self, chunks: usize) {
         self.in_use += chunks;
         self.most = self.most.max(self.in_use);
         self.pressed |= self.in_use > self.marks[1];
-    }
-
-    /// One chunk less.
-    pub(crate) fn give(&mut self) {
-        self.give_many(1);
     }
 
     /// So many chunks less.
@@ -148,12 +138,44 @@ impl Tcb {
     }
 }
 
+/// Sockets whose writes were refused for want of memory, by the room in the account that they wait for to be exceeded.
+#[derive(Default)]
+pub(crate) struct Refused {
+    /// Those that wait for any.
+    any: Vec<SocketId>,
+    /// Those that take large chunks, and how large these are.
+    large: (Vec<SocketId>, usize),
+}
+
+impl Refused {
+    /// One more, of a queue with this [`Pool::least_room`].
+    pub(crate) fn push(&mut self, id: SocketId, least_room: usize) {
+        if least_room == 0 {
+            self.any.push(id);
+        } else {
+            self.large.0.push(id);
+            self.large.1 = least_room;
+        }
+    }
+
+    /// Those for whom there is `room`.
+    fn take(&mut self, room: usize) -> (Vec<SocketId>, Vec<SocketId>) {
+        let mut served = (Vec::new(), Vec::new());
+        if room > 0 {
+            served.0 = std::mem::take(&mut self.any);
+        }
+        if room > self.large.1 {
+            served.1 = std::mem::take(&mut self.large.0);
+        }
+        served
+    }
+}
+
 /// Memory has been given back: those whose writes were refused for want of it are told, as far as there is any.
 pub(super) fn wake(stack: &mut Stack) {
-    if stack.tcp.refused.is_empty() || stack.tcp.pool.account.room(Whose::Filled) == 0 {
-        return;
-    }
-    for id in std::mem::take(&mut stack.tcp.refused) {
+    let room = stack.tcp.pool.account.room(Whose::Filled);
+    let (any, large) = stack.tcp.refused.take(room);
+    for id in any.into_iter().chain(large) {
         if clear(stack, id) {
             stack.notify(id, Ready::OUT);
         }

@@ -70,6 +70,7 @@ impl Tcb {
             reach: self.reach(),
             lowat: self.lowat(config),
         };
+        self.snd.queue.expect(pool, total);
         let mut taken = 0;
         for part in data {
             let n = self.write_part(pool, part, &mut writing);
@@ -110,7 +111,7 @@ impl Tcb {
                 true => Whose::Writing,
                 false => Whose::Filled,
             };
-            let memory = pool.account.room(whose);
+            let memory = pool.room(whose, &self.snd.queue);
             let n = room.min(part.len() - taken).min(memory);
             self.snd.refused = n == 0;
             if n == 0 {
