@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
@@ -85,11 +86,11 @@ impl MemoryDevice {
 
 impl Device for MemoryDevice {
     fn recv(&mut self, _now_us: u64, buf: &mut [u8]) -> Result<usize, LinkError> {
-        lock(&self.inbound).pop(buf)
+        self.inbound.lock().pop(buf)
     }
 
     fn send(&mut self, _now_us: u64, frame: &[IoSlice<'_>]) -> Result<(), LinkError> {
-        lock(&self.outbound).push(frame, self.capacity)
+        self.outbound.lock().push(frame, self.capacity)
     }
 
     fn next_deadline(&self) -> Option<u64> {
@@ -109,8 +110,8 @@ impl Device for MemoryDevice {
 
 impl Drop for MemoryDevice {
     fn drop(&mut self) {
-        lock(&self.inbound).close();
-        lock(&self.outbound).close();
+        self.inbound.lock().close();
+        self.outbound.lock().close();
     }
 }
 
@@ -199,11 +200,6 @@ impl Queue {
             let _ = rustix::io::read(signal, &mut [0u8; 8]);
         }
     }
-}
-
-/// A panic of the other end's owner leaves the queue in order: nothing in here panics midway.
-fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How many empty buffers one direction keeps.

@@ -4,10 +4,11 @@
 //! moves only when the first thread sleeps or waits for a packet, and only once the second has come to rest: it is blocked in a
 //! call of ours, or asleep because packetdrill has nothing for it to do. So a script's outcome does not depend on the machine.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{fs, thread};
 
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 use rustix::process::getpid;
 use rustix::thread::gettid;
 
@@ -36,18 +37,18 @@ pub(crate) fn start(settings: Settings) {
         world: Mutex::new(World::new(settings, now)),
         changed: Condvar::new(),
     };
-    *HOST.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(host));
+    *HOST.write() = Some(Arc::new(host));
 }
 
 /// Ends it.
 pub(crate) fn stop() {
-    *HOST.write().unwrap_or_else(PoisonError::into_inner) = None;
+    *HOST.write() = None;
 }
 
 /// The host, when there is one.
 pub(crate) fn host() -> CResult<Arc<Host>> {
-    let host = HOST.read().unwrap_or_else(PoisonError::into_inner);
-    host.clone().ok_or(Errno(libc::ENXIO))
+    let host = HOST.read().clone();
+    host.ok_or(Errno(libc::ENXIO))
 }
 
 /// The thread that makes the time pass.
@@ -79,7 +80,7 @@ fn settle() {
 
 impl Host {
     fn lock(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        self.world.lock()
     }
 
     /// Runs `act` and lets what follows from it happen.
@@ -112,10 +113,7 @@ impl Host {
                 return outcome;
             }
             if !conducts() {
-                world = self
-                    .changed
-                    .wait(world)
-                    .unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut world);
                 continue;
             }
             // The script does not expect this call to block; nobody else moves the time.
