@@ -107,6 +107,23 @@ impl Lab {
         }
     }
 
+    /// Ten seconds in which nobody does anything: what a connection does when it falls idle is done then.
+    fn rest(&mut self) {
+        let end = self.now + Duration::from_secs(10);
+        loop {
+            let next = self.hosts.iter().filter_map(Stack::next_deadline).min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            for host in &mut self.hosts {
+                host.handle_timers(self.now);
+            }
+            self.carry();
+        }
+        self.now = end;
+    }
+
     fn listener(&mut self, port: u16) -> SocketId {
         let host = &mut self.hosts[1];
         let id = host.socket(Domain::V4, Kind::Stream).expect("a socket");
@@ -193,6 +210,7 @@ fn exchanges(count: usize, others: usize) {
             lab.connection(idle);
         }
     }
+    lab.rest();
     let ends = lab.connection(busy);
     let mut room = [0; 256];
     for _ in 0..count {
