@@ -414,6 +414,50 @@ BOTH(two_thousand_sockets_in_one_set)
     EQ(epoll_wait(ep, e, 64, 0), 0);
 }
 
+BOTH(ten_thousand_sockets_in_one_set)
+{
+    enum { N = 10000, STEP = 100 };
+    static int fd[N];
+    struct rlimit limit = {N + 500, N + 500};
+    struct addr at = loopback(family, 0);
+    struct epoll_event e[64];
+    int ep = set(), tx = udp(family), seen = 0;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        skip("the limit on descriptors can't be raised");
+    for (int i = 0; i < N; i++) {
+        fd[i] = udp(family);
+        OK(bind(fd[i], &at.sa, at.len));
+        OK(control(ep, EPOLL_CTL_ADD, fd[i], EPOLLIN | (i % 2 ? EPOLLET : 0)));
+    }
+    EQ(epoll_wait(ep, e, 64, 0), 0);
+    for (int i = STEP / 2; i < N; i += STEP) {
+        struct addr to = local_of(fd[i]);
+        OK(sendto(tx, &i, sizeof(i), 0, &to.sa, to.len));
+    }
+    for (long long end = now_ms() + LONG_MS; seen < N / STEP && now_ms() < end;) {
+        int n = (int)OK(epoll_wait(ep, e, 64, 100)), number;
+        for (int i = 0; i < n; i++, seen++) {
+            EQ(recv((int)e[i].data.u64, &number, sizeof(number), MSG_DONTWAIT), sizeof(number));
+            EQ(fd[number], e[i].data.u64);
+        }
+    }
+    EQ(seen, N / STEP);
+    /* Every second one goes and comes again under the same number. */
+    for (int i = 0; i < N; i += 2) {
+        int number = fd[i];
+        OK(close(number));
+        fd[i] = udp(family);
+        EQ(fd[i], number);
+        OK(bind(fd[i], &at.sa, at.len));
+        OK(control(ep, EPOLL_CTL_ADD, fd[i], EPOLLIN));
+    }
+    EQ(epoll_wait(ep, e, 64, 0), 0);
+    struct addr to = local_of(fd[N - 2]);
+    OK(sendto(tx, "again", 5, 0, &to.sa, to.len));
+    EQ(epoll_wait(ep, e, 64, LONG_MS), 1);
+    EQ(e[0].data.u64, fd[N - 2]);
+}
+
 /* --- select ---------------------------------------------------------------------------------------------------------------- */
 
 BOTH(select_up_to_fd_setsize)

@@ -270,7 +270,7 @@ impl Core {
     }
 
     /// Sends what the stack has to send, tells of readiness, and makes a sleeping driver look at an earlier deadline.
-    pub(super) fn flush(&mut self, now: Instant) {
+    pub(crate) fn flush(&mut self, now: Instant) {
         if self.gone {
             return;
         }

@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) in_kernel: usize,
     /// Whose turn it was to be first, the kernel's or ours.
     pub(super) kernel_first: bool,
+    /// Entries looked at, all in all: what waiting costs.
+    pub(super) looks: u64,
 }
 
 struct Bridge {
@@ -180,6 +182,7 @@ impl SetInner {
             let Some(key) = state.ready.pop_front() else {
                 break;
             };
+            state.looks += 1;
             let Some(entry) = state.entries.get_mut(key) else {
                 continue;
             };
@@ -215,6 +218,7 @@ impl SetInner {
             let Some(key) = state.ready.pop_front() else {
                 break;
             };
+            state.looks += 1;
             let Some(entry) = state.entries.get_mut(key) else {
                 continue;
             };

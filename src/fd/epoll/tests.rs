@@ -1,15 +1,22 @@
 //! The rules of epoll(7) with sockets of ours, kernel descriptors and both.
 
+use std::io::{IoSlice, IoSliceMut};
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use libc::{c_int, epoll_event};
 use rustix::io::Errno;
+use tunsock_stack::{Domain, Kind, RecvFlags, SendFlags};
 
 use super::super::tests::{connected, ms, pollfd, recv, send};
 use super::super::{Fail, close, dup, poll};
+use super::set::SetInner;
 use super::{epoll_create, epoll_ctl, epoll_wait};
+use crate::runtime::testing::{HERE, hosts};
+use crate::runtime::{Core, sys};
 
 const IN: u32 = libc::EPOLLIN as u32;
 const OUT: u32 = libc::EPOLLOUT as u32;
@@ -201,6 +208,63 @@ fn sets_nest_and_can_be_polled() {
     assert_eq!(poll(&mut fds, ms(20_000), None), Some(Ok(2)));
     sender.join().expect("thread");
     close_all(&[client, server, inner, outer]);
+}
+
+/// What a wait costs goes by the sockets that are ready, not by those that are in the set.
+#[test]
+fn a_wait_looks_at_ready_sockets_only() {
+    const ALL: usize = 10_000;
+    const READY: usize = 7;
+    let (here, _) = hosts();
+    let mut core = here.lock().expect("a runtime");
+    let set = Arc::new(SetInner::new());
+    let mut sockets = Vec::new();
+    let at: SocketAddr = format!("{HERE}:0").parse().expect("an address");
+    for number in 0..ALL {
+        let id = core.stack.socket(Domain::V4, Kind::Datagram);
+        let id = id.expect("a socket");
+        core.stack.bind(id, at).expect("a port");
+        let edge = if number % 2 == 0 { ET } else { 0 };
+        let event = epoll_event {
+            events: IN | edge,
+            u64: number as u64,
+        };
+        // Numbers that no descriptor has: nothing here looks at them.
+        let number = 1_000_000 + number as c_int;
+        set.add(&mut core, number, id, event)
+            .expect("a fresh entry");
+        sockets.push(id);
+    }
+    let look = |core: &Core| {
+        let before = set.lock().looks;
+        let mut events = [epoll_event { events: 0, u64: 0 }; 64];
+        let found = set.collect(core, &mut events);
+        (found, set.lock().looks - before)
+    };
+    assert_eq!(look(&core), (0, 0));
+    let now = sys::now();
+    let sender = sockets[0];
+    for &id in sockets.iter().rev().step_by(100).take(READY) {
+        let to = core.stack.local_addr(id).expect("bound");
+        let data = [IoSlice::new(b"x")];
+        let flags = SendFlags::empty();
+        (core.stack.send(now, sender, &data, flags, Some(to))).expect("a datagram");
+    }
+    core.flush(now);
+    // All are at odd places, so they are reported for as long as they are ready.
+    assert_eq!(look(&core), (READY, READY as u64));
+    assert_eq!(look(&core), (READY, READY as u64));
+    for &id in sockets.iter().rev().step_by(100).take(READY) {
+        let mut room = [0];
+        let mut bufs = [IoSliceMut::new(&mut room)];
+        (core.stack.recv(now, id, &mut bufs, RecvFlags::empty())).expect("the datagram");
+    }
+    assert_eq!(look(&core), (0, READY as u64));
+    assert_eq!(look(&core), (0, 0));
+    set.dissolve(&mut core);
+    for id in sockets {
+        core.stack.close(now, id);
+    }
 }
 
 #[test]
