@@ -24,6 +24,8 @@ const EINVAL: Errno = Errno(libc::EINVAL);
 const HEAD: usize = 16;
 /// Control messages are aligned to this.
 const ALIGN: usize = 8;
+/// Of asm-generic/socket.h.
+const SCM_TIMESTAMPING_OPT_STATS: c_int = 54;
 /// sizeof(struct in_pktinfo), sizeof(struct in6_pktinfo).
 const IN_PKTINFO: usize = 12;
 const IN6_PKTINFO: usize = 20;
@@ -111,6 +113,10 @@ fn encode(message: &Control, clock: &WallClock) -> (c_int, c_int, Bytes) {
                 false => libc::SO_TIMESTAMPING,
             };
             (libc::SOL_SOCKET, kind, data)
+        }
+        Control::OptStats(ref data) => {
+            let kind = SCM_TIMESTAMPING_OPT_STATS;
+            (libc::SOL_SOCKET, kind, Bytes::from_slice(data))
         }
         Control::Drops(n) => (libc::SOL_SOCKET, libc::SO_RXQ_OVFL, int(n)),
         Control::PktInfo {

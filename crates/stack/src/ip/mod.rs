@@ -180,6 +180,7 @@ impl IcmpError {
                 at: m.at,
             }),
             local: None,
+            stats: false,
         }
     }
 }

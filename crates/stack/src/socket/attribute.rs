@@ -149,6 +149,8 @@ pub(crate) struct Extra {
     pub(crate) stamp_key: u32,
     /// What is to be told when octets are sent or acknowledged (TCP).
     pub(crate) marks: Marks,
+    /// TTL or hop limit of the last packet, once `Stack::arrivals_matter`.
+    pub(crate) last_ttl: u8,
 }
 
 /// The options themselves: an accepted connection has its listener's.
@@ -376,6 +378,7 @@ pub(crate) fn set(
         Attribute::IncomingCpu => {
             opts.incoming_cpu = value;
             stack.cpu_matters = true;
+            stack.arrivals_matter = true;
         }
         Attribute::BoundIf => {
             opts.bound_if = u32::try_from(value).map_err(|_| Error::Invalid)?;
@@ -428,15 +431,17 @@ impl Stack {
         self.cpu_matters
     }
 
-    /// A packet has come for the socket: SO_INCOMING_CPU follows (sk_incoming_cpu_update).
-    pub(crate) fn note_cpu(&mut self, id: SocketId) {
-        if self.cpu_matters
-            && let Some(extra) = self
-                .sockets
-                .get_mut(id)
-                .and_then(|s| s.extra.as_deref_mut())
+    /// A packet has come for the socket: SO_INCOMING_CPU follows (sk_incoming_cpu_update), and its TTL or hop limit is what
+    /// SCM_TIMESTAMPING_OPT_STATS tells. Nothing while nobody wants either.
+    pub(crate) fn note_arrival(&mut self, id: SocketId, ttl: u8) {
+        if self.arrivals_matter
+            && let Some(socket) = self.sockets.get_mut(id)
+            && let Some(extra) = socket.extra.as_deref_mut()
         {
-            extra.opts.incoming_cpu = self.cpu;
+            extra.last_ttl = ttl;
+            if self.cpu_matters {
+                extra.opts.incoming_cpu = self.cpu;
+            }
         }
     }
 
@@ -562,6 +567,7 @@ fn set_timestamping(stack: &mut Stack, id: SocketId, flags: u32, new: bool) -> R
     if flags == 0 && !new && socket.extra.is_none() {
         return Ok(());
     }
+    stack.arrivals_matter |= flags & sof::OPT_STATS != 0;
     let extra = socket.extra_mut();
     extra.opts.timestamping = flags;
     extra.opts.stamps_new = new;

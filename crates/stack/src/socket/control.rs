@@ -1,6 +1,7 @@
 //! What travels beside the data: control messages of recvmsg and sendmsg (cmsg(3)), without their encoding.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -45,7 +46,7 @@ pub struct ExtendedError {
 }
 
 /// A control message that recvmsg brings.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Control {
     /// SO_TIMESTAMP and its kin, in the form that was asked for.
     Stamp(Attribute, Instant),
@@ -56,6 +57,8 @@ pub enum Control {
         /// The form of SO_TIMESTAMPING_NEW.
         new: bool,
     },
+    /// SCM_TIMESTAMPING_OPT_STATS: the attributes as they are.
+    OptStats(Arc<[u8]>),
     /// SO_RXQ_OVFL: datagrams dropped before this one.
     Drops(u32),
     /// IP_PKTINFO.

@@ -37,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) arrival: Option<Arrival>,
     /// Our address on its interface, where that is not told by its destination.
     pub(crate) local: Option<IpAddr>,
+    /// `data` are the attributes of SCM_TIMESTAMPING_OPT_STATS.
+    pub(crate) stats: bool,
 }
 
 /// Reports to be read.
@@ -95,6 +97,7 @@ impl ErrorQueue {
             at: None,
             arrival: None,
             local: None,
+            stats: false,
         });
     }
 
@@ -193,6 +196,7 @@ impl Stack {
             at: None,
             arrival: None,
             local: None,
+            stats: false,
         };
         self.report_error(id, report);
     }
@@ -218,6 +222,11 @@ pub(crate) fn recv(
         && let Some(opts) = stack.sockets.get(id).and_then(Socket::extra_opts)
     {
         control::stamps(opts, report.at.unwrap_or(now), report.at, out);
+        if report.stats
+            && let Some(data) = &report.data
+        {
+            out.push(Control::OptStats(data.clone()));
+        }
         let mut error = report.error;
         error.offender = error
             .offender
@@ -284,6 +293,7 @@ pub(crate) fn stamp_report(
         at: Some(at),
         arrival: None,
         local: None,
+        stats: false,
     }
 }
 

@@ -12,7 +12,7 @@ use super::fastopen;
 use super::flows::Flow;
 use super::input::Segment;
 use super::layer::TcpSocket;
-use super::marks;
+use super::marks::{self, Going};
 use super::output::Plan;
 use super::sizing;
 use super::tcb::{Buffers, Cx, Fate, Tcb, Verdict};
@@ -27,7 +27,6 @@ use crate::socket::{Ready, SocketId, State};
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, Header, Options};
-use crate::wire::vnet;
 
 /// After this long without anything to wait for a connection is idle.
 pub(super) const IDLE: Duration = Duration::from_secs(1);
@@ -95,7 +94,7 @@ pub(crate) fn with_tcb(
 
 /// A segment for this connection.
 pub(crate) fn input(stack: &mut Stack, now: Instant, id: SocketId, seg: Segment<'_>) {
-    stack.note_cpu(id);
+    stack.note_arrival(id, seg.ttl);
     with_tcb(stack, now, id, |tcb, cx| tcb.on_segment(cx, seg));
 }
 
@@ -303,8 +302,13 @@ pub(crate) fn output(
             sink(&text);
         }
         if let Some(extra) = extra.as_deref_mut() {
-            let packet = || whole_packet(&text);
-            told |= marks::sent(extra, &plan, now, opts.rcvbuf(), packet);
+            let going = Going {
+                tcb,
+                dress: &dress,
+                frame: &text,
+                len: plan.len,
+            };
+            told |= marks::sent(extra, &plan, now, opts.rcvbuf(), &going);
         }
         drop(text);
         tcb.sent(&plan, now);
@@ -326,12 +330,6 @@ pub(crate) fn hold_back(stack: &mut Stack, now: Instant, id: SocketId) {
         tcb.held_back(now);
         arm(stack, id);
     }
-}
-
-/// A frame's IP packet.
-fn whole_packet(frame: &[IoSlice<'_>]) -> Arc<[u8]> {
-    let octets: Vec<u8> = frame.iter().flat_map(|part| part.iter().copied()).collect();
-    octets.get(vnet::LEN..).unwrap_or_default().into()
 }
 
 /// Whether packets say don't-fragment (ip_dont_fragment).

@@ -37,6 +37,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) gso_size: u16,
     /// TOS or traffic class of its packet.
     pub(crate) tos: u8,
+    /// TTL or hop limit of its packet.
+    pub(crate) ttl: u8,
 }
 
 impl Segment<'_> {

@@ -2,19 +2,25 @@
 //! when they are sent and acknowledged (tcp_tx_timestamp, tcp_ack_tstamp).
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::emit::Dress;
 use super::output::Plan;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
 use crate::error::{Error, Result};
 use crate::socket::attribute::{Extra, sof};
-use crate::socket::errqueue::{ACKNOWLEDGED, SCHEDULED, SENT, ZEROCOPY_MAX, stamp_report};
+use crate::socket::control::Arrival;
+use crate::socket::errqueue::{ACKNOWLEDGED, Report, SCHEDULED, SENT, ZEROCOPY_MAX, stamp_report};
 use crate::socket::table::Proto;
 use crate::socket::{Ready, SocketId};
 use crate::stack::Stack;
 use crate::time::Instant;
+use crate::wire::opt_stats::{self, Moment};
 use crate::wire::tcp::Flags;
+use crate::wire::vnet;
 
 /// Most octets of calls that are told of together (msg_zerocopy_realloc, byte_limit).
 const TOGETHER: u32 = 128 << 10;
@@ -47,8 +53,8 @@ struct Stamp {
     end: SeqNum,
     /// What is still to be told, `SOF_TIMESTAMPING_TX_*`.
     due: u32,
-    /// It was sent.
-    sent: bool,
+    /// It was sent, then.
+    sent: Option<Instant>,
     /// The packet that it was sent in, and where in that its text begins: what the acknowledgement's report brings.
     packet: Option<(Arc<[u8]>, usize)>,
 }
@@ -98,13 +104,13 @@ pub(crate) fn written(extra: &mut Extra, tcb: &Tcb, taken: usize, wanted: Wanted
     }
     let stamps = &mut extra.marks.stamps;
     let full = stamps.len() >= STAMPS_MAX;
-    if full || (wanted.resumed && stamps.back().is_some_and(|last| !last.sent)) {
+    if full || (wanted.resumed && stamps.back().is_some_and(|last| last.sent.is_none())) {
         stamps.pop_back();
     }
     stamps.push_back(Stamp {
         end,
         due,
-        sent: false,
+        sent: None,
         packet: None,
     });
 }
@@ -137,13 +143,65 @@ fn note_zerocopy(extra: &mut Extra, nxt: SeqNum, end: SeqNum, octets: u32, resum
     });
 }
 
-/// A segment goes out: stamps for those that were waited for. `packet` makes a copy of it. True: something was queued.
+/// A segment that goes out.
+pub(crate) struct Going<'a> {
+    /// The connection, which has not counted it yet.
+    pub(crate) tcb: &'a Tcb,
+    /// How it is dressed.
+    pub(crate) dress: &'a Dress,
+    /// Its frame.
+    pub(crate) frame: &'a [IoSlice<'a>],
+    /// Octets of its text.
+    pub(crate) len: u32,
+}
+
+impl Going<'_> {
+    /// A copy of its IP packet.
+    fn packet(&self) -> Arc<[u8]> {
+        let octets: Vec<u8> = (self.frame.iter())
+            .flat_map(|part| part.iter().copied())
+            .collect();
+        octets.get(vnet::LEN..).unwrap_or_default().into()
+    }
+
+    /// What the connection is like with it.
+    fn stats(&self, now: Instant) -> Arc<[u8]> {
+        let mut info = self.tcb.info(now);
+        let segments = self.len.div_ceil(self.tcb.eff_mss());
+        info.data_segs_out = info.data_segs_out.wrapping_add(segments);
+        info.bytes_sent += u64::from(self.len);
+        let moment = Moment {
+            queued: self.tcb.snd.queue.len() as u32,
+            sent: now,
+            ttl: None,
+        };
+        opt_stats::emit(&info, &moment)
+    }
+
+    /// SOF_TIMESTAMPING_OPT_CMSG: from where and by which interface it goes.
+    fn name(&self, report: &mut Report, now: Instant) {
+        let Dress {
+            src, dst, ttl, tos, ..
+        } = *self.dress;
+        report.error.offender = Some(src);
+        report.local = Some(src);
+        report.arrival = Some(Arrival {
+            dst: SocketAddr::new(dst, 0),
+            ttl,
+            tos,
+            interface: if self.dress.local { 1 } else { 2 },
+            at: now,
+        });
+    }
+}
+
+/// A segment goes out: stamps for those that were waited for. True: something was queued.
 pub(crate) fn sent(
     extra: &mut Extra,
     plan: &Plan,
     now: Instant,
     rcvbuf: usize,
-    packet: impl Fn() -> Arc<[u8]>,
+    going: &Going<'_>,
 ) -> bool {
     let flags = extra.opts.timestamping;
     let text = plan.seq + u32::from(plan.flags.contains(Flags::SYN));
@@ -154,17 +212,23 @@ pub(crate) fn sent(
         if stamp.end.after(end) {
             break;
         }
-        if stamp.sent || stamp.end.before_eq(text) {
+        if stamp.sent.is_some() || stamp.end.before_eq(text) {
             continue;
         }
-        stamp.sent = true;
+        stamp.sent = Some(now);
         if flags & sof::OPT_TSONLY == 0 {
-            copy.get_or_insert_with(&packet);
+            copy.get_or_insert_with(|| going.packet());
         }
         let key = (stamp.end - 1).raw().wrapping_sub(extra.stamp_key);
         for (bit, what) in [(sof::TX_SCHED, SCHEDULED), (sof::TX_SOFTWARE, SENT)] {
             if stamp.due & bit != 0 {
-                let report = stamp_report(flags, what, key, now, copy.clone(), 0);
+                let mut report = stamp_report(flags, what, key, now, copy.clone(), 0);
+                if flags & sof::OPT_STATS != 0 {
+                    report.data = Some(going.stats(now));
+                    report.stats = true;
+                } else if flags & (sof::OPT_CMSG | sof::OPT_TSONLY) == sof::OPT_CMSG {
+                    going.name(&mut report, now);
+                }
                 told |= extra.errors.push(report, rcvbuf);
             }
         }
@@ -192,10 +256,11 @@ pub(crate) fn acknowledged(stack: &mut Stack, now: Instant, id: SocketId, over: 
     if extra.marks.is_empty() {
         return;
     }
-    let una = match &socket.proto {
-        Proto::Tcp(tcp) => tcp.tcb.as_deref().map(|tcb| tcb.snd.una),
+    let tcb = match &socket.proto {
+        Proto::Tcp(tcp) => tcp.tcb.as_deref(),
         _ => None,
     };
+    let una = tcb.map(|tcb| tcb.snd.una);
     let passed = |end: SeqNum| over || una.is_none_or(|una| una.after_eq(end));
     let mut told = false;
     while let Some(mark) = front_if(&mut extra.marks.zerocopy, |m| passed(m.end)) {
@@ -210,7 +275,18 @@ pub(crate) fn acknowledged(stack: &mut Stack, now: Instant, id: SocketId, over: 
         let key = (stamp.end - 1).raw().wrapping_sub(extra.stamp_key);
         let (packet, skip) = stamp.packet.unzip();
         let skip = skip.unwrap_or(0);
-        let report = stamp_report(flags, ACKNOWLEDGED, key, now, packet, skip);
+        let mut report = stamp_report(flags, ACKNOWLEDGED, key, now, packet, skip);
+        if flags & sof::OPT_STATS != 0
+            && let Some(tcb) = tcb
+        {
+            let moment = Moment {
+                queued: tcb.snd.queue.len() as u32,
+                sent: stamp.sent.unwrap_or(now),
+                ttl: Some(extra.last_ttl),
+            };
+            report.data = Some(opt_stats::emit(&tcb.info(now), &moment));
+            report.stats = true;
+        }
         told |= extra.errors.push(report, rcvbuf);
     }
     if told {

@@ -98,6 +98,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         payload,
         gso_size: meta.gso_size,
         tos: meta.tos,
+        ttl: meta.ttl,
     };
     let flow = stack.flow(&tuple);
     let flow = flow.filter(|flow| !stack.ifaces_matter || hears(stack, *flow, meta.iface));

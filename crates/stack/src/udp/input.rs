@@ -79,7 +79,7 @@ fn enqueue(
     arrival: Arrival,
     gro: u16,
 ) {
-    stack.note_cpu(id);
+    stack.note_arrival(id, arrival.ttl);
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };

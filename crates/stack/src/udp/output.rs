@@ -192,7 +192,8 @@ pub(crate) fn stamp(
     for (bit, what) in [(sof::TX_SCHED, SCHEDULED), (sof::TX_SOFTWARE, SENT)] {
         if stamps & bit != 0 {
             let mut report = stamp_report(stamps, what, key, now, packet.clone(), 0);
-            if stamps & sof::OPT_CMSG != 0 {
+            // Without the packet there is nothing to tell of (ipv4_datagram_support_cmsg).
+            if stamps & (sof::OPT_CMSG | sof::OPT_TSONLY) == sof::OPT_CMSG {
                 report.error.offender = Some(path.src);
                 report.local = Some(path.src);
                 report.arrival = Some(arrival);

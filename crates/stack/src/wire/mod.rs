@@ -4,6 +4,7 @@ pub(crate) mod checksum;
 pub(crate) mod fast_open;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
+pub(crate) mod opt_stats;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod vnet;
