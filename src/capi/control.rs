@@ -64,6 +64,9 @@ pub unsafe extern "C" fn tunsock_dup(fd: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_dup2(old_fd: c_int, new_fd: c_int) -> c_int {
     if owner::is_kernels_alone(old_fd) || owner::is_kernels_alone(new_fd) {
+        if let Some(lent) = fd::lend(old_fd, new_fd, 0) {
+            return answer(|| Ok(lent?));
+        }
         // SAFETY: plain numbers.
         return unsafe { originals::dup2(old_fd, new_fd) };
     }
@@ -81,6 +84,9 @@ pub unsafe extern "C" fn tunsock_dup3(old_fd: c_int, new_fd: c_int, flags: c_int
         return answer(|| Err(Errno(libc::EINVAL)));
     }
     if owner::is_kernels_alone(old_fd) || owner::is_kernels_alone(new_fd) {
+        if let Some(lent) = fd::lend(old_fd, new_fd, flags) {
+            return answer(|| Ok(lent?));
+        }
         // SAFETY: plain numbers.
         return unsafe { originals::dup3(old_fd, new_fd, flags) };
     }

@@ -78,7 +78,7 @@ impl Deref for InCall {
 #[inline]
 fn socket_of(fd: c_int) -> Option<InCall> {
     let inside = Critical::enter();
-    let file = socket_in(fd::lookup(fd))?;
+    let file = socket_in(fd::settle(fd))?;
     Some(InCall {
         file,
         relayed: false,
@@ -90,7 +90,10 @@ fn socket_of(fd: c_int) -> Option<InCall> {
 /// beyond our sight. A relay's end stands for its socket here.
 fn checked_socket_of(fd: c_int) -> Option<InCall> {
     let inside = Critical::enter();
-    let object = fd::lookup_checked(fd);
+    let object = match fd::lookup_checked(fd) {
+        Some(Object::Inherited(file)) => Some(fd::settled(file)),
+        object => object,
+    };
     let relayed = matches!(object, Some(Object::Relay(_)));
     let file = match object {
         Some(Object::Relay(file)) => file,
@@ -106,7 +109,7 @@ fn checked_socket_of(fd: c_int) -> Option<InCall> {
 #[inline]
 fn socket_in(object: Option<Object>) -> Option<Arc<SocketFile>> {
     match object {
-        Some(Object::Socket(socket)) => Some(socket),
+        Some(Object::Socket(socket) | Object::Inherited(socket)) => Some(socket),
         // An epoll set of ours is a kernel descriptor too: for calls on sockets the kernel has the right answer (ENOTSOCK, EINVAL).
         // So is a relay's end, which the kernel reads and writes.
         Some(Object::Epoll(_) | Object::Relay(_)) | None => None,

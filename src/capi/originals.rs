@@ -40,6 +40,7 @@ macro_rules! originals {
         /// Finds every function once. Called before `main`, when no other thread is there.
         pub(crate) fn resolve() {
             $( store(&slot::$name, concat!(stringify!($name), "\0")); )*
+            store(&VFORK, "vfork\0");
         }
     };
 }
@@ -49,6 +50,18 @@ fn store(slot: &AtomicPtr<c_void>, name: &str) {
     let next = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr().cast::<c_char>()) };
     slot.store(next, Ordering::Relaxed);
 }
+
+/// libc's vfork, to jump to; without one libc's fork, which does all that vfork promises.
+pub(crate) fn address_of_vfork() -> *const c_void {
+    let next = VFORK.load(Ordering::Relaxed);
+    if next.is_null() {
+        libc::fork as *const c_void
+    } else {
+        next
+    }
+}
+
+static VFORK: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The kernel's answer with errno set. libc's `syscall` is among the names that we export.
 macro_rules! kernel {
@@ -123,6 +136,7 @@ originals! {
     fn statx(dir: c_int, path: *const c_char, flags: c_int, mask: c_uint, stat: *mut c_void) -> c_int { kernel!(SYS_statx, dir, path, flags, mask, stat) }
     fn fclose(file: *mut c_void) -> c_int { if found_now(&slot::fclose, "fclose\0") { fclose(file) } else { -1 } }
     fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void { if found_now(&slot::fdopen, "fdopen\0") { fdopen(fd, mode) } else { std::ptr::null_mut() } }
+    fn posix_spawn_file_actions_adddup2(actions: *mut c_void, old: c_int, new: c_int) -> c_int { if found_now(&slot::posix_spawn_file_actions_adddup2, "posix_spawn_file_actions_adddup2\0") { posix_spawn_file_actions_adddup2(actions, old, new) } else { libc::ENOSYS } }
     fn vdprintf(fd: c_int, format: *const c_char, arguments: *mut c_void) -> c_int { if found_now(&slot::vdprintf, "vdprintf\0") { vdprintf(fd, format, arguments) } else { -1 } }
     fn __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, arguments: *mut c_void) -> c_int { if found_now(&slot::__vdprintf_chk, "__vdprintf_chk\0") { __vdprintf_chk(fd, flag, format, arguments) } else { -1 } }
     fn fileno(file: *mut c_void) -> c_int { if found_now(&slot::fileno, "fileno\0") { fileno(file) } else { -1 } }

@@ -105,9 +105,17 @@ pub(super) fn put(fd: c_int, object: Object) -> FdResult<c_int> {
 
 /// A number gave its reference up. The last one of a socket closes it, in this thread, with the wait that SO_LINGER asks for.
 fn finish(entry: Arc<Entry>) {
-    if let Some(Object::Socket(file) | Object::Relay(file)) = table::into_object(entry)
-        && let Some(file) = Arc::into_inner(file)
-    {
-        file.close();
+    match table::into_object(entry) {
+        Some(Object::Socket(file) | Object::Relay(file)) => {
+            if let Some(file) = Arc::into_inner(file) {
+                file.close();
+            }
+        }
+        Some(Object::Inherited(file)) => {
+            if let Some(file) = Arc::into_inner(file) {
+                relay::given_back(&file);
+            }
+        }
+        Some(Object::Epoll(_)) | None => {}
     }
 }

@@ -24,7 +24,7 @@ use crate::runtime::MutexGuard;
 pub(crate) use dup::{close, dup, dup2, forget};
 pub(crate) use epoll::{EpollSet, epoll_create, epoll_ctl, epoll_wait};
 pub(crate) use poll::poll;
-pub(crate) use relay::{RelaysForking, at_exit};
+pub(crate) use relay::{RelaysForking, at_exit, before_vfork, consider, lend};
 pub(crate) use select::{FdBits, select};
 pub(crate) use socket::{SocketFile, open};
 pub(crate) use table::{lookup, lookup_checked, never_ours};
@@ -36,6 +36,8 @@ pub(crate) enum Object {
     Socket(Arc<SocketFile>),
     /// A socket of the stack whose number is a relay's end: what moves bytes is the kernel's affair, the rest the socket's.
     Relay(Arc<SocketFile>),
+    /// A socket that this process has from its parent, who has the stack.
+    Inherited(Arc<SocketFile>),
     /// A kernel epoll descriptor that was made through us and may hold sockets of the stack.
     Epoll(Arc<EpollSet>),
 }
@@ -68,8 +70,10 @@ impl From<rustix::io::Errno> for Fail {
 /// Outcome of a descriptor call.
 pub(crate) type FdResult<T> = Result<T, Fail>;
 
-/// A fork in progress: no number changes hands while the process is doubled. Begun before the runtime's.
+/// A fork in progress: no number changes hands while the process is doubled, and what the child may do with its copies is prepared. Begun
+/// before the runtime's, and over after it.
 pub(crate) struct Forking {
+    loan: relay::LoanForking,
     _changing: MutexGuard<'static, ()>,
 }
 
@@ -78,6 +82,30 @@ impl Forking {
     pub(crate) fn begin() -> Forking {
         Forking {
             _changing: table::changing(),
+            loan: relay::LoanForking::begin(),
         }
+    }
+
+    /// In the child: its sockets are its parent's.
+    pub(crate) fn end_in_child(self) {
+        self.loan.end_in_child();
+    }
+}
+
+/// [`lookup`] for a call that moves bytes or waits: an inherited connection becomes a relay's end first, if it can.
+#[inline]
+pub(crate) fn settle(fd: libc::c_int) -> Option<Object> {
+    match lookup(fd) {
+        Some(Object::Inherited(file)) => Some(settled(file)),
+        object => object,
+    }
+}
+
+/// See [`settle`].
+pub(crate) fn settled(file: Arc<SocketFile>) -> Object {
+    if relay::take_over(&file) {
+        Object::Relay(file)
+    } else {
+        Object::Inherited(file)
     }
 }

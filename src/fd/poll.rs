@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use tunsock_stack::Ready;
 
 use super::socket::settle;
-use super::{FdResult, Object, SocketFile, epoll, lookup};
+use super::{FdResult, Object, SocketFile, epoll, settle as settle_number};
 use crate::runtime::critical::{self, Critical};
 use crate::runtime::sys::SigSet;
 use crate::runtime::{Core, End, Request, Runtime, Watch};
@@ -59,8 +59,8 @@ impl Mixed {
         let mut runtime = None;
         for (fd, events) in list {
             let mut socket = None;
-            match if fd < 0 { None } else { lookup(fd) } {
-                Some(Object::Socket(file)) => {
+            match if fd < 0 { None } else { settle_number(fd) } {
+                Some(Object::Socket(file) | Object::Inherited(file)) => {
                     runtime = Some(file.runtime());
                     socket = Some(sockets.len());
                     sockets.push(file);

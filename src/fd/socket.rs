@@ -328,12 +328,14 @@ impl SocketFile {
 
     /// getsockname(2).
     pub(crate) fn local_addr(&self) -> FdResult<SocketAddr> {
-        self.with(|stack, _, id| stack.local_addr(id))
+        let asked = self.runtime.ask(|stack| stack.local_addr(self.id));
+        asked.map_err(Fail::Stack)
     }
 
     /// getpeername(2).
     pub(crate) fn peer_addr(&self) -> FdResult<SocketAddr> {
-        self.with(|stack, _, id| stack.peer_addr(id))
+        let asked = self.runtime.ask(|stack| stack.peer_addr(self.id));
+        asked.map_err(Fail::Stack)
     }
 
     /// SO_ERROR: the pending error, thereby cleared.
@@ -358,6 +360,10 @@ impl SocketFile {
 
     /// getsockopt(2) of what the stack knows.
     pub(crate) fn get_option(&self, name: SockOptName) -> FdResult<SockOpt> {
+        if !self.runtime.alive() {
+            let asked = self.runtime.ask(|stack| stack.get_option(self.id, name));
+            return asked.map_err(Fail::Stack);
+        }
         self.with(|stack, _, id| {
             tell_cpu(stack, name == SockOptName::Number(Attribute::IncomingCpu));
             stack.get_option(id, name)

@@ -69,7 +69,7 @@ pub(super) fn new_number(cloexec: bool, min: c_int) -> Result<c_int, Errno> {
 /// The number stands for this from now on. What it stood for before is stale and comes back.
 pub(super) fn install(fd: c_int, object: Object) -> Result<Option<Arc<Entry>>, Errno> {
     let identity = match &object {
-        Object::Socket(_) => Master::get()?.identity,
+        Object::Socket(_) | Object::Inherited(_) => Master::get()?.identity,
         Object::Relay(_) | Object::Epoll(_) => sys::identity(fd)?,
     };
     let Some(slot) = slot_or_make(fd) else {
@@ -101,7 +101,29 @@ static CHANGING: Mutex<()> = Mutex::new(());
 
 /// Every number of a socket that has no relay. A walk over all numbers that were ever ours.
 pub(super) fn numbers_of(file: &Arc<SocketFile>) -> Vec<c_int> {
-    numbers(|object| matches!(object, Object::Socket(other) if Arc::ptr_eq(file, other)))
+    numbers(|object| match object {
+        Object::Socket(other) | Object::Inherited(other) => Arc::ptr_eq(file, other),
+        Object::Relay(_) | Object::Epoll(_) => false,
+    })
+}
+
+/// Every socket, for each of its numbers.
+pub(super) fn sockets() -> Vec<Arc<SocketFile>> {
+    let numbers = numbers(|object| matches!(object, Object::Socket(_)));
+    let file = |number| match lookup(number) {
+        Some(Object::Socket(file)) => Some(file),
+        _ => None,
+    };
+    numbers.into_iter().filter_map(file).collect()
+}
+
+/// In a forked child: the sockets are inherited ones.
+pub(super) fn inherit() {
+    for number in numbers(|object| matches!(object, Object::Socket(_))) {
+        if let Some(Object::Socket(file)) = lookup(number) {
+            let _ = install(number, Object::Inherited(file));
+        }
+    }
 }
 
 /// Every number that is a relay's end.

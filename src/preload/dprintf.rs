@@ -72,7 +72,7 @@ pub unsafe extern "C" fn __vdprintf_chk(
 }
 
 fn is_ours(fd: c_int) -> bool {
-    matches!(fd::lookup(fd), Some(Object::Socket(_)))
+    matches!(fd::settle(fd), Some(Object::Socket(_)))
 }
 
 /// Writes the text whole, as libc's stream does, and gives it back. The length, or -1.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
 
-use libc::c_int;
+use libc::{c_int, c_void};
 
 use super::stdio;
 use crate::capi::{gai, originals, owner};
@@ -96,7 +96,7 @@ unsafe extern "C" fn after_fork_child() {
     owner::take();
     if let Some(Forking {
         names,
-        numbers: _numbers,
+        numbers,
         runtime,
         relays,
         _streams,
@@ -106,6 +106,7 @@ unsafe extern "C" fn after_fork_child() {
         names.end_in_child();
         runtime.end_in_child();
         relays.end_in_child();
+        numbers.end_in_child();
     }
 }
 
@@ -122,4 +123,50 @@ pub extern "C" fn _exit(status: c_int) -> ! {
 #[unsafe(no_mangle)]
 pub extern "C" fn _Exit(status: c_int) -> ! {
     _exit(status)
+}
+
+/// The child of vfork(2) runs on the caller's stack, so no frame of ours may be left on it: what there is to do beforehand is done, and
+/// then libc's own vfork takes our place.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn vfork() -> c_int {
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!(
+        "sub rsp, 8",
+        "call {before}",
+        "add rsp, 8",
+        "jmp rax",
+        before = sym before_vfork,
+    );
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!(
+        "stp x29, x30, [sp, #-16]!",
+        "bl {before}",
+        "ldp x29, x30, [sp], #16",
+        "mov x16, x0",
+        "br x16",
+        before = sym before_vfork,
+    );
+}
+
+/// Where vfork goes on.
+extern "C" fn before_vfork() -> *const c_void {
+    fd::before_vfork();
+    originals::address_of_vfork()
+}
+
+/// posix_spawn(3) does in libc what it was told to do beforehand: what becomes standard input or output is readied when it is told.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_spawn_file_actions_adddup2(
+    actions: *mut c_void,
+    old: c_int,
+    new: c_int,
+) -> c_int {
+    if let Some(object) = fd::lookup(old)
+        && !owner::is_borrowed()
+    {
+        fd::consider(new, &object);
+    }
+    // SAFETY: the caller's own arguments.
+    unsafe { originals::posix_spawn_file_actions_adddup2(actions, old, new) }
 }

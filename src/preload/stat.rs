@@ -9,7 +9,9 @@ use crate::fd::{self, Object};
 /// The inode to show of a number; `None`: the kernel's.
 fn inode(fd: c_int) -> Option<u64> {
     match fd::lookup(fd)? {
-        Object::Socket(socket) | Object::Relay(socket) => Some(socket.cookie()),
+        Object::Socket(socket) | Object::Relay(socket) | Object::Inherited(socket) => {
+            Some(socket.cookie())
+        }
         Object::Epoll(_) => None,
     }
 }

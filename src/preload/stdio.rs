@@ -37,7 +37,7 @@ pub(super) fn hold() -> MutexGuard<'static, Streams> {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut c_void {
-    let Some(Object::Socket(_)) = fd::lookup(fd) else {
+    let Some(Object::Socket(_)) = fd::settle(fd) else {
         // SAFETY: the caller's own arguments.
         let stream = unsafe { originals::fdopen(fd, mode) };
         if let Some(Object::Relay(_)) = fd::lookup(fd) {

@@ -151,6 +151,17 @@ impl Runtime {
         result
     }
 
+    /// A question to the stack that changes nothing. In a forked child its copy answers, which is as the stack was at the fork.
+    pub(crate) fn ask<T>(
+        &'static self,
+        question: impl FnOnce(&Stack) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if self.dead.load(Acquire) {
+            return question(&self.core.lock().stack);
+        }
+        self.with(|stack, _| question(stack))
+    }
+
     /// Whether the stack is this process's own, not a forked child's copy.
     pub(crate) fn alive(&self) -> bool {
         !self.dead.load(Acquire)

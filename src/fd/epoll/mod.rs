@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use super::dup::put;
 use super::poll::to_sigset;
 use super::table::{self, lookup_checked};
-use super::{Fail, FdResult, Object, SocketFile, lookup};
+use super::{Fail, FdResult, Object, SocketFile, lookup, settled};
 use crate::runtime::critical::{self, Critical};
 use crate::runtime::sys::{self, SigSet};
 use crate::runtime::{self, Core, End, Held, KernelFds, Request, Runtime, Watch};
@@ -52,21 +52,27 @@ pub(crate) fn epoll_ctl(
         return Some(Err(Fail::Os(Errno::BADF)));
     }
     // A relay's end is the kernel's to watch.
-    let target = lookup_checked(fd).filter(|target| !matches!(target, Object::Relay(_)));
+    let target = match lookup_checked(fd) {
+        Some(Object::Inherited(file)) => Some(settled(file)),
+        target => target,
+    };
+    let target = target.filter(|target| !matches!(target, Object::Relay(_)));
     let set = match (lookup_checked(epfd), &target) {
         (Some(Object::Epoll(set)), _) => set,
         // Not a set; the kernel says the same of its own kinds.
         (Some(Object::Socket(_) | Object::Relay(_)), Some(_)) => {
             return Some(Err(Fail::Os(Errno::INVAL)));
         }
-        (None, Some(Object::Socket(_))) => match adopt(epfd) {
+        (None, Some(Object::Socket(_) | Object::Inherited(_))) => match adopt(epfd) {
             Ok(set) => set,
             Err(fail) => return Some(Err(fail)),
         },
         _ => return None,
     };
     Some(match target {
-        Some(Object::Socket(file)) => set.control(epfd, op, fd, &file, event),
+        Some(Object::Socket(file) | Object::Inherited(file)) => {
+            set.control(epfd, op, fd, &file, event)
+        }
         Some(Object::Epoll(child)) => set.control_set(epfd, op, fd, &child, event),
         Some(Object::Relay(_)) | None => set.control_kernel(epfd, op, fd, event),
     })
@@ -83,7 +89,7 @@ pub(crate) fn epoll_wait(
     left::tidy();
     let set = match lookup(epfd)? {
         Object::Epoll(set) => set,
-        Object::Socket(_) | Object::Relay(_) => return Some(Err(Fail::Os(Errno::INVAL))),
+        _ => return Some(Err(Fail::Os(Errno::INVAL))),
     };
     if events.is_empty() {
         return Some(Err(Fail::Os(Errno::INVAL)));

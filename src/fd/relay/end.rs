@@ -1,5 +1,7 @@
 //! A socketpair's ends: the system calls on them, none by a name that this library exports.
 
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::time::Duration;
 
@@ -8,9 +10,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv as receive,
-    send as transmit, shutdown, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType, recv as receive, recvmsg,
+    send as transmit, sendmsg, shutdown, socketpair,
 };
+use smallvec::SmallVec;
 
 use crate::runtime::sys::{self, RaisedLimit};
 
@@ -83,4 +87,50 @@ pub(super) fn set_timeouts(
 ) -> Result<(), Errno> {
     sockopt::set_socket_timeout(borrow(end), Timeout::Recv, recv)?;
     sockopt::set_socket_timeout(borrow(end), Timeout::Send, send)
+}
+
+/// A new pair of packet sockets at high numbers, close-on-exec: a process and one that inherits its sockets talk over it.
+pub(super) fn line() -> Result<(c_int, c_int), Errno> {
+    let _room = RaisedLimit::new();
+    let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+    let (a, b) = socketpair(AddressFamily::UNIX, kind, flags, None)?;
+    Ok((
+        sys::move_high(a.into_raw_fd()),
+        sys::move_high(b.into_raw_fd()),
+    ))
+}
+
+/// Tells the other end about a socket, with copies of these descriptors.
+pub(super) fn tell(line: c_int, socket: u64, descriptors: &[c_int]) -> Result<(), Errno> {
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    let borrowed: SmallVec<[BorrowedFd<'_>; 2]> =
+        descriptors.iter().map(|&number| borrow(number)).collect();
+    if !borrowed.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&borrowed));
+    }
+    let text = socket.to_ne_bytes();
+    let flags = SendFlags::NOSIGNAL;
+    sendmsg(borrow(line), &[IoSlice::new(&text)], &mut control, flags).map(drop)
+}
+
+/// A socket, and descriptors at high numbers, close-on-exec.
+pub(super) type Told = (u64, SmallVec<[c_int; 2]>);
+
+/// What the other end told. `None`: there is no other end any more. Never waits.
+pub(super) fn hear(line: c_int) -> Result<Option<Told>, Errno> {
+    let _room = RaisedLimit::new();
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = RecvAncillaryBuffer::new(&mut room);
+    let mut text = [0; size_of::<u64>()];
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let pieces = &mut [IoSliceMut::new(&mut text)];
+    let got = recvmsg(borrow(line), pieces, &mut control, flags)?;
+    let mut descriptors = SmallVec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(given) = message {
+            descriptors.extend(given.map(|fd| sys::move_high(fd.into_raw_fd())));
+        }
+    }
+    Ok((got.bytes == text.len()).then(|| (u64::from_ne_bytes(text), descriptors)))
 }

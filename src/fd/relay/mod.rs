@@ -8,6 +8,7 @@
 //! A program that never does this pays nothing: there is no thread, no descriptor, and no question asked on the way of a call.
 
 mod end;
+mod loan;
 mod pump;
 
 use std::sync::Arc;
@@ -21,21 +22,28 @@ use super::{FdResult, Object, SocketFile};
 use crate::runtime::critical::Critical;
 use crate::runtime::{release, reserve, sys};
 
+pub(crate) use loan::{LoanForking, before_vfork, given_back, lend, take_over};
 pub(crate) use pump::{RelaysForking, at_exit};
 
 /// The highest of the numbers that libc's streams use by themselves.
 const STANDARD: c_int = libc::STDERR_FILENO;
 
-/// A number was made to stand for what another stood for (dup and its kin): a connection on a standard number gets a relay.
-/// Without memory or descriptors for one it stays as it is.
-pub(super) fn consider(number: c_int, object: &Object) {
-    if number <= STANDARD
-        && let Object::Socket(file) = object
-        && file.kind().1 == Kind::Stream
-        && file.peer_addr().is_ok()
-    {
-        let _ = carry(file);
+/// A number was made, or is to be made, to stand for what another stands for (dup and its kin): a connection on a standard number gets
+/// a relay. Without memory or descriptors for one it stays as it is.
+pub(crate) fn consider(number: c_int, object: &Object) {
+    if number > STANDARD {
+        return;
     }
+    match object {
+        Object::Socket(file) if fits(file) => drop(carry(file)),
+        Object::Inherited(file) => drop(take_over(file)),
+        _ => {}
+    }
+}
+
+/// Whether a relay can stand for the socket: a connection.
+fn fits(file: &SocketFile) -> bool {
+    file.kind().1 == Kind::Stream && file.peer_addr().is_ok()
 }
 
 /// Gives every number of a connection one end of a socketpair, whose other end the pump has. EMFILE, ENOMEM.
@@ -73,6 +81,9 @@ fn prepare(file: &SocketFile, theirs: c_int) -> Result<(), Errno> {
 
 /// The number stands for the relay's end from now on, marked close-on-exec as it was.
 fn replace(number: c_int, theirs: c_int, file: &Arc<SocketFile>) {
+    if pump::ending() {
+        return;
+    }
     let flags = sys::fcntl(number, libc::F_GETFD, 0).unwrap_or(0);
     let cloexec = if flags & libc::FD_CLOEXEC != 0 {
         libc::O_CLOEXEC

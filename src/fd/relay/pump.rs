@@ -18,13 +18,14 @@ use smallvec::SmallVec;
 use tunsock_stack::{Error, Ready, RecvFlags, SendControl, SendFlags, Shutdown, SockOpt};
 
 use super::super::{Fail, SocketFile, dup, table};
-use super::end;
+use super::{end, loan::Loan};
+use crate::runtime::critical::Critical;
 use crate::runtime::{
     self, End, Hook, Level, Mutex, MutexGuard, Queue, Request, Runtime, Waker, Watch, log, sys,
 };
 
 new_key_type! {
-    /// A relay's name, the token of its hook and of its end in the kernel's set.
+    /// A name in the list: the token of a relay's hook, and of its end or a loan's line in the kernel's set.
     struct RelayKey;
 }
 
@@ -52,20 +53,29 @@ struct Pump {
     moved: AtomicU64,
     /// This is a forked child's copy: the thread is the parent's.
     dead: AtomicBool,
+    /// The process ends: no number of its becomes a relay's end any more. Set while numbers may not change.
+    ending: AtomicBool,
 }
 
 /// Taken inside the runtime's lock, never around it.
 #[derive(Default)]
 struct List {
-    relays: SlotMap<RelayKey, Place>,
-    /// Relays to look at, each once.
+    places: SlotMap<RelayKey, Place>,
+    /// Which to look at, each once.
     ready: VecDeque<RelayKey>,
     waiters: SmallVec<[Arc<Waker>; 1]>,
 }
 
 struct Place {
-    relay: Arc<Relay>,
+    what: What,
     queued: bool,
+}
+
+/// What the thread looks after.
+#[derive(Clone)]
+enum What {
+    Relay(Arc<Relay>),
+    Loan(Arc<Loan>),
 }
 
 struct Relay {
@@ -103,44 +113,64 @@ enum Next {
 
 static PUMP: OnceCell<Pump> = OnceCell::new();
 
-/// From now on the thread carries bytes between this socket and `end`.
-pub(super) fn begin(file: Arc<SocketFile>, end: c_int) -> Result<(), Errno> {
-    let pump = PUMP.get_or_try_init(|| Pump::new(file.runtime()))?;
+/// Starts the thread, if it does not run yet.
+pub(super) fn start() -> Result<(), Errno> {
+    let runtime = runtime::get().ok_or(Errno::NETDOWN)?;
+    started(runtime).map(drop)
+}
+
+fn started(runtime: &'static Runtime) -> Result<&'static Pump, Errno> {
+    let pump = PUMP.get_or_try_init(|| Pump::new(runtime))?;
     if pump.dead.load(Acquire) {
         return Err(Errno::NETDOWN);
     }
+    Ok(pump)
+}
+
+/// From now on the thread carries bytes between this socket and `end`.
+pub(super) fn begin(file: Arc<SocketFile>, end: c_int) -> Result<(), Errno> {
+    let pump = started(file.runtime())?;
     sys::fcntl(end, libc::F_SETFL, libc::O_NONBLOCK)?;
     let id = file.id();
     let ears: Arc<dyn Hook> = Arc::new(Ears(pump));
-    let relay = Arc::new(Relay {
+    let relay = Relay {
         file,
         end,
         ears: ears.clone(),
         flow: Mutex::default(),
         closing: AtomicBool::new(false),
-    });
-    let key = pump.list.lock().relays.insert(Place {
-        relay,
-        queued: false,
-    });
-    let token = key.data().as_ffi();
-    let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-    let mut event = libc::epoll_event {
-        events: events as u32,
-        u64: token,
     };
-    if let Err(errno) = sys::epoll_ctl(pump.epoll, libc::EPOLL_CTL_ADD, end, Some(&mut event)) {
-        pump.list.lock().relays.remove(key);
-        return Err(errno);
-    }
+    let key = pump.add(What::Relay(Arc::new(relay)), end)?;
     let Ok(mut core) = pump.runtime.lock() else {
-        pump.list.lock().relays.remove(key);
+        pump.list.lock().places.remove(key);
         let _ = sys::epoll_ctl(pump.epoll, libc::EPOLL_CTL_DEL, end, None);
         return Err(Errno::AGAIN);
     };
-    core.hook(id, ears, token, false);
+    core.hook(id, ears, key.data().as_ffi(), false);
     pump.list.lock().queue(key);
     Ok(())
+}
+
+/// From now on the thread does what a loan's other end asks for. Without memory for that there is no loan.
+pub(super) fn listen(loan: Arc<Loan>) {
+    let line = loan.line;
+    let added = PUMP.get().map(|pump| pump.add(What::Loan(loan), line));
+    if !matches!(added, Some(Ok(_))) {
+        give_up(line);
+    }
+}
+
+/// Whether the process ends.
+pub(super) fn ending() -> bool {
+    PUMP.get().is_some_and(|pump| pump.ending.load(Acquire))
+}
+
+/// Gives a reference to a socket up, without waiting for SO_LINGER: this thread has others to look after.
+pub(super) fn let_go(file: Arc<SocketFile>) {
+    if let Some(file) = Arc::into_inner(file) {
+        file.set_nonblocking(true);
+        file.close();
+    }
 }
 
 /// The end of the process: what it wrote goes to the stack, and relays that other processes have inherited go on until these are done
@@ -149,18 +179,22 @@ pub(crate) fn at_exit() {
     let Some(pump) = PUMP.get().filter(|pump| !pump.dead.load(Acquire)) else {
         return;
     };
-    for number in table::relays() {
-        dup::forget(number);
-        let _ = sys::close(number);
+    {
+        let _inside = Critical::enter();
+        let _changing = table::changing();
+        pump.ending.store(true, Release);
+        for number in table::relays() {
+            dup::forget(number);
+            let _ = sys::close(number);
+        }
     }
     let (mut moved, mut since) = (pump.moved.load(Relaxed), Instant::now());
     let mut list = pump.list.lock();
-    while !list.relays.is_empty() {
+    while list.relays().next().is_some() {
         let waited = pump.fewer.wait_timeout(list, LOOK);
         list = waited.unwrap_or_else(PoisonError::into_inner).0;
         let now = pump.moved.load(Relaxed);
-        let open = |place: &Place| !place.relay.closing.load(Relaxed);
-        if now != moved || list.relays.values().any(open) {
+        if now != moved || list.relays().any(|relay| !relay.closing.load(Relaxed)) {
             (moved, since) = (now, Instant::now());
         } else if since.elapsed() >= PATIENCE {
             return;
@@ -189,14 +223,21 @@ impl RelaysForking {
         if pump.dead.swap(true, AcqRel) {
             return;
         }
-        for place in list.relays.values() {
-            give_up(place.relay.end);
+        for place in list.places.values() {
+            match &place.what {
+                What::Relay(relay) => give_up(relay.end),
+                What::Loan(loan) => {
+                    loan.forget();
+                    give_up(loan.line);
+                }
+            }
         }
         give_up(pump.epoll);
     }
 }
 
-fn give_up(own: c_int) {
+/// Closes a number of the library's own.
+pub(super) fn give_up(own: c_int) {
     runtime::release(own);
     let _ = sys::close(own);
 }
@@ -223,6 +264,7 @@ impl Pump {
             fewer: Condvar::new(),
             moved: AtomicU64::new(0),
             dead: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
         })
     }
 
@@ -264,10 +306,36 @@ impl Pump {
         }
     }
 
-    fn look(&'static self, key: RelayKey, room: &mut [u8]) {
-        let Some(relay) = self.list.lock().take_up(key) else {
-            return;
+    /// One more to look after, whose descriptor is `end`.
+    fn add(&self, what: What, end: c_int) -> Result<RelayKey, Errno> {
+        let queued = false;
+        let key = self.list.lock().places.insert(Place { what, queued });
+        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
+        let mut event = libc::epoll_event {
+            events: events as u32,
+            u64: key.data().as_ffi(),
         };
+        let added = sys::epoll_ctl(self.epoll, libc::EPOLL_CTL_ADD, end, Some(&mut event));
+        if added.is_err() {
+            self.list.lock().places.remove(key);
+        }
+        added.map(|()| key)
+    }
+
+    fn look(&self, key: RelayKey, room: &mut [u8]) {
+        // Not in the match: the lock would last as long.
+        let what = self.list.lock().take_up(key);
+        match what {
+            Some(What::Relay(relay)) => self.look_at_relay(key, relay, room),
+            Some(What::Loan(loan)) if !loan.look() => {
+                give_up(loan.line);
+                drop(self.list.lock().places.remove(key));
+            }
+            Some(What::Loan(_)) | None => {}
+        }
+    }
+
+    fn look_at_relay(&self, key: RelayKey, relay: Arc<Relay>, room: &mut [u8]) {
         let next = relay.carry(room, &self.moved);
         if next == Next::Wait {
             return;
@@ -280,13 +348,9 @@ impl Pump {
             core.unhook(relay.file.id(), &relay.ears, key.data().as_ffi());
         }
         give_up(relay.end);
-        drop(self.list.lock().relays.remove(key));
+        drop(self.list.lock().places.remove(key));
         if let Some(Relay { file, .. }) = Arc::into_inner(relay) {
-            // Who closed the last number did not wait, and this thread has others to look after.
-            file.set_nonblocking(true);
-            if let Some(file) = Arc::into_inner(file) {
-                file.close();
-            }
+            let_go(file);
         }
         self.fewer.notify_all();
     }
@@ -294,7 +358,7 @@ impl Pump {
 
 impl List {
     fn queue(&mut self, key: RelayKey) -> bool {
-        let Some(place) = self.relays.get_mut(key) else {
+        let Some(place) = self.places.get_mut(key) else {
             return false;
         };
         if !std::mem::replace(&mut place.queued, true) {
@@ -304,11 +368,18 @@ impl List {
         true
     }
 
-    /// The relay is looked at now; news from here on queues it again.
-    fn take_up(&mut self, key: RelayKey) -> Option<Arc<Relay>> {
-        let place = self.relays.get_mut(key)?;
+    /// It is looked at now; news from here on queues it again.
+    fn take_up(&mut self, key: RelayKey) -> Option<What> {
+        let place = self.places.get_mut(key)?;
         place.queued = false;
-        Some(place.relay.clone())
+        Some(place.what.clone())
+    }
+
+    fn relays(&self) -> impl Iterator<Item = &Relay> {
+        self.places.values().filter_map(|place| match &place.what {
+            What::Relay(relay) => Some(&**relay),
+            What::Loan(_) => None,
+        })
     }
 }
 
