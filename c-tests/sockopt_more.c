@@ -99,6 +99,12 @@ BOTH(busy_poll)
     }
 }
 
+static void send_much(void *arg)
+{
+    static char much[4 << 20];
+    send_all(*(int *)arg, much, sizeof(much));
+}
+
 static void answer_later(void *arg)
 {
     send_all(*(int *)arg, "x", 1);
@@ -202,4 +208,79 @@ CASE(mark_and_priority_of_a_child)
     EQ(get_int(p.server, SOL_SOCKET, SO_MARK), 42);
     EQ(get_int(p.server, SOL_SOCKET, SO_PRIORITY), 0);
     EQ(get_int(p.client, SOL_SOCKET, SO_MARK), 0);
+}
+
+/* Options that nothing comes of on internet sockets, there as here. */
+BOTH(options_of_other_families)
+{
+    static const int refused[] = {SO_PASSCRED, SO_PASSSEC};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        int fd = make(family, types[i]), value = 1;
+        socklen_t len = sizeof(value);
+        for (size_t j = 0; j < ARRAY_LEN(refused); j++) {
+            ERR(setsockopt(fd, SOL_SOCKET, refused[j], &value, sizeof(value)), EOPNOTSUPP);
+            ERR(getsockopt(fd, SOL_SOCKET, refused[j], &value, &len), EOPNOTSUPP);
+        }
+        struct ucred nobody = {1, 2, 3};
+        len = sizeof(nobody);
+        OK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &nobody, &len));
+        EQ(len, sizeof(nobody));
+        EQ(nobody.pid, 0);
+        EQ((int)nobody.uid, -1);
+        EQ((int)nobody.gid, -1);
+        len = 4;
+        OK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &nobody, &len));
+        EQ(len, 4);
+        EQ(get_int(fd, SOL_SOCKET, 56 /* SO_INCOMING_NAPI_ID */), 0);
+        ERR(setsockopt(fd, SOL_SOCKET, 56, &value, sizeof(value)), ENOPROTOOPT);
+        len = sizeof(value);
+        ERR(getsockopt(fd, SOL_SOCKET, 59 /* SO_PEERGROUPS */, &value, &len), ENODATA);
+        set_int(fd, SOL_SOCKET, SO_BSDCOMPAT, 1);
+        EQ(get_int(fd, SOL_SOCKET, SO_BSDCOMPAT), 0);
+    }
+}
+
+BOTH(debug_is_kept)
+{
+    needs_root_of_the_machine();
+    int fd = tcp(family), on = 1;
+    EQ(get_int(fd, SOL_SOCKET, SO_DEBUG), 0);
+    set_int(fd, SOL_SOCKET, SO_DEBUG, 3);
+    EQ(get_int(fd, SOL_SOCKET, SO_DEBUG), 1);
+    OK(setresuid(65534, 65534, 65534));
+    ERR(setsockopt(fd, SOL_SOCKET, SO_DEBUG, &on, sizeof(on)), EACCES);
+    set_int(fd, SOL_SOCKET, SO_DEBUG, 0);
+    EQ(get_int(fd, SOL_SOCKET, SO_DEBUG), 0);
+}
+
+/* Which buffers grow no more by themselves: those whose size was set, or that were locked as they are. */
+BOTH(buffers_are_locked)
+{
+    enum { SO_BUF_LOCK_ = 72 };
+    for (size_t i = 0; i < 2; i++) {
+        int fd = make(family, types[i]), bad = 4;
+        EQ(get_int(fd, SOL_SOCKET, SO_BUF_LOCK_), 0);
+        set_int(fd, SOL_SOCKET, SO_SNDBUF, 10000);
+        EQ(get_int(fd, SOL_SOCKET, SO_BUF_LOCK_), 1);
+        set_int(fd, SOL_SOCKET, SO_RCVBUF, 10000);
+        EQ(get_int(fd, SOL_SOCKET, SO_BUF_LOCK_), 3);
+        for (int value = 0; value < 4; value++) {
+            set_int(fd, SOL_SOCKET, SO_BUF_LOCK_, value);
+            EQ(get_int(fd, SOL_SOCKET, SO_BUF_LOCK_), value);
+        }
+        ERR(setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK_, &bad, sizeof(bad)), EINVAL);
+    }
+}
+
+BOTH(a_locked_buffer_does_not_grow)
+{
+    enum { SO_BUF_LOCK_ = 72, MUCH = 4 << 20 };
+    struct pair p = tcp_pair(family);
+    struct task t;
+    set_int(p.server, SOL_SOCKET, SO_BUF_LOCK_, 2);
+    int before = get_int(p.server, SOL_SOCKET, SO_RCVBUF);
+    start(&t, 0, send_much, &p.client);
+    EQ(drain(p.server, MUCH), MUCH);
+    join(&t);
+    EQ(get_int(p.server, SOL_SOCKET, SO_RCVBUF), before);
 }

@@ -22,6 +22,10 @@ const IPV6_FREEBIND: c_int = 78;
 const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
 const SO_BINDTOIFINDEX: c_int = 62;
 const SO_PREFER_BUSY_POLL: c_int = 69;
+const SO_BUF_LOCK: c_int = 72;
+const IP_UNICAST_IF: c_int = 50;
+const IPV6_MINHOPCOUNT: c_int = 73;
+const IPV6_UNICAST_IF: c_int = 76;
 
 /// The option of that level and name, on such a socket. `None`: not one of these.
 pub(super) fn find(level: c_int, name: c_int, (domain, kind): (Domain, Kind)) -> Option<Attribute> {
@@ -57,6 +61,9 @@ fn of_socket(name: c_int) -> Option<Attribute> {
         libc::SO_PEEK_OFF => Attribute::PeekOff,
         SO_BINDTOIFINDEX => Attribute::BoundIf,
         libc::SO_INCOMING_CPU => Attribute::IncomingCpu,
+        libc::SO_DEBUG => Attribute::Debug,
+        libc::SO_DONTROUTE => Attribute::DontRoute,
+        SO_BUF_LOCK => Attribute::BufLock,
         SO_PREFER_BUSY_POLL => Attribute::PreferBusyPoll,
         libc::SO_SNDBUFFORCE => Attribute::SndBufForce,
         libc::SO_RCVBUFFORCE => Attribute::RcvBufForce,
@@ -74,6 +81,8 @@ fn of_ip(name: c_int) -> Option<Attribute> {
         libc::IP_MTU_DISCOVER => Attribute::MtuDiscover,
         libc::IP_MTU => Attribute::Mtu,
         libc::IP_FREEBIND => Attribute::FreeBind,
+        libc::IP_MINTTL => Attribute::MinTtl,
+        IP_UNICAST_IF => Attribute::UnicastIf,
         libc::IP_TRANSPARENT => Attribute::Transparent,
         IP_BIND_ADDRESS_NO_PORT => Attribute::BindAddressNoPort,
         _ => return None,
@@ -91,6 +100,8 @@ fn of_ipv6(name: c_int) -> Option<Attribute> {
         libc::IPV6_MTU => Attribute::Mtu6,
         IPV6_DONTFRAG => Attribute::DontFrag,
         IPV6_FREEBIND => Attribute::FreeBind,
+        IPV6_MINHOPCOUNT => Attribute::MinHopCount,
+        IPV6_UNICAST_IF => Attribute::UnicastIf6,
         IPV6_TRANSPARENT => Attribute::Transparent,
         _ => return None,
     })
@@ -117,6 +128,9 @@ pub(super) fn allowed(attribute: Attribute, value: c_int) -> CResult<()> {
             CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW
         }
         Attribute::Transparent if value != 0 => CapabilitySet::NET_ADMIN | CapabilitySet::NET_RAW,
+        Attribute::Debug if value != 0 && !has_any(CapabilitySet::NET_ADMIN) => {
+            return Err(Errno(libc::EACCES));
+        }
         Attribute::PreferBusyPoll if value != 0 => CapabilitySet::NET_ADMIN,
         Attribute::SndBufForce | Attribute::RcvBufForce => CapabilitySet::NET_ADMIN,
         _ => return Ok(()),

@@ -18,6 +18,11 @@ const ENOPROTOOPT: Errno = Errno(libc::ENOPROTOOPT);
 /// SO_RCVTIMEO_NEW and SO_SNDTIMEO_NEW of asm-generic/socket.h: on 64-bit machines what the old ones are.
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
+/// Of asm-generic/socket.h too.
+const SO_PEERGROUPS: c_int = 59;
+const SO_PASSPIDFD: c_int = 76;
+const SO_PEERPIDFD: c_int = 77;
+const SO_PASSRIGHTS: c_int = 83;
 
 /// An option's value on its way to the caller.
 pub(super) enum Value {
@@ -27,6 +32,8 @@ pub(super) enum Value {
     IpInt(c_int),
     /// An int and a second one of 0: struct so_timestamping.
     Pair(c_int),
+    /// struct ucred of nobody: process 0, user and group -1.
+    Nobody,
     /// 64 bits; EINVAL for a caller with less room.
     Long(u64),
     /// struct linger.
@@ -298,6 +305,12 @@ fn set_socket(socket: &SocketFile, name: c_int, given: &Given) -> CResult<Option
             socket.set_busy_poll(u32::try_from(number).map_err(|_| EINVAL)?);
             return Ok(None);
         }
+        // sk_setsockopt: it is from before 2.2, and means nothing any more.
+        libc::SO_BSDCOMPAT => return Ok(None),
+        // Other families'.
+        libc::SO_PASSCRED | libc::SO_PASSSEC | SO_PASSPIDFD | SO_PASSRIGHTS => {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
         // SO_TYPE, SO_ERROR and the like can't be set, which Linux says with the same word.
         _ => return Err(ENOPROTOOPT),
     }))
@@ -464,6 +477,15 @@ fn get_socket(socket: &SocketFile, name: c_int) -> CResult<Value> {
         libc::SO_RCVTIMEO | SO_RCVTIMEO_NEW => return Ok(Value::Time(socket.recv_timeout())),
         libc::SO_SNDTIMEO | SO_SNDTIMEO_NEW => return Ok(Value::Time(socket.send_timeout())),
         libc::SO_BUSY_POLL => return Ok(Value::Int(socket.busy_poll() as c_int)),
+        libc::SO_BSDCOMPAT => return Ok(Value::Int(0)),
+        // No queue of a device is anybody's in particular.
+        libc::SO_INCOMING_NAPI_ID => return Ok(Value::Int(0)),
+        libc::SO_PASSCRED | libc::SO_PASSSEC | SO_PASSPIDFD | SO_PASSRIGHTS => {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        // Nobody's: a peer has no process here.
+        libc::SO_PEERCRED => return Ok(Value::Nobody),
+        SO_PEERGROUPS | SO_PEERPIDFD => return Err(Errno(libc::ENODATA)),
         // Unique among the stack's sockets, and never 0.
         libc::SO_COOKIE => return Ok(Value::Long(socket.cookie())),
         attributes::SO_MEMINFO => return Ok(Value::Memory(attributes::memory(socket)?)),
@@ -547,6 +569,11 @@ fn encode(value: &Value, room: usize, out: &mut Room) -> usize {
         Value::Pair(number) => {
             out[..4].copy_from_slice(&number.to_ne_bytes());
             8
+        }
+        Value::Nobody => {
+            out[..4].fill(0);
+            out[4..12].fill(0xff);
+            12
         }
         Value::Long(number) => {
             out[..8].copy_from_slice(&number.to_ne_bytes());

@@ -69,6 +69,8 @@ pub struct Stack {
     pub(crate) ifaces_matter: bool,
     /// Some socket has SO_INCOMING_CPU.
     pub(crate) cpu_matters: bool,
+    /// Some socket has IP_MINTTL or IPV6_MINHOPCOUNT.
+    pub(crate) min_ttl_matters: bool,
     /// Some socket wants to know of packets that come, see `note_arrival`.
     pub(crate) arrivals_matter: bool,
     /// The CPU that the stack runs on, -1: not told.
@@ -94,6 +96,7 @@ impl Stack {
             icmp_limiter: Limiter::new(),
             ifaces_matter: false,
             cpu_matters: false,
+            min_ttl_matters: false,
             arrivals_matter: false,
             cpu: -1,
             config,

@@ -35,6 +35,8 @@ pub(crate) struct Routes {
     broadcasts: AddrSet,
     /// Prefixes that leave by the device, longest first, with the largest packet where it is less than the device's.
     prefixes: Vec<(IpNet, Option<u32>)>,
+    /// Prefixes that are reached without a gateway.
+    on_link: Vec<IpNet>,
     mtu: u32,
     learnt: KeyedMap<IpAddr, (u32, Instant)>,
 }
@@ -93,6 +95,7 @@ impl Routes {
             own,
             broadcasts,
             prefixes: prefixes(config),
+            on_link: on_link(config),
             mtu: config.mtu,
             learnt: KeyedState::map(rng),
         }
@@ -294,6 +297,11 @@ impl IpLayer {
         Via { device, inside }
     }
 
+    /// Whether a host is on the link: no gateway leads to it.
+    pub(crate) fn on_link(&self, dst: IpAddr) -> bool {
+        self.routes.on_link.iter().any(|net| net.contains(&dst))
+    }
+
     /// Our addresses with their prefixes, in the order of the configuration.
     pub(crate) fn addrs(&self) -> &[IpNet] {
         &self.routes.addrs
@@ -379,6 +387,14 @@ impl IpLayer {
         let (mtu, since) = self.routes.learnt.get(&dst)?;
         fresh(self.now, *since).then_some(*mtu)
     }
+}
+
+/// Prefixes that are reached without a gateway.
+fn on_link(config: &Config) -> Vec<IpNet> {
+    let direct = config.routes.iter().filter(|route| route.gateway.is_none());
+    let direct = direct.map(|route| route.dest.trunc());
+    let own = config.addrs.iter().map(|net| net.trunc());
+    own.chain(direct).collect()
 }
 
 /// Round inside, to arrive by that interface.

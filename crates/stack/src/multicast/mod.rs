@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::ip::{Iface, Path};
 use crate::keyed::{KeyedMap, KeyedState};
 use crate::socket::SocketId;
+use crate::socket::attribute::Attribute;
+use crate::socket::table::Socket;
 use crate::stack::Stack;
 use crate::time::{Instant, earliest};
 
@@ -217,10 +219,12 @@ impl Stack {
         let src = bound
             .filter(|ip| !ip.is_unspecified() && !ip.is_multicast() && !self.ip.is_broadcast(*ip));
         let src = from.or(src);
-        let by = by.map_or(socket.bound_if(), Iface::index);
         if !dst.is_multicast() {
+            let by = by.map_or_else(|| socket.unicast_if(dst.is_ipv6()), Iface::index);
+            self.may_route(socket, dst)?;
             return self.ip.path_by(dst, src, by);
         }
+        let by = by.map_or(socket.bound_if(), Iface::index);
         let by = match by {
             0 => None,
             index => Some(Iface::from_index(index).ok_or(Error::NoDevice)?),
@@ -245,6 +249,15 @@ impl Stack {
             path.via.device = ttl > 0 && !is_node_local(dst);
         }
         Ok(path)
+    }
+
+    /// SO_DONTROUTE: no way by a gateway. `NetworkUnreachable`.
+    pub(crate) fn may_route(&self, socket: &Socket, dst: IpAddr) -> Result<()> {
+        let stays = dst.is_ipv4() && socket.has(Attribute::DontRoute);
+        if stays && self.ip.dst_kind(dst).is_none() && !self.ip.on_link(dst) {
+            return Err(Error::NetworkUnreachable);
+        }
+        Ok(())
     }
 
     /// TTL or hop limit, and TOS or traffic class, of a socket's packets to `dst`.

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::ip::Iface;
 use crate::socket::errqueue::ErrorQueue;
 use crate::socket::options;
-use crate::socket::table::{Proto, Socket};
+use crate::socket::table::{CommonOpts, Proto, Socket};
 use crate::socket::{Domain, Kind, SocketId, State};
 use crate::stack::Stack;
 use crate::tcp::marks::Marks;
@@ -63,6 +63,10 @@ pub enum Attribute {
     UdpCork,
     /// UDP_GRO: datagrams that came together are read together.
     UdpGro,
+    /// SO_DEBUG: kept, as on Linux.
+    Debug,
+    /// SO_DONTROUTE: IPv4 packets go to who is on the link only.
+    DontRoute,
     /// SO_PREFER_BUSY_POLL: kept; a waiting thread's look at the device is never held up by an interrupt's.
     PreferBusyPoll,
     /// TCP_INQ: receive calls tell what is left. 0 or 1.
@@ -93,6 +97,16 @@ pub enum Attribute {
     PeekOff,
     /// SO_BINDTOIFINDEX: the only interface that packets leave and come by, 0: any. SO_BINDTODEVICE is the same by name.
     BoundIf,
+    /// IP_MINTTL: TCP segments over IPv4 with a smaller TTL are dropped, 0..=255.
+    MinTtl,
+    /// IPV6_MINHOPCOUNT: the same over IPv6.
+    MinHopCount,
+    /// IP_UNICAST_IF: the interface that unicast datagrams leave by, 0: any. Its number is in network byte order.
+    UnicastIf,
+    /// IPV6_UNICAST_IF.
+    UnicastIf6,
+    /// SO_BUF_LOCK: which buffers' sizes are fixed, 1: the send buffer's, 2: the receive buffer's.
+    BufLock,
     /// SO_INCOMING_CPU: the CPU that took in the last packet (see [`Stack::on_cpu`]); set, the one whose packets are wanted before those
     /// of others with SO_REUSEPORT. -1: none.
     IncomingCpu,
@@ -172,6 +186,10 @@ pub(crate) struct ExtraOpts {
     peek_off: i32,
     /// `Attribute::BoundIf`.
     bound_if: u32,
+    /// `Attribute::MinTtl`, `Attribute::MinHopCount`.
+    min_ttl: [u8; 2],
+    /// `Attribute::UnicastIf`, `Attribute::UnicastIf6`, in the host's byte order.
+    unicast_if: [u32; 2],
     /// `Attribute::IncomingCpu`.
     pub(crate) incoming_cpu: i32,
     /// SO_MAX_PACING_RATE of a socket that is not TCP's, octets a second.
@@ -191,6 +209,8 @@ impl Default for ExtraOpts {
             stamps_new: false,
             peek_off: -1,
             bound_if: 0,
+            min_ttl: [0; 2],
+            unicast_if: [0; 2],
             incoming_cpu: -1,
             max_pacing_rate: u64::MAX,
         }
@@ -299,6 +319,23 @@ impl Socket {
         self.extra_opts().map_or(0, |opts| opts.bound_if)
     }
 
+    /// Whether segments over that family may come with this TTL or hop limit (IP_MINTTL, IPV6_MINHOPCOUNT).
+    pub(crate) fn takes_ttl(&self, v6: bool, ttl: u8) -> bool {
+        let least = self
+            .extra_opts()
+            .map_or(0, |opts| opts.min_ttl[usize::from(v6)]);
+        ttl >= least
+    }
+
+    /// The interface that a datagram to one host leaves by, 0: any (IP_UNICAST_IF; SO_BINDTODEVICE comes first).
+    pub(crate) fn unicast_if(&self, v6: bool) -> u32 {
+        let opts = self.extra_opts();
+        match self.bound_if() {
+            0 => opts.map_or(0, |opts| opts.unicast_if[usize::from(v6)]),
+            bound => bound,
+        }
+    }
+
     /// Whether packets that come by `iface` are the socket's (inet_sk_bound_dev_eq).
     pub(crate) fn hears(&self, iface: Iface) -> bool {
         match self.bound_if() {
@@ -356,6 +393,17 @@ pub(crate) fn set(
             }
             return Ok(());
         }
+        Attribute::BufLock => {
+            if !(0..=3).contains(&value) {
+                return Err(Error::Invalid);
+            }
+            socket.opts.sndbuf_locked = value & 1 != 0;
+            socket.opts.rcvbuf_locked = value & 2 != 0;
+            if socket.kind() == Kind::Stream {
+                crate::tcp::calls::option_changed(stack, now, id);
+            }
+            return Ok(());
+        }
         Attribute::UdpCork if value == 0 => {
             return crate::udp::calls::uncork(stack, id);
         }
@@ -374,6 +422,21 @@ pub(crate) fn set(
         flag if flag as u8 <= LAST_FLAG => opts.put(flag, value != 0),
         Attribute::Mark => opts.mark = value,
         Attribute::Priority => opts.priority = value,
+        Attribute::MinTtl | Attribute::MinHopCount => {
+            let value = u8::try_from(value).map_err(|_| Error::Invalid)?;
+            opts.min_ttl[usize::from(attribute == Attribute::MinHopCount)] = value;
+            stack.min_ttl_matters = true;
+        }
+        Attribute::UnicastIf | Attribute::UnicastIf6 => {
+            let index = u32::from_be_bytes(value.to_ne_bytes());
+            if index != 0 && Iface::from_index(index).is_none() {
+                return Err(Error::AddressNotAvailable);
+            }
+            if index != 0 && opts.bound_if != 0 {
+                return Err(Error::Invalid);
+            }
+            opts.unicast_if[usize::from(attribute == Attribute::UnicastIf6)] = index;
+        }
         Attribute::PeekOff => opts.peek_off = value,
         Attribute::IncomingCpu => {
             opts.incoming_cpu = value;
@@ -477,6 +540,18 @@ pub(crate) fn get(stack: &Stack, id: SocketId, attribute: Attribute) -> Result<i
         Attribute::TimestampingNew => 0,
         Attribute::Mark => opts.mark,
         Attribute::Priority => opts.priority,
+        Attribute::MinTtl => i32::from(opts.min_ttl[0]),
+        Attribute::MinHopCount => i32::from(opts.min_ttl[1]),
+        Attribute::UnicastIf => i32::from_ne_bytes(opts.unicast_if[0].to_be_bytes()),
+        Attribute::UnicastIf6 => i32::from_ne_bytes(opts.unicast_if[1].to_be_bytes()),
+        Attribute::BufLock => {
+            let CommonOpts {
+                sndbuf_locked,
+                rcvbuf_locked,
+                ..
+            } = socket.opts;
+            i32::from(sndbuf_locked) | i32::from(rcvbuf_locked) << 1
+        }
         Attribute::PeekOff => opts.peek_off,
         Attribute::IncomingCpu => incoming_cpu(stack, socket, opts),
         Attribute::BoundIf => opts.bound_if as i32,
@@ -498,6 +573,8 @@ fn applies(socket: &Socket, attribute: Attribute) -> Result<()> {
         | Attribute::OrigDst6
         | Attribute::DontFrag
         | Attribute::MtuDiscover6
+        | Attribute::MinHopCount
+        | Attribute::UnicastIf6
         | Attribute::Mtu6 => socket.domain == Domain::V6,
         Attribute::UdpCork | Attribute::UdpGro | Attribute::UdpSegment => {
             socket.kind() == Kind::Datagram

@@ -125,6 +125,7 @@ pub(super) fn prepare(
         return Err(Error::NetworkUnreachable);
     }
     let by = sock.bound_if();
+    stack.may_route(sock, to.ip())?;
     let path = stack.ip.path_by(to.ip(), src, by)?;
     let opts = sock.opts.clone();
     let tuning = tcp.tuning.clone();

@@ -102,6 +102,9 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
     };
     let flow = stack.flow(&tuple);
     let flow = flow.filter(|flow| !stack.ifaces_matter || hears(stack, *flow, meta.iface));
+    if stack.min_ttl_matters && !takes_ttl(stack, flow, &tuple, meta) {
+        return;
+    }
     match flow {
         Some(Flow::Conn(id)) => connection::input(stack, now, id, seg),
         Some(Flow::HalfOpen(id)) => half_open::input(stack, now, id, &seg),
@@ -111,6 +114,18 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
             None => closed(stack, &tuple, &seg),
         },
     }
+}
+
+/// Whether a segment has come with as many hops left as its socket wants (RFC 5082; Linux: tcp_v4_rcv, TCPMINTTLDROP).
+fn takes_ttl(stack: &Stack, flow: Option<Flow>, tuple: &Tuple, meta: &RxMeta) -> bool {
+    let id = match flow {
+        Some(Flow::Conn(id)) => Some(id),
+        Some(Flow::HalfOpen(id)) => stack.tcp.half_open.get(id).map(|entry| entry.listener),
+        Some(Flow::TimeWait(_)) => None,
+        None => listener::find(stack, tuple, meta.iface),
+    };
+    id.and_then(|id| stack.sockets.get(id))
+        .is_none_or(|socket| socket.takes_ttl(!tuple.is_v4(), meta.ttl))
 }
 
 /// Whether segments that come by `iface` are the flow's (INET_MATCH).
