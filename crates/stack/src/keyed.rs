@@ -1,6 +1,7 @@
 //! Hashing keyed from the stack's seed: peers cannot aim at one bucket, and the same seed gives the same order.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
@@ -33,6 +34,27 @@ impl KeyedState {
     /// The keyed hash of anything.
     pub(crate) fn hash(&self, value: &impl Hash) -> u64 {
         self.hash_one(value)
+    }
+}
+
+/// Hashes an address in one word of 4 or 16 octets.
+#[inline]
+pub(crate) fn hash_ip<H: Hasher>(addr: IpAddr, state: &mut H) {
+    match addr {
+        IpAddr::V4(a) => state.write_u32(a.to_bits()),
+        IpAddr::V6(a) => state.write_u128(a.to_bits()),
+    }
+}
+
+/// An address and a port as a key: hashed in few words. Flow labels and scopes count for equality alone.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct EndKey(pub(crate) SocketAddr);
+
+impl Hash for EndKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_ip(self.0.ip(), state);
+        state.write_u16(self.0.port());
     }
 }
 

@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use rand_chacha::ChaCha8Rng;
-use smallvec::SmallVec;
 
 use super::{DstKind, Iface, IpLayer, Via};
 use crate::config::Config;
@@ -52,29 +51,70 @@ const MTU_EXPIRES_US: u64 = 600 * 1_000_000;
 /// How many learnt path MTUs are kept.
 const LEARNT_MAX: usize = 4096;
 
-/// A set of addresses that every packet is held against: a few are compared one by one, which costs less than one hash.
+/// A set of addresses that every packet is held against: a few of each family are compared one by one, which costs less
+/// than one hash.
 #[derive(Debug)]
 struct AddrSet {
-    few: SmallVec<[IpAddr; FEW]>,
+    few_v4: Few<u32>,
+    few_v6: Few<u128>,
     many: KeyedMap<IpAddr, ()>,
 }
 
-/// Up to how many addresses are compared one by one.
+/// Up to how many.
 const FEW: usize = 4;
+
+/// Up to [`FEW`] numbers, all compared at once: the places that are not taken repeat the first.
+#[derive(Debug, Default)]
+struct Few<T> {
+    numbers: [T; FEW],
+    len: usize,
+}
+
+impl<T: Copy + PartialEq> Few<T> {
+    /// False: there is no place left.
+    fn insert(&mut self, number: T) -> bool {
+        match self.len {
+            0 => self.numbers = [number; FEW],
+            FEW => return false,
+            len => self.numbers[len] = number,
+        }
+        self.len += 1;
+        true
+    }
+
+    #[inline]
+    fn contains(&self, number: T) -> bool {
+        let same = self.numbers.map(|one| one == number);
+        (self.len != 0) & (same[0] | same[1] | same[2] | same[3])
+    }
+}
 
 impl AddrSet {
     fn new(addrs: impl Iterator<Item = IpAddr>, rng: &mut ChaCha8Rng) -> AddrSet {
-        let mut few: SmallVec<[IpAddr; FEW]> = addrs.collect();
-        let mut many = KeyedState::map(rng);
-        if few.len() > FEW {
-            many.extend(few.drain(..).map(|addr| (addr, ())));
-            few.shrink_to_fit();
+        let mut set = AddrSet {
+            few_v4: Few::default(),
+            few_v6: Few::default(),
+            many: KeyedState::map(rng),
+        };
+        for addr in addrs {
+            let placed = match addr {
+                IpAddr::V4(a) => set.few_v4.insert(a.to_bits()),
+                IpAddr::V6(a) => set.few_v6.insert(a.to_bits()),
+            };
+            if !placed {
+                set.many.insert(addr, ());
+            }
         }
-        AddrSet { few, many }
+        set
     }
 
+    #[inline]
     fn contains(&self, addr: IpAddr) -> bool {
-        self.few.contains(&addr) || self.many.contains_key(&addr)
+        let one_of_few = match addr {
+            IpAddr::V4(a) => self.few_v4.contains(a.to_bits()),
+            IpAddr::V6(a) => self.few_v6.contains(a.to_bits()),
+        };
+        one_of_few || (!self.many.is_empty() && self.many.contains_key(&addr))
     }
 }
 
@@ -143,6 +183,11 @@ impl Routes {
                 dst
             });
         }
+        self.source_to_remote(dst)
+    }
+
+    /// The same for a destination that is none of ours.
+    fn source_to_remote(&self, dst: IpAddr) -> Option<IpAddr> {
         let family = |net: &&IpNet| net.addr().is_ipv4() == dst.is_ipv4();
         let mut candidates = self.addrs.iter().filter(family);
         self.addrs
@@ -178,13 +223,17 @@ impl IpLayer {
         if src.is_some_and(|addr| addr.is_loopback()) {
             return Err(Error::Invalid);
         }
-        let src = src.or_else(|| routes.source(dst));
+        let src = src.or_else(|| routes.source_to_remote(dst));
+        let (mtu, learnt) = (routes.mtu_to(dst), self.learnt_mtu(dst));
         Ok(Path {
             src: src.ok_or(Error::NetworkUnreachable)?,
-            mtu: (self.learnt_mtu(dst))
-                .map_or(routes.mtu_to(dst), |mtu| mtu.min(routes.mtu_to(dst))),
+            mtu: learnt.map_or(mtu, |learnt| learnt.min(mtu)),
             local: false,
-            via: self.via(dst),
+            via: Via {
+                device: true,
+                // RFC 1122 3.3.6: a host receives its own broadcasts.
+                inside: routes.is_broadcast(dst).then_some(Iface::Device),
+            },
         })
     }
 

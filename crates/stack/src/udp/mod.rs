@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::config::Config;
 use crate::ip::{DstKind, Iface, RxMeta};
-use crate::keyed::{KeyedMap, KeyedState};
+use crate::keyed::{EndKey, KeyedMap, KeyedState};
 use crate::socket::address::outward;
 use crate::socket::control::SendControl;
 use crate::socket::table::Socket;
@@ -28,8 +28,8 @@ type Group = SmallVec<[SocketId; 2]>;
 /// All bound UDP sockets, by address. A connected socket is only in `connected`, any other only in `bound`.
 #[derive(Debug)]
 pub(crate) struct UdpLayer {
-    connected: KeyedMap<(SocketAddr, SocketAddr), Group>,
-    bound: KeyedMap<SocketAddr, Group>,
+    connected: KeyedMap<(EndKey, EndKey), Group>,
+    bound: KeyedMap<EndKey, Group>,
     spread: KeyedState,
 }
 
@@ -86,8 +86,11 @@ impl UdpLayer {
 
     fn enter(&mut self, id: SocketId, place: Place) {
         let group = match place {
-            Place::Connected(local, peer) => self.connected.entry((local, peer)).or_default(),
-            Place::Bound(local) => self.bound.entry(local).or_default(),
+            Place::Connected(local, peer) => {
+                let ends = (EndKey(local), EndKey(peer));
+                self.connected.entry(ends).or_default()
+            }
+            Place::Bound(local) => self.bound.entry(EndKey(local)).or_default(),
         };
         group.push(id);
     }
@@ -99,13 +102,15 @@ impl UdpLayer {
         };
         match place {
             Place::Connected(local, peer) => {
-                if self.connected.get_mut(&(local, peer)).is_some_and(strike) {
-                    self.connected.remove(&(local, peer));
+                let ends = (EndKey(local), EndKey(peer));
+                if self.connected.get_mut(&ends).is_some_and(strike) {
+                    self.connected.remove(&ends);
                 }
             }
             Place::Bound(local) => {
-                if self.bound.get_mut(&local).is_some_and(strike) {
-                    self.bound.remove(&local);
+                let end = EndKey(local);
+                if self.bound.get_mut(&end).is_some_and(strike) {
+                    self.bound.remove(&end);
                 }
             }
         }
@@ -142,11 +147,9 @@ impl Stack {
     /// The socket that a datagram from `src` to `dst` is for: connected to `src`, else bound to `dst`, else to a wildcard
     /// (Linux: __udp4_lib_lookup; an AF_INET socket comes before a dual-stack one).
     fn udp_lookup(&self, src: SocketAddr, dst: SocketAddr, iface: Iface) -> Option<SocketId> {
-        let connected = self.udp.connected.get(&(dst, src));
-        [connected]
-            .into_iter()
+        let ends = (EndKey(dst), EndKey(src));
+        (self.udp.connected.get(&ends).into_iter())
             .chain(self.udp_groups(dst))
-            .flatten()
             .find_map(|group| self.udp_choose(group, src, dst, iface))
     }
 
@@ -157,10 +160,10 @@ impl Stack {
         dst: SocketAddr,
         iface: Iface,
     ) -> SmallVec<[SocketId; 8]> {
-        let connected = self.udp.connected.get(&(dst, src));
+        let connected = self.udp.connected.get(&(EndKey(dst), EndKey(src)));
         [connected]
             .into_iter()
-            .chain(self.udp_groups(dst))
+            .chain(self.udp_groups(dst).map(Some))
             .flatten()
             .flatten()
             .copied()
@@ -168,15 +171,15 @@ impl Stack {
             .collect()
     }
 
-    /// Groups bound to `dst`, the more exact first.
-    fn udp_groups(&self, dst: SocketAddr) -> [Option<&Group>; 3] {
-        let at = |ip: IpAddr| self.udp.bound.get(&SocketAddr::new(ip, dst.port()));
-        let (any4, any6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
-        [
-            at(dst.ip()),
-            dst.is_ipv4().then(|| at(any4)).flatten(),
-            at(any6),
-        ]
+    /// Groups bound to `dst`, the more exact first; none is looked up before it is asked for.
+    fn udp_groups(&self, dst: SocketAddr) -> impl Iterator<Item = &Group> {
+        let any4 = dst.is_ipv4().then_some(Ipv4Addr::UNSPECIFIED.into());
+        let any6 = Ipv6Addr::UNSPECIFIED.into();
+        [Some(dst.ip()), any4, Some(any6)]
+            .into_iter()
+            .flatten()
+            .map(move |ip: IpAddr| EndKey(SocketAddr::new(ip, dst.port())))
+            .filter_map(|end| self.udp.bound.get(&end))
     }
 
     /// An IPv6-only socket takes no IPv4, one that is bound to an interface nothing from another.
@@ -196,6 +199,9 @@ impl Stack {
         dst: SocketAddr,
         iface: Iface,
     ) -> Option<SocketId> {
+        if let [only] = group.as_slice() {
+            return self.udp_accepts(*only, dst, iface).then_some(*only);
+        }
         let by = |id: &SocketId| self.sockets.get(*id).map_or(0, Socket::bound_if);
         let bound = self.ifaces_matter && group.iter().any(|id| by(id) == iface.index());
         let mut fit = (group.iter().copied())
