@@ -185,9 +185,11 @@ BOTH(epoll_and_select)
 BOTH(peer_that_reads_nothing_holds_the_writer_up)
 {
     struct placed s = placed(family, 1);
-    size_t sent = fill(1), got;
+    size_t sent = 0, got;
+    do
+        sent += fill(1);
+    while (events_of(1, POLLOUT, 5 * SHORT_MS) != 0); /* until there is no room anywhere */
     TRUE(sent > 1000);
-    EQ(events_of(1, POLLOUT, 0), 0);
     OK(shutdown(1, SHUT_WR));
     set_nonblocking(s.p.server);
     for (got = 0; got < sent;) {

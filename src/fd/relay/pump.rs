@@ -4,7 +4,6 @@
 //! stack, so both sides feel the other's back-pressure. Of what the program wrote the last octet carried stays unread: closing
 //! our end then is a reset to the program (unix_release_sock), and closing it after that octet is read is an end of file.
 
-use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::sync::{Arc, Condvar, PoisonError};
@@ -14,20 +13,20 @@ use libc::c_int;
 use once_cell::sync::OnceCell;
 use rustix::io::Errno;
 use slotmap::{Key, KeyData, SlotMap, new_key_type};
-use smallvec::SmallVec;
 use tunsock_stack::{Error, Ready, RecvFlags, SendControl, SendFlags, Shutdown, SockOpt};
 
 use super::super::{Fail, SocketFile, dup, table};
 use super::{end, loan::Loan};
 use crate::runtime::critical::Critical;
-use crate::runtime::{
-    self, End, Hook, Level, Mutex, MutexGuard, Queue, Request, Runtime, Waker, Watch, log, sys,
-};
+use crate::runtime::{self, Hook, Level, Mutex, MutexGuard, Runtime, log, sys};
 
 new_key_type! {
     /// A name in the list: the token of a relay's hook, and of its end or a loan's line in the kernel's set.
     struct RelayKey;
 }
+
+/// The token of the eventfd: of no relay, whose versions are odd.
+const NEWS: u64 = 0;
 
 /// Most bytes carried at a time.
 const CHUNK: usize = 64 * 1024;
@@ -44,8 +43,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// All relays of the process, and what its thread waits for.
 struct Pump {
     runtime: &'static Runtime,
-    /// The kernel's epoll set of our ends, edge-triggered.
+    /// The kernel's epoll set of our ends, edge-triggered, and of `news`.
     epoll: c_int,
+    /// An eventfd, readable while the stack has told of something.
+    news: c_int,
     list: Mutex<List>,
     /// A relay is over.
     fewer: Condvar,
@@ -62,8 +63,7 @@ struct Pump {
 struct List {
     places: SlotMap<RelayKey, Place>,
     /// Which to look at, each once.
-    ready: VecDeque<RelayKey>,
-    waiters: SmallVec<[Arc<Waker>; 1]>,
+    ready: Vec<RelayKey>,
 }
 
 struct Place {
@@ -147,7 +147,7 @@ pub(super) fn begin(file: Arc<SocketFile>, end: c_int) -> Result<(), Errno> {
         return Err(Errno::AGAIN);
     };
     core.hook(id, ears, key.data().as_ffi(), false);
-    pump.list.lock().queue(key);
+    pump.tell(key);
     Ok(())
 }
 
@@ -233,6 +233,7 @@ impl RelaysForking {
             }
         }
         give_up(pump.epoll);
+        give_up(pump.news);
     }
 }
 
@@ -246,6 +247,7 @@ impl Pump {
     fn new(runtime: &'static Runtime) -> Result<Pump, Errno> {
         let epoll = sys::move_high(sys::epoll_create(libc::EPOLL_CLOEXEC)?);
         runtime::reserve(epoll);
+        let news = Pump::news(epoll).inspect_err(|_| give_up(epoll))?;
         let mask = sys::block_signals();
         let started = std::thread::Builder::new()
             .name("tunsock-relay".into())
@@ -255,11 +257,13 @@ impl Pump {
         if let Err(error) = started {
             log(Level::Warn, format_args!("no thread for relays: {error}"));
             give_up(epoll);
+            give_up(news);
             return Err(Errno::NOMEM);
         }
         Ok(Pump {
             runtime,
             epoll,
+            news,
             list: Mutex::default(),
             fewer: Condvar::new(),
             moved: AtomicU64::new(0),
@@ -268,41 +272,49 @@ impl Pump {
         })
     }
 
-    fn run(&'static self) {
+    /// The eventfd, in the set.
+    fn news(epoll: c_int) -> Result<c_int, Errno> {
+        let news = sys::eventfd()?;
+        runtime::reserve(news);
+        let mut event = libc::epoll_event {
+            events: libc::EPOLLIN as u32,
+            u64: NEWS,
+        };
+        sys::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, news, Some(&mut event))
+            .inspect_err(|_| give_up(news))?;
+        Ok(news)
+    }
+
+    /// The thread sleeps in the kernel's set alone and never moves the stack: threads of the program that wait do that as if it were
+    /// not there, and the background thread while there are none.
+    fn run(&self) {
         let mut room = vec![0; CHUNK].into_boxed_slice();
+        let mut events = [std::mem::MaybeUninit::uninit(); 64];
         loop {
-            let mut request = Request::new();
-            request.watches.push(Watch::Queue(self));
-            request.kernel.push(self.epoll, libc::POLLIN);
-            let found = self.runtime.wait(&mut request, &mut |_, _, kernel| {
-                if kernel.all().iter().any(|fd| fd.revents != 0) {
-                    self.ask_kernel();
-                }
-                let ready = std::mem::take(&mut self.list.lock().ready);
-                (!ready.is_empty()).then_some(ready)
+            // It fails only when a signal comes, and all are blocked.
+            let found = sys::epoll_pwait(self.epoll, &mut events, -1, None).unwrap_or(0);
+            let tokens = events.get(..found).unwrap_or(&[]).iter().map(|event| {
+                // SAFETY: the kernel has written so many.
+                unsafe { event.assume_init() }.u64
             });
-            match found {
-                Ok(ready) => ready.into_iter().for_each(|key| self.look(key, &mut room)),
-                Err(End::Down) => return,
-                // No descriptor for a waker: others will give theirs back.
-                Err(_) => drop(sys::ppoll(&mut [], Some(10_000), None)),
-            }
+            let ready = {
+                let mut list = self.list.lock();
+                for token in tokens {
+                    match token {
+                        NEWS => sys::eventfd_clear(self.news),
+                        token => drop(list.queue(KeyData::from_ffi(token).into())),
+                    }
+                }
+                std::mem::take(&mut list.ready)
+            };
+            ready.into_iter().for_each(|key| self.look(key, &mut room));
         }
     }
 
-    /// Queues the relays whose ends have news.
-    fn ask_kernel(&self) {
-        let mut events = [std::mem::MaybeUninit::uninit(); 64];
-        while let Ok(found) = sys::epoll_pwait(self.epoll, &mut events, 0, None) {
-            let mut list = self.list.lock();
-            for event in events.get(..found).unwrap_or(&[]) {
-                // SAFETY: the kernel has written so many.
-                let token = unsafe { event.assume_init() }.u64;
-                list.queue(KeyData::from_ffi(token).into());
-            }
-            if found < events.len() {
-                return;
-            }
+    /// This one is to be looked at.
+    fn tell(&self, key: RelayKey) {
+        if self.list.lock().queue(key) {
+            sys::eventfd_signal(self.news);
         }
     }
 
@@ -357,15 +369,16 @@ impl Pump {
 }
 
 impl List {
+    /// True when it is the first that the thread does not know of.
     fn queue(&mut self, key: RelayKey) -> bool {
         let Some(place) = self.places.get_mut(key) else {
             return false;
         };
+        let first = self.ready.is_empty();
         if !std::mem::replace(&mut place.queued, true) {
-            self.ready.push_back(key);
+            self.ready.push(key);
         }
-        self.waiters.iter().for_each(|waker| waker.wake());
-        true
+        first
     }
 
     /// It is looked at now; news from here on queues it again.
@@ -491,19 +504,10 @@ struct Ears(&'static Pump);
 
 impl Hook for Ears {
     fn on_event(&self, token: u64, _: Ready) -> bool {
-        self.0.list.lock().queue(KeyData::from_ffi(token).into())
+        self.0.tell(KeyData::from_ffi(token).into());
+        // EPOLLEXCLUSIVE of others is not satisfied by it.
+        false
     }
 
     fn on_close(&self, _: u64) {}
-}
-
-impl Queue for Pump {
-    fn join(&self, waker: &Arc<Waker>) {
-        self.list.lock().waiters.push(waker.clone());
-    }
-
-    fn leave(&self, waker: &Arc<Waker>) {
-        let mut list = self.list.lock();
-        list.waiters.retain(|other| !Arc::ptr_eq(other, waker));
-    }
 }
