@@ -22,6 +22,7 @@ mod interfaces;
 mod message;
 mod multicast;
 mod netdb;
+mod option_value;
 mod options;
 pub(crate) mod originals;
 pub(crate) mod owner;

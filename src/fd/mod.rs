@@ -9,6 +9,7 @@ mod poll;
 mod relay;
 mod select;
 mod sending;
+mod settings;
 mod sigio;
 mod socket;
 mod table;

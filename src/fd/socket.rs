@@ -28,15 +28,15 @@ pub(crate) struct SocketFile {
     id: SocketId,
     domain: Domain,
     kind: Kind,
-    nonblocking: AtomicBool,
+    pub(super) nonblocking: AtomicBool,
     /// The other flags that F_SETFL keeps.
-    status: AtomicI32,
+    pub(super) status: AtomicI32,
     /// SO_RCVTIMEO in microseconds, 0: none.
-    recv_timeout: AtomicU64,
+    pub(super) recv_timeout: AtomicU64,
     /// SO_SNDTIMEO in microseconds, 0: none.
-    send_timeout: AtomicU64,
+    pub(super) send_timeout: AtomicU64,
     /// SO_BUSY_POLL in microseconds.
-    busy_poll: AtomicU32,
+    pub(super) busy_poll: AtomicU32,
     /// O_ASYNC and whom to signal, once anybody has asked for it.
     pub(super) sigio: OnceBox<Arc<SigIo>>,
 }
@@ -395,56 +395,6 @@ impl SocketFile {
         self.with(|stack, now, id| stack.tcp_info(now, id))
     }
 
-    /// SO_RCVTIMEO; `None`: for ever. Bounds receive and accept.
-    pub(crate) fn set_recv_timeout(&self, timeout: Option<Duration>) {
-        self.recv_timeout.store(to_micros(timeout), Relaxed);
-    }
-
-    /// SO_RCVTIMEO.
-    pub(crate) fn recv_timeout(&self) -> Option<Duration> {
-        from_micros(self.recv_timeout.load(Relaxed))
-    }
-
-    /// SO_SNDTIMEO; `None`: for ever. Bounds send and connect.
-    pub(crate) fn set_send_timeout(&self, timeout: Option<Duration>) {
-        self.send_timeout.store(to_micros(timeout), Relaxed);
-    }
-
-    /// SO_SNDTIMEO.
-    pub(crate) fn send_timeout(&self) -> Option<Duration> {
-        from_micros(self.send_timeout.load(Relaxed))
-    }
-
-    /// SO_BUSY_POLL, microseconds: for how long a thread that is to wait for data looks for packets before it sleeps.
-    pub(crate) fn set_busy_poll(&self, micros: u32) {
-        self.busy_poll.store(micros, Relaxed);
-    }
-
-    /// SO_BUSY_POLL, microseconds.
-    pub(crate) fn busy_poll(&self) -> u32 {
-        self.busy_poll.load(Relaxed)
-    }
-
-    /// O_NONBLOCK.
-    pub(crate) fn nonblocking(&self) -> bool {
-        self.nonblocking.load(Relaxed)
-    }
-
-    /// Sets O_NONBLOCK (F_SETFL, FIONBIO).
-    pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
-        self.nonblocking.store(nonblocking, Relaxed);
-    }
-
-    /// Flags of the open file description that mean nothing for a socket, and are kept (O_APPEND, O_NOATIME).
-    pub(crate) fn status(&self) -> c_int {
-        self.status.load(Relaxed)
-    }
-
-    /// Sets them.
-    pub(crate) fn set_status(&self, flags: c_int) {
-        self.status.store(flags, Relaxed);
-    }
-
     /// FIONREAD.
     pub(crate) fn readable_bytes(&self) -> FdResult<usize> {
         self.with(|stack, _, id| stack.readable_bytes(id))
@@ -632,14 +582,4 @@ impl From<End> for Fail {
             End::Os(errno) => Fail::Os(errno),
         }
     }
-}
-
-fn to_micros(timeout: Option<Duration>) -> u64 {
-    timeout.map_or(0, |t| {
-        u64::try_from(t.as_micros()).unwrap_or(u64::MAX).max(1)
-    })
-}
-
-fn from_micros(micros: u64) -> Option<Duration> {
-    (micros != 0).then(|| Duration::from_micros(micros))
 }

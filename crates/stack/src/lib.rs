@@ -18,6 +18,7 @@ mod ip;
 mod keyed;
 mod multicast;
 mod ports;
+mod questions;
 mod raw;
 mod slab;
 pub mod socket;

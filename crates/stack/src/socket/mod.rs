@@ -1,6 +1,7 @@
 //! Sockets as the C face sees them: kinds, readiness, flags, options.
 
 pub(crate) mod address;
+pub(crate) mod arrivals;
 pub(crate) mod attribute;
 pub(crate) mod control;
 pub(crate) mod errqueue;
