@@ -104,6 +104,9 @@ struct Hooked {
 /// Events that nobody has to ask for (poll(2)).
 pub(crate) const ALWAYS: Ready = Ready::ERR.union(Ready::HUP);
 
+/// What takes frames.
+type Sink<'a> = &'a mut dyn FnMut(&[IoSlice<'_>]);
+
 /// Frames taken from the device before the others get the lock again.
 const PUMP_BUDGET: usize = 64;
 
@@ -242,6 +245,8 @@ impl Core {
                     frames += 1;
                     let len = len.min(self.frame.len());
                     self.stack.handle_buffer(now, &mut self.frame, len);
+                    // What the other end's kernel says to a SYN-ACK it says inside our write: it is among the next frames.
+                    self.send(now, Stack::answer);
                     if let Some(own) = one
                         && len <= SMALL_FRAME
                     {
@@ -275,21 +280,9 @@ impl Core {
             return;
         }
         self.tell_cpu();
-        let Core { stack, device, .. } = self;
-        let mut gone = false;
-        let mut sent = 0;
-        stack.transmit(now, &mut |frame: &[IoSlice<'_>]| {
-            sent += frame.iter().map(|part| part.len()).sum::<usize>();
-            match device.send(now.as_micros(), frame) {
-                Ok(()) => {}
-                Err(LinkError::Gone) => gone = true,
-                // A frame lost below is the transport's affair, as on any network.
-                Err(error) => log(Level::Trace, format_args!("frame not sent: {error:?}")),
-            }
-        });
-        self.burst = sent >= BURST;
-        if gone {
-            return self.set_gone();
+        self.burst = self.send(now, |stack, sink| stack.transmit(now, sink)) >= BURST;
+        if self.gone {
+            return;
         }
         self.dispatch();
         self.states.tell(&self.stack);
@@ -316,6 +309,39 @@ impl Core {
         self.flush(now);
         if std::mem::take(&mut self.burst) && self.driver.as_ref().is_none_or(|d| d.background) {
             self.pump(now, None);
+            self.flush(now);
+        }
+    }
+
+    /// Hands the device what `what` asks of the stack. Returns octets.
+    fn send(&mut self, now: Instant, what: impl FnOnce(&mut Stack, Sink<'_>)) -> usize {
+        let Core { stack, device, .. } = self;
+        let mut gone = false;
+        let mut sent = 0;
+        what(stack, &mut |frame: &[IoSlice<'_>]| {
+            sent += frame.iter().map(|part| part.len()).sum::<usize>();
+            match device.send(now.as_micros(), frame) {
+                Ok(()) => {}
+                Err(LinkError::Gone) => gone = true,
+                // A frame lost below is the transport's affair, as on any network.
+                Err(error) => log(Level::Trace, format_args!("frame not sent: {error:?}")),
+            }
+        });
+        if gone {
+            self.set_gone();
+        }
+        sent
+    }
+
+    /// A FIN has gone, if any frame has since there were `sent` of them: what the other end's kernel says to that it has said inside our
+    /// write. Taken now it wakes nobody later; a thread that sleeps at the device is awake already.
+    pub(super) fn take_answer(&mut self, now: Instant, sent: u64) {
+        if self.gone || self.driver.is_some() || self.stack.stats().frames_out == sent {
+            return;
+        }
+        if let Ok(len) = self.device.recv(now.as_micros(), &mut self.frame) {
+            let len = len.min(self.frame.len());
+            self.stack.handle_buffer(now, &mut self.frame, len);
             self.flush(now);
         }
     }

@@ -220,8 +220,10 @@ impl Runtime {
         match self.lock() {
             Ok(mut core) => {
                 let now = sys::now();
+                let sent = core.stack.stats().frames_out;
                 let closed = core.close(id, now);
                 core.flush(now);
+                core.take_answer(now, sent);
                 closed
             }
             Err(Busy::Nested) => {

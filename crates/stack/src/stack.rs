@@ -171,6 +171,12 @@ impl Stack {
 
     // ---- out: what to do next ----
 
+    /// Of what [`Stack::transmit`] would hand to `sink` that which is formed for no connection: SYN-ACKs, resets, answers to pings. Who
+    /// takes frames in one go sends these in between, so that what they bring about may be among the next.
+    pub fn answer(&mut self, sink: &mut dyn FnMut(&[IoSlice<'_>])) {
+        self.flush(sink);
+    }
+
     /// In place of [`Stack::transmit`] while the device takes nothing: what is to go waits, and to a connection that has nothing out it is
     /// what a closed window would be, so that TCP_USER_TIMEOUT ends its waiting (Linux: tcp_write_xmit, tcp_send_probe0).
     pub fn hold_back(&mut self, now: Instant) {
