@@ -319,7 +319,7 @@ void pattern(void *data, size_t len, unsigned seed)
 }
 
 /* /proc/self/task/TID/stat of the calling thread, at a number that is in nobody's way. */
-static int state_of_this_thread(void)
+int state_of_this_thread(void)
 {
     char name[64];
     snprintf(name, sizeof(name), "/proc/self/task/%ld/stat", kernel_call(SYS_gettid));
@@ -331,7 +331,7 @@ static int state_of_this_thread(void)
     return high;
 }
 
-static bool sleeps(int stat)
+bool sleeps(int stat)
 {
     char text[512];
     ssize_t n = kernel_call(SYS_pread64, stat, text, sizeof(text) - 1, 0);

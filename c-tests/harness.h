@@ -156,6 +156,9 @@ struct task {
 /* With a delay: then, and not before the calling thread sleeps, which it is about to do (for a second; then all the same). */
 void start(struct task *t, int delay_ms, void (*run)(void *), void *arg);
 void join(struct task *t);
+/* A descriptor that tells of the calling thread; whether that sleeps now. */
+int state_of_this_thread(void);
+bool sleeps(int state);
 void catch_signal(int signo, int sa_flags); /* counted in caught_signals */
 extern volatile sig_atomic_t caught_signals;
 void send_signal_after(struct task *t, int delay_ms, int signo); /* to the calling thread */

@@ -1,6 +1,8 @@
 /* Every call that blocks, met by a signal: the table of signal(7), with and without SA_RESTART, with and without a timeout. */
 #include "harness.h"
 
+#include <sched.h>
+
 struct scene {
     struct pair stream; /* `server` is read from, or its queue is full */
     int datagram;
@@ -117,9 +119,18 @@ BOTH(a_timeout_forbids_the_restart)
     interrupted(writers, ARRAY_LEN(writers), &s, SA_RESTART);
 }
 
+/* First the signal, then what the call waits for. */
+static void until_caught(void)
+{
+    for (long long end = now_ms() + LONG_MS; caught_signals == 0 && now_ms() < end;)
+        sleep_ms(1);
+    sleep_ms(SHORT_MS);
+}
+
 static void feed(void *arg)
 {
     struct scene *s = arg;
+    until_caught();
     struct addr to = local_of(s->datagram), at = local_of(s->listening);
     send_all(s->stream.client, "f", 1);
     EQ(sendto(udp(to.sa.sa_family), "f", 1, 0, &to.sa, to.len), 1);
@@ -134,7 +145,7 @@ BOTH(readers_restart)
         caught_signals = 0;
         catch_signal(SIGUSR1, SA_RESTART);
         send_signal_after(&t, SHORT_MS, SIGUSR1);
-        start(&u, 5 * SHORT_MS, feed, &s);
+        start(&u, 0, feed, &s);
         EQ(readers[i](&s), 1);
         EQ(caught_signals, 1);
         join(&t);
@@ -145,6 +156,7 @@ BOTH(readers_restart)
 static void make_room(void *arg)
 {
     struct scene *s = arg;
+    until_caught();
     set_nonblocking(s->stream.server);
     drain(s->stream.server, 1 << 30);
 }
@@ -158,7 +170,7 @@ BOTH(writers_restart)
         caught_signals = 0;
         catch_signal(SIGUSR1, SA_RESTART);
         send_signal_after(&t, SHORT_MS, SIGUSR1);
-        start(&u, 5 * SHORT_MS, make_room, &s);
+        start(&u, 0, make_room, &s);
         EQ(writers[i](&s), 1);
         EQ(caught_signals, 1);
         join(&t);
@@ -166,7 +178,11 @@ BOTH(writers_restart)
     }
 }
 
-static void accept_one(void *arg) { OK(accept(*(int *)arg, NULL, NULL)); }
+static void accept_one(void *arg)
+{
+    until_caught();
+    OK(accept(*(int *)arg, NULL, NULL));
+}
 
 static void connects(int family, int flags, const struct timeval *timeout, bool goes_on)
 {
@@ -179,7 +195,7 @@ static void connects(int family, int flags, const struct timeval *timeout, bool 
         OK(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeout, sizeof(*timeout)));
     catch_signal(SIGUSR1, flags);
     send_signal_after(&t, SHORT_MS, SIGUSR1);
-    start(&u, 5 * SHORT_MS, accept_one, &l);
+    start(&u, 0, accept_one, &l);
     if (goes_on)
         OK(connect(fd, &at.sa, at.len));
     else
@@ -241,6 +257,51 @@ BOTH(waiting_for_readiness_never_restarts)
     struct scene s = scene(family, NULL);
     interrupted(waiters, ARRAY_LEN(waiters), &s, SA_RESTART);
     interrupted(waiters, ARRAY_LEN(waiters), &s, 0);
+}
+
+/* --- a signal that comes as the thread wakes for something else -------------------------------------------------------------------- */
+
+struct teaser {
+    struct pair p;
+    pthread_t sleeper;
+    int state;
+    volatile int round, told;
+};
+
+/* Shows the sleeper an octet, takes it away, and signals it. */
+static void tease(void *arg)
+{
+    struct teaser *t = arg;
+    char c;
+    for (int round = 1;; round++) {
+        while (t->round < round || (t->round == round && !sleeps(t->state)))
+            sched_yield();
+        if (t->round == INT_MAX)
+            return;
+        send_all(t->p.client, "x", 1);
+        recv(t->p.server, &c, 1, MSG_DONTWAIT);
+        EQ(pthread_kill(t->sleeper, SIGUSR1), 0);
+        t->told = round;
+    }
+}
+
+BOTH(as_the_thread_wakes)
+{
+    struct teaser t = {.p = tcp_pair(family), .sleeper = pthread_self(), .state = state_of_this_thread()};
+    struct task teasing;
+    char c;
+    catch_signal(SIGUSR1, 0);
+    start(&teasing, 0, tease, &t);
+    long long end = now_ms() + 1500;
+    for (int round = 1; round <= 3000 && now_ms() < end; round++) {
+        t.round = round;
+        ssize_t n = recv(t.p.server, &c, 1, 0); /* a signal that is lost leaves it here */
+        TRUE(n == 1 || (n == -1 && errno == EINTR));
+        while (t.told < round || caught_signals < round)
+            sched_yield();
+    }
+    t.round = INT_MAX;
+    join(&teasing);
 }
 
 /* --- many threads ------------------------------------------------------------------------------------------------------------ */

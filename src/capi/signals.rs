@@ -59,6 +59,7 @@ unsafe extern "C" fn deliver(signal: c_int, info: *mut siginfo_t, context: *mut 
     if function == libc::SIG_DFL || function == libc::SIG_IGN {
         return;
     }
+    critical::handler_runs();
     // SAFETY: the program says that this is a handler; one that takes the number only does not look at the rest.
     unsafe { std::mem::transmute::<usize, Function>(function)(signal, info, context) }
 }

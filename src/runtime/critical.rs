@@ -17,6 +17,7 @@ thread_local! {
             depth: Cell::new(0),
             put_off: Cell::new(false),
             mask: Cell::new(0),
+            handlers: Cell::new(0),
         }
     };
 }
@@ -29,6 +30,8 @@ struct State {
     put_off: Cell<bool>,
     /// The mask that holds when it is to come.
     mask: Cell<SigSet>,
+    /// How many handlers have run in it.
+    handlers: Cell<u32>,
 }
 
 /// While a thread has one, it is inside the library, and handlers wait. They run when the last is dropped.
@@ -80,6 +83,16 @@ pub(crate) fn put_off(mask: SigSet) -> bool {
         state.put_off.set(true);
         true
     })
+}
+
+/// A handler of the program's runs now, in this thread.
+pub(crate) fn handler_runs() {
+    STATE.with(|state| state.handlers.set(state.handlers.get().wrapping_add(1)));
+}
+
+/// How many handlers have run in the calling thread.
+pub(super) fn handlers_run() -> u32 {
+    STATE.with(|state| state.handlers.get())
 }
 
 /// Whether the calling thread is inside.

@@ -289,7 +289,9 @@ impl Sleeper {
             let spin_for = self.runtime.spin.time(request.spin);
             let spins = !spin_for.is_zero();
             if (slept || spins) && self.saved_mask.is_none() {
-                self.saved_mask = Some(sys::block_signals());
+                // A handler that was put off has had all signals blocked already; the thread's own mask is what it says.
+                let mask = critical::take_put_off().unwrap_or_else(sys::block_signals);
+                self.saved_mask = Some(mask);
             }
             slept = true;
             if spins {
@@ -301,11 +303,13 @@ impl Sleeper {
                 }
             }
             let before = now;
+            let handlers = critical::handlers_run();
             let (guard, woken) = self.sleep(core, now, request);
             core = guard;
             now = sys::now();
             core.crowded |= now.since(before) <= NO_SLEEP;
-            interrupted = woken == Err(Errno::INTR);
+            // A handler may also run when ppoll is over already, for an event that turns out not to be the one that is waited for.
+            interrupted = woken == Err(Errno::INTR) || critical::handlers_run() != handlers;
             match woken {
                 Ok(_) => request.kernel.fresh = true,
                 Err(Errno::INTR) => request.kernel.clear(),
