@@ -393,6 +393,13 @@ void catch_signal(int signo, int sa_flags)
     OK(sigaction(signo, &action, NULL));
 }
 
+void until_caught(void)
+{
+    for (long long end = now_ms() + LONG_MS; caught_signals == 0 && now_ms() < end;)
+        sleep_ms(1);
+    sleep_ms(SHORT_MS);
+}
+
 struct signal_order {
     pthread_t to;
     int signo;

@@ -161,6 +161,7 @@ int state_of_this_thread(void);
 bool sleeps(int state);
 void catch_signal(int signo, int sa_flags); /* counted in caught_signals */
 extern volatile sig_atomic_t caught_signals;
+void until_caught(void); /* for what is to come after the first signal: that, and SHORT_MS more */
 void send_signal_after(struct task *t, int delay_ms, int signo); /* to the calling thread */
 
 #endif

@@ -119,14 +119,6 @@ BOTH(a_timeout_forbids_the_restart)
     interrupted(writers, ARRAY_LEN(writers), &s, SA_RESTART);
 }
 
-/* First the signal, then what the call waits for. */
-static void until_caught(void)
-{
-    for (long long end = now_ms() + LONG_MS; caught_signals == 0 && now_ms() < end;)
-        sleep_ms(1);
-    sleep_ms(SHORT_MS);
-}
-
 static void feed(void *arg)
 {
     struct scene *s = arg;

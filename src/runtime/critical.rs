@@ -87,6 +87,7 @@ pub(crate) fn put_off(mask: SigSet) -> bool {
 
 /// A handler of the program's runs now, in this thread.
 pub(crate) fn handler_runs() {
+    super::wait::end_sleep();
     STATE.with(|state| state.handlers.set(state.handlers.get().wrapping_add(1)));
 }
 

@@ -288,7 +288,8 @@ impl Sleeper {
             }
             let spin_for = self.runtime.spin.time(request.spin);
             let spins = !spin_for.is_zero();
-            if (slept || spins) && self.saved_mask.is_none() {
+            // With a mask of the call's own, what that blocks must not come between two sleeps either.
+            if (slept || spins || request.mask.is_some()) && self.saved_mask.is_none() {
                 // A handler that was put off has had all signals blocked already; the thread's own mask is what it says.
                 let mask = critical::take_put_off().unwrap_or_else(sys::block_signals);
                 self.saved_mask = Some(mask);
@@ -308,7 +309,8 @@ impl Sleeper {
             core = guard;
             now = sys::now();
             core.crowded |= now.since(before) <= NO_SLEEP;
-            // A handler may also run when ppoll is over already, for an event that turns out not to be the one that is waited for.
+            // A handler may also run just before ppoll (which then ends at once, see `end_sleep`), or when that is over already, for an
+            // event that turns out not to be the one that is waited for.
             interrupted = woken == Err(Errno::INTR) || critical::handlers_run() != handlers;
             match woken {
                 Ok(_) => request.kernel.fresh = true,
@@ -589,6 +591,15 @@ impl Sleep {
         waker: ptr::null(),
         frame: 0,
     };
+}
+
+/// A handler runs in this thread: if that is about to sleep, it shall not, for the handler has interrupted it.
+pub(super) fn end_sleep() {
+    let sleep = SLEEPS.get();
+    if !sleep.waker.is_null() {
+        // SAFETY: a sleep's frame holds a reference to its waker; one that was left by siglongjmp never drops it.
+        unsafe { &*sleep.waker }.write();
+    }
 }
 
 /// The mark of a sleep in [`SLEEPS`]; marks nest when a handler sleeps too.

@@ -30,7 +30,7 @@ impl Held {
 }
 
 /// An eventfd that one waiting thread polls, and what is known about that thread. Everything here changes under the runtime's lock
-/// only, hence the relaxed atomics. A thread that is awake is not written to.
+/// only (but for what [`Waker::write`] says), hence the relaxed atomics. A thread that is awake is not written to.
 pub(crate) struct Waker {
     /// -1 once the thread has left its wait by siglongjmp, and in a forked child.
     fd: AtomicI32,
@@ -94,7 +94,14 @@ impl Waker {
     /// Something happened that the thread is to look at.
     pub(crate) fn wake(&self) {
         self.signaled.store(true, Relaxed);
-        if self.asleep.load(Relaxed) && !self.written.swap(true, Relaxed) {
+        if self.asleep.load(Relaxed) {
+            self.write();
+        }
+    }
+
+    /// Makes the sleep that goes on, or the next one, end at once. The thread itself calls it in a signal handler too, without the lock.
+    pub(super) fn write(&self) {
+        if !self.written.swap(true, Relaxed) {
             sys::eventfd_signal(self.fd());
         }
     }
