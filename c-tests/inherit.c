@@ -177,6 +177,49 @@ BOTH(closing_both_ends_it_while_the_child_lives)
     EQ(status_of(child), 0);
 }
 
+BOTH(child_closes_what_it_has_used)
+{
+    struct pair p = tcp_pair(family);
+    int go[2];
+    OK(pipe(go));
+    pid_t child = IN_CHILD({
+        char c;
+        close(go[1]);
+        close(p.server);
+        send_all(p.client, "used", 4);
+        close(p.client);
+        EQ(read(go[0], &c, 1), 0);
+    });
+    OK(close(p.client));
+    expect(p.server, "used");
+    at_end(p.server);
+    OK(close(go[1]));
+    EQ(status_of(child), 0);
+}
+
+BOTH(child_and_parent_in_turn)
+{
+    for (int i = 0; i < 10; i++) {
+        struct pair p = tcp_pair(family);
+        int keep = (int)OK(dup(1));
+        EQ(status_of(IN_CHILD(send_all(p.client, "one", 3))), 0);
+        EQ(dup2(p.client, 1), 1);
+        EQ(printf("two"), 3);
+        EQ(fflush(stdout), 0);
+        expect(p.server, "onetwo");
+        EQ(events_of(p.server, POLLIN | POLLRDHUP, SHORT_MS), 0);
+        send_all(p.server, "three", 5);
+        expect(p.client, "three");
+        EQ(dup2(keep, 1), 1);
+        send_all(p.server, "four", 4);
+        EQ(status_of(IN_CHILD(expect(p.client, "four"); send_all(p.client, "five", 4))), 0);
+        expect(p.server, "five");
+        OK(close(p.server));
+        OK(close(p.client));
+        OK(close(keep));
+    }
+}
+
 BOTH(grandchild_uses_it)
 {
     struct pair p = tcp_pair(family);

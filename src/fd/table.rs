@@ -107,6 +107,17 @@ pub(super) fn numbers_of(file: &Arc<SocketFile>) -> Vec<c_int> {
     })
 }
 
+/// Whether a socket has a number, of its own or with a relay.
+pub(super) fn has_numbers(file: &Arc<SocketFile>) -> bool {
+    let its = numbers(|object| match object {
+        Object::Socket(other) | Object::Relay(other) | Object::Inherited(other) => {
+            Arc::ptr_eq(file, other)
+        }
+        Object::Epoll(_) => false,
+    });
+    !its.is_empty()
+}
+
 /// Every socket, for each of its numbers.
 pub(super) fn sockets() -> Vec<Arc<SocketFile>> {
     let numbers = numbers(|object| matches!(object, Object::Socket(_)));

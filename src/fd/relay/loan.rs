@@ -107,6 +107,11 @@ impl Loan {
         None
     }
 
+    /// Whether somebody at the other end has the socket.
+    pub(super) fn holds(&self, file: &SocketFile) -> bool {
+        self.held.lock().contains_key(&file.cookie())
+    }
+
     /// In a forked child's copy: nothing is held for anybody.
     pub(super) fn forget(&self) {
         if let Some(mut held) = self.held.try_lock() {
@@ -199,6 +204,8 @@ pub(crate) fn take_over(file: &Arc<SocketFile>) -> bool {
         for number in table::numbers_of(file) {
             replace(number, theirs, file);
         }
+        // From here on the relay is this process's hold on the socket.
+        given_back(file);
     }
     let _ = sys::close(ours);
     let _ = sys::close(theirs);

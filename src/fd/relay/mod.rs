@@ -35,7 +35,13 @@ pub(crate) fn consider(number: c_int, object: &Object) {
         return;
     }
     match object {
-        Object::Socket(file) if fits(file) => drop(carry(file)),
+        Object::Socket(file) if fits(file) => {
+            // A child may have made one before it ended.
+            pump::catch_up();
+            if !table::numbers_of(file).is_empty() {
+                let _ = carry(file);
+            }
+        }
         Object::Inherited(file) => drop(take_over(file)),
         _ => {}
     }

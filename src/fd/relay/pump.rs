@@ -160,6 +160,22 @@ pub(super) fn listen(loan: Arc<Loan>) {
     }
 }
 
+/// Does now what children have asked for so far.
+pub(super) fn catch_up() {
+    let Some(pump) = PUMP.get().filter(|pump| !pump.dead.load(Acquire)) else {
+        return;
+    };
+    let loans: Vec<Arc<Loan>> = (pump.list.lock().places.values())
+        .filter_map(|place| match &place.what {
+            What::Loan(loan) => Some(loan.clone()),
+            What::Relay(_) => None,
+        })
+        .collect();
+    for loan in loans {
+        loan.look();
+    }
+}
+
 /// Whether the process ends.
 pub(super) fn ending() -> bool {
     PUMP.get().is_some_and(|pump| pump.ending.load(Acquire))
@@ -434,7 +450,9 @@ impl Relay {
             let taken = match end::send(self.end, room.get(..got).unwrap_or(&[])) {
                 Ok(taken) => taken,
                 Err(Errno::AGAIN) => return Next::Wait,
-                // SHUT_RD: as on TCP what still comes is thrown away. A close is seen on the way out.
+                // The program's end is closed, which is seen on the way out; others may have the socket.
+                Err(_) if end::over(self.end).1 => return Next::Wait,
+                // SHUT_RD: as on TCP what still comes is thrown away.
                 Err(_) => {
                     flow.deaf = true;
                     got
@@ -477,14 +495,29 @@ impl Relay {
             return Next::Wait;
         }
         if gone && end::was_reset(self.end) {
-            // Closed with bytes unread: a reset, as on TCP (RFC 2525 2.17).
-            let _ = (self.file).set_option(SockOpt::Linger(Some(Duration::ZERO)));
-        } else if !flow.fin_sent {
+            // The last owner has closed it with bytes unread: a reset, as on TCP (RFC 2525 2.17).
+            if self.is_last_owner() {
+                let _ = (self.file).set_option(SockOpt::Linger(Some(Duration::ZERO)));
+            }
+        } else if !flow.fin_sent && (!gone || flow.fin_given) {
+            // Both halves over say nothing of a close; without the peer's, the end is closed, and the last owner's close is our FIN.
             let _ = self.file.shutdown(Shutdown::Write);
         }
         flow.fin_sent = true;
         self.closing.fetch_or(gone, Relaxed);
         Next::Done
+    }
+
+    /// Whether no number, child or other relay has the socket. (A number that is being closed still has a reference, but is not in the table.)
+    fn is_last_owner(&self) -> bool {
+        let others = PUMP.get().is_some_and(|pump| {
+            let list = pump.list.lock();
+            list.places.values().any(|place| match &place.what {
+                What::Relay(relay) => relay.end != self.end && Arc::ptr_eq(&relay.file, &self.file),
+                What::Loan(loan) => loan.holds(&self.file),
+            })
+        });
+        !others && !table::has_numbers(&self.file)
     }
 
     /// Takes so many bytes off our end; they are there.
