@@ -145,6 +145,25 @@ BOTH(rights_of_prefer_busy_poll)
     EQ(get_int(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL), 0);
 }
 
+BOTH(rights_of_busy_poll_budget)
+{
+    enum { SO_BUSY_POLL_BUDGET_ = 70 };
+    needs_root_of_the_machine();
+    int fd = tcp(family), many = 9, value = 0;
+    static const int bad[] = {-1, 65536};
+    socklen_t len = sizeof(value);
+    OK(setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET_, &many, sizeof(many)));
+    ERR(getsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET_, &value, &len), ENOPROTOOPT);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ERR(setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET_, &bad[i], sizeof(bad[i])), EINVAL);
+    OK(setresuid(65534, 65534, 65534));
+    OK(setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET_, &many, sizeof(many)));
+    many++;
+    ERR(setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET_, &many, sizeof(many)), EPERM);
+    many = 8;
+    OK(setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET_, &many, sizeof(many)));
+}
+
 /* Nothing but the device's queueing discipline paces datagrams; the rate is kept. */
 BOTH(pacing_rate_of_datagrams)
 {

@@ -22,6 +22,7 @@ const IPV6_FREEBIND: c_int = 78;
 const IP_BIND_ADDRESS_NO_PORT: c_int = 24;
 const SO_BINDTOIFINDEX: c_int = 62;
 const SO_PREFER_BUSY_POLL: c_int = 69;
+const SO_BUSY_POLL_BUDGET: c_int = 70;
 const SO_BUF_LOCK: c_int = 72;
 const IP_UNICAST_IF: c_int = 50;
 const IPV6_MINHOPCOUNT: c_int = 73;
@@ -64,6 +65,7 @@ fn of_socket(name: c_int) -> Option<Attribute> {
         libc::SO_DEBUG => Attribute::Debug,
         libc::SO_DONTROUTE => Attribute::DontRoute,
         SO_BUF_LOCK => Attribute::BufLock,
+        SO_BUSY_POLL_BUDGET => Attribute::BusyPollBudget,
         SO_PREFER_BUSY_POLL => Attribute::PreferBusyPoll,
         libc::SO_SNDBUFFORCE => Attribute::SndBufForce,
         libc::SO_RCVBUFFORCE => Attribute::RcvBufForce,
@@ -117,7 +119,10 @@ pub(super) fn is_pair(attribute: Attribute) -> bool {
 
 /// Whether the value is one that getsockopt tells, and setsockopt takes.
 pub(super) fn readable(attribute: Attribute) -> bool {
-    !matches!(attribute, Attribute::SndBufForce | Attribute::RcvBufForce)
+    !matches!(
+        attribute,
+        Attribute::SndBufForce | Attribute::RcvBufForce | Attribute::BusyPollBudget
+    )
 }
 
 /// EPERM where Linux asks for a right that the process has not (capabilities(7)).
@@ -151,6 +156,16 @@ pub(super) fn may_bind_again(socket: &SocketFile) -> CResult<()> {
     } else {
         Err(Errno(libc::EPERM))
     }
+}
+
+/// sk_setsockopt: a larger SO_BUSY_POLL_BUDGET than before is for who has the right. EPERM.
+pub(super) fn may_spend(socket: &SocketFile, budget: c_int) -> CResult<()> {
+    let now = socket.get_option(SockOptName::Number(Attribute::BusyPollBudget))?;
+    let more = matches!(now, SockOpt::Number(_, now) if budget > now);
+    if more && !has_any(CapabilitySet::NET_ADMIN) {
+        return Err(Errno(libc::EPERM));
+    }
+    Ok(())
 }
 
 fn has_any(rights: CapabilitySet) -> bool {

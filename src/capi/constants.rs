@@ -156,6 +156,8 @@ pub const TUNSOCK_SO_BSDCOMPAT: c_int = 14;
 pub const TUNSOCK_SO_PEERCRED: c_int = 17;
 /// Option levels and options: SO_INCOMING_NAPI_ID.
 pub const TUNSOCK_SO_INCOMING_NAPI_ID: c_int = 56;
+/// Option levels and options: SO_BUSY_POLL_BUDGET.
+pub const TUNSOCK_SO_BUSY_POLL_BUDGET: c_int = 70;
 /// Option levels and options: SO_BUF_LOCK.
 pub const TUNSOCK_SO_BUF_LOCK: c_int = 72;
 /// Option levels and options: IP_MINTTL.

@@ -214,6 +214,9 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
         if attribute == Attribute::BoundIf {
             attributes::may_bind_again(socket)?;
         }
+        if attribute == Attribute::BusyPollBudget {
+            attributes::may_spend(socket, value)?;
+        }
         return Ok(socket.set_option(SockOpt::Number(attribute, value))?);
     }
     let option = match (level, socket.kind()) {

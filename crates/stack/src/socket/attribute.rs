@@ -106,6 +106,8 @@ pub enum Attribute {
     UnicastIf,
     /// IPV6_UNICAST_IF.
     UnicastIf6,
+    /// SO_BUSY_POLL_BUDGET, set only, 0..=65535: kept; whoever looks takes what there is.
+    BusyPollBudget,
     /// SO_BUF_LOCK: which buffers' sizes are fixed, 1: the send buffer's, 2: the receive buffer's.
     BufLock,
     /// SO_INCOMING_CPU: the CPU that took in the last packet (see [`Stack::on_cpu`]); set, the one whose packets are wanted before those
@@ -191,6 +193,8 @@ pub(crate) struct ExtraOpts {
     min_ttl: [u8; 2],
     /// `Attribute::UnicastIf`, `Attribute::UnicastIf6`, in the host's byte order.
     unicast_if: [u32; 2],
+    /// `Attribute::BusyPollBudget`.
+    busy_poll_budget: u16,
     /// `Attribute::IncomingCpu`.
     pub(crate) incoming_cpu: i32,
     /// SO_MAX_PACING_RATE of a socket that is not TCP's, octets a second.
@@ -212,6 +216,7 @@ impl Default for ExtraOpts {
             bound_if: 0,
             min_ttl: [0; 2],
             unicast_if: [0; 2],
+            busy_poll_budget: 0,
             incoming_cpu: -1,
             max_pacing_rate: u64::MAX,
         }
@@ -438,6 +443,9 @@ pub(crate) fn set(
             }
             opts.unicast_if[usize::from(attribute == Attribute::UnicastIf6)] = index;
         }
+        Attribute::BusyPollBudget => {
+            opts.busy_poll_budget = u16::try_from(value).map_err(|_| Error::Invalid)?;
+        }
         Attribute::PeekOff => opts.peek_off = value,
         Attribute::IncomingCpu => {
             opts.incoming_cpu = value;
@@ -507,6 +515,7 @@ pub(crate) fn get(stack: &Stack, id: SocketId, attribute: Attribute) -> Result<i
             } = socket.opts;
             i32::from(sndbuf_locked) | i32::from(rcvbuf_locked) << 1
         }
+        Attribute::BusyPollBudget => i32::from(opts.busy_poll_budget),
         Attribute::PeekOff => opts.peek_off,
         Attribute::IncomingCpu => arrivals::incoming_cpu(stack, socket, opts),
         Attribute::BoundIf => opts.bound_if as i32,
