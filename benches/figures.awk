@@ -15,6 +15,11 @@
 	own = value["role"] == (row == "server" || row == "smoltcp" ? "server" : "client")
 	if (own && test ~ /^(out|in|both|connect)/)
 		figure(test " peak MB of the process", value["peak_kb"] / 1024)
+	# Nothing may be missing: both ends tell how much went through.
+	if (test ~ /^(out|in|both)/) {
+		total[row, test, round] = total[row, test, round] " " ("total" in value ? value["total"] : value["sent"])
+		other[row, test, round] = ("total" in value ? value["total"] : value["received"]) " " other[row, test, round]
+	}
 	if (!value["complete"])
 		next
 	if (value["queued"] != "" && value["seconds"] > 0)
@@ -44,9 +49,6 @@ function bulk(receives) {
 		figure(test " CPU s/GB", value["cpu_s_per_gb"])
 	if (receives && "gbit" in value)
 		figure(test " kernel's retransmissions", value["retransmitted"])
-	# Nothing may be missing: both ends tell how much went through.
-	total[row, test, round] = total[row, test, round] " " ("total" in value ? value["total"] : value["sent"])
-	other[row, test, round] = ("total" in value ? value["total"] : value["received"]) " " other[row, test, round]
 }
 
 function flood() {
@@ -79,7 +81,7 @@ END {
 		split(key, part, SUBSEP)
 		split(total[key], a, " ")
 		split(other[key], b, " ")
-		if (a[1] != b[1] || a[2] != b[2])
+		if (a[2] != "" && (a[1] != b[1] || a[2] != b[2]))
 			printf "Bytes are missing: %s, %s, round %s: sent%s, received at the other ends %s\n", part[1], part[2], part[3], total[key],
 				other[key] >"/dev/stderr"
 	}
