@@ -26,6 +26,18 @@ static inline void need_device(void)
     if (system("ip addr add 10.83.0.2/24 dev t0 && ip -6 addr add fd83::2/64 dev t0 nodad && ip link set t0 up &&"
                " ip route add default dev t0") != 0)
         skip("no ip(8)");
+    /* The kernel makes the IPv6 address its own a while after it says that it has it. */
+    struct addr own = ipv6("fd83::2", 0);
+    int rx = udp(AF_INET6), tx = udp(AF_INET6);
+    OK(bind(rx, &own.sa, own.len));
+    own = local_of(rx);
+    for (long long end = now_ms() + 2 * LONG_MS; now_ms() < end;) {
+        sendto(tx, "", 1, 0, &own.sa, own.len);
+        if (events_of(rx, POLLIN, 5) != 0)
+            break;
+    }
+    OK(close(rx));
+    OK(close(tx));
 }
 
 /* The device's own address; port in host order. */
