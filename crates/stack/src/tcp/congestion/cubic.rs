@@ -13,7 +13,7 @@ const C: f64 = 0.4;
 /// RFC 9438 4.3: Reno-friendly increase, segments per window.
 const ALPHA: f64 = 3.0 * (1.0 - BETA) / (1.0 + BETA);
 
-/// The curve is looked at this often (Linux: bictcp_update), or once a round trip where that is shorter: it is flat beside them.
+/// The curve is looked at this often (Linux: bictcp_update) where a round trip takes longer, and else with every acknowledgement.
 const LOOK: Duration = Duration::from_micros(1_000_000 / 32);
 
 /// One congestion avoidance epoch. Windows are in segments.
@@ -112,7 +112,7 @@ impl Cubic {
         let mut grown = cwnd;
         if ack.now >= epoch.look {
             let rtt = ack.rtt.unwrap_or_default();
-            epoch.look = ack.now + rtt.min(LOOK);
+            epoch.look = ack.now + if rtt > LOOK { LOOK } else { Duration::ZERO };
             let t = ack.now.since(epoch.start).as_secs_f64();
             let w_cubic = |t: f64| C * (t - epoch.k).powi(3) + epoch.w_max;
             let (now, target) = (w_cubic(t), w_cubic(t + rtt.as_secs_f64()));
