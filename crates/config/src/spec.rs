@@ -335,7 +335,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         long: "tcp-wmem",
         env: "TUNSOCK_TCP_WMEM",
         value_name: "MIN,DEFAULT,MAX",
-        default: "4096,16384,4194304",
+        default: "4096,16384,16777216",
         help: "Send buffer of a TCP socket, bytes: least, at first, at most, as in net.ipv4.tcp_wmem",
         repeatable: false,
         kind: Kind::Triple,

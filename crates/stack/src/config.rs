@@ -223,7 +223,7 @@ impl Default for Config {
             tso_segments_min: 2,
             day_ms: 0,
             seed: [0; 32],
-            tcp_wmem: [4096, 16_384, 4 << 20],
+            tcp_wmem: [4096, 16_384, 16 << 20],
             tcp_rmem: [4096, 131_072, 16 << 20],
             tcp_mem: [192 << 20, 256 << 20, 384 << 20],
             buf_max: 16 << 20,
