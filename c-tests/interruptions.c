@@ -1,6 +1,8 @@
 /* Every call that blocks, met by a signal: the table of signal(7), with and without SA_RESTART, with and without a timeout. */
 #include "harness.h"
 
+#include <sched.h>
+
 struct scene {
     struct pair stream; /* `server` is read from, or its queue is full */
     int datagram;
@@ -252,6 +254,60 @@ BOTH(waiting_for_readiness_never_restarts)
     struct scene s = scene(family, NULL);
     interrupted(waiters, ARRAY_LEN(waiters), &s, SA_RESTART);
     interrupted(waiters, ARRAY_LEN(waiters), &s, 0);
+}
+
+/* --- a signal that comes as the thread wakes for something else -------------------------------------------------------------------- */
+
+struct teaser {
+    struct pair p;
+    pthread_t sleeper;
+    int state;
+    volatile int round, back, told;
+};
+
+/* Shows the sleeper an octet, takes it away, and signals it. */
+static void tease(void *arg)
+{
+    struct teaser *t = arg;
+    char c;
+    for (int round = 1;; round++) {
+        while (t->round < round || (t->round == round && t->back < round && !sleeps(t->state)))
+            sched_yield();
+        if (t->round == INT_MAX)
+            return;
+        send_all(t->p.client, "x", 1);
+        recv(t->p.server, &c, 1, MSG_DONTWAIT);
+        EQ(pthread_kill(t->sleeper, SIGUSR1), 0);
+        t->told = round;
+        /* Before its sleep the signal may come too early to be the call's; one that is never let in again would hang here. */
+        for (long long late = now_ms() + 500; t->back < round; sched_yield()) {
+            if (now_ms() < late)
+                continue;
+            EQ(pthread_kill(t->sleeper, SIGUSR1), 0);
+            late = now_ms() + 500;
+        }
+    }
+}
+
+BOTH(as_the_thread_wakes)
+{
+    struct teaser t = {.p = tcp_pair(family), .sleeper = pthread_self(), .state = state_of_this_thread()};
+    struct task teasing;
+    char c;
+    catch_signal(SIGUSR1, 0);
+    set_int(t.p.client, IPPROTO_TCP, TCP_NODELAY, 1);
+    start(&teasing, 0, tease, &t);
+    long long end = now_ms() + 1500;
+    for (int round = 1; round <= 3000 && now_ms() < end; round++) {
+        t.round = round;
+        ssize_t n = recv(t.p.server, &c, 1, 0); /* signals that stay out leave it here */
+        TRUE(n == 1 || (n == -1 && errno == EINTR));
+        t.back = round; /* an octet of an earlier round may have come late */
+        while (t.told < round || caught_signals < round)
+            sched_yield();
+    }
+    t.round = INT_MAX;
+    join(&teasing);
 }
 
 /* --- many threads ------------------------------------------------------------------------------------------------------------ */

@@ -291,8 +291,9 @@ impl Sleeper {
             // With a mask of the call's own, what that blocks must not come between two sleeps either.
             if (slept || spins || request.mask.is_some()) && self.saved_mask.is_none() {
                 // A handler that was put off has had all signals blocked already; the thread's own mask is what it says.
-                let mask = critical::take_put_off().unwrap_or_else(sys::block_signals);
-                self.saved_mask = Some(mask);
+                // Blocked first: from then on no handler can be put off between the two.
+                let mask = sys::block_signals();
+                self.saved_mask = Some(critical::take_put_off().unwrap_or(mask));
             }
             slept = true;
             if spins {
