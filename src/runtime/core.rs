@@ -349,35 +349,45 @@ impl Core {
     /// Wakes who waits for what has happened.
     fn dispatch(&mut self) {
         while let Some((id, events)) = self.stack.poll_event() {
-            let Some(watched) = self.watched.get(&id) else {
+            // Two arrivals: who is woken alone for something to read is not who waits for room to write.
+            for events in [events - Ready::OUT, events & Ready::OUT] {
+                if !events.is_empty() {
+                    self.tell(id, events);
+                }
+            }
+        }
+    }
+
+    /// Wakes who waits for one of `events`.
+    fn tell(&mut self, id: SocketId, events: Ready) {
+        let Some(watched) = self.watched.get(&id) else {
+            return;
+        };
+        let events_always = events & ALWAYS;
+        let mut exclusive_done = false;
+        for watcher in &watched.threads {
+            if (watcher.interest & events).is_empty() && events_always.is_empty() {
                 continue;
-            };
-            let events_always = events & ALWAYS;
-            let mut exclusive_done = false;
-            for watcher in &watched.threads {
-                if (watcher.interest & events).is_empty() && events_always.is_empty() {
+            }
+            if watcher.exclusive {
+                // One arrival, one thread; an error concerns all.
+                if exclusive_done && events_always.is_empty() || watcher.waker.signaled() {
                     continue;
                 }
-                if watcher.exclusive {
-                    // One arrival, one thread; an error concerns all.
-                    if exclusive_done && events_always.is_empty() || watcher.waker.signaled() {
-                        continue;
-                    }
-                    exclusive_done = true;
-                }
-                watcher.waker.wake();
-                self.woken = Some(watcher.waker.clone());
+                exclusive_done = true;
             }
-            let mut exclusive_done = false;
-            for hooked in &watched.hooks {
-                if hooked.exclusive && exclusive_done {
-                    continue;
-                }
-                exclusive_done |= hooked.hook.on_event(hooked.token, events) && hooked.exclusive;
+            watcher.waker.wake();
+            self.woken = Some(watcher.waker.clone());
+        }
+        let mut exclusive_done = false;
+        for hooked in &watched.hooks {
+            if hooked.exclusive && exclusive_done {
+                continue;
             }
-            if let Some((sigio, stream)) = &watched.sigio {
-                sigio.note(events, *stream, &mut self.signals);
-            }
+            exclusive_done |= hooked.hook.on_event(hooked.token, events) && hooked.exclusive;
+        }
+        if let Some((sigio, stream)) = &watched.sigio {
+            sigio.note(events, *stream, &mut self.signals);
         }
     }
 

@@ -22,6 +22,8 @@ mod states;
 pub(crate) mod sys;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod wait;
 mod waker;
 

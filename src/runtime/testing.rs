@@ -2,9 +2,9 @@
 
 use once_cell::sync::Lazy;
 use tunsock_link::{Caps, MemoryConfig, MemoryDevice};
-use tunsock_stack::{Config, Offload, Stack};
+use tunsock_stack::{Config, Instant, Offload, Stack};
 
-use super::{RUNTIME, Runtime, background, sys};
+use super::{Core, RUNTIME, Runtime, background, sys};
 
 /// The host that `runtime::get` gives.
 pub(crate) const HERE: &str = "10.83.0.2";
@@ -16,7 +16,26 @@ pub(crate) fn hosts() -> (&'static Runtime, &'static Runtime) {
     *HOSTS
 }
 
+/// Two hosts of a test's own, which nobody drives but the test.
+pub(crate) fn cores() -> (Core, Core) {
+    let (here, there) = link();
+    let now = sys::now();
+    (
+        Core::new(stack(HERE, 1, now), Box::new(here), now),
+        Core::new(stack(THERE, 2, now), Box::new(there), now),
+    )
+}
+
 static HOSTS: Lazy<(&'static Runtime, &'static Runtime)> = Lazy::new(|| {
+    let (here, there) = link();
+    let here = RUNTIME.get_or_init(|| host(HERE, 1, here));
+    let there: &'static Runtime = Box::leak(Box::new(host(THERE, 2, there)));
+    background::start(here);
+    background::start(there);
+    (here, there)
+});
+
+fn link() -> (MemoryDevice, MemoryDevice) {
     let config = MemoryConfig {
         caps: Caps {
             mtu: 1500,
@@ -27,15 +46,16 @@ static HOSTS: Lazy<(&'static Runtime, &'static Runtime)> = Lazy::new(|| {
         eventfd: true,
         ..MemoryConfig::default()
     };
-    let (here, there) = MemoryDevice::pair(config).expect("eventfds");
-    let here = RUNTIME.get_or_init(|| host(HERE, 1, here));
-    let there: &'static Runtime = Box::leak(Box::new(host(THERE, 2, there)));
-    background::start(here);
-    background::start(there);
-    (here, there)
-});
+    MemoryDevice::pair(config).expect("eventfds")
+}
 
 fn host(addr: &str, seed: u8, device: MemoryDevice) -> Runtime {
+    let now = sys::now();
+    let stack = stack(addr, seed, now);
+    Runtime::new(stack, Box::new(device), std::time::Duration::ZERO, now)
+}
+
+fn stack(addr: &str, seed: u8, now: Instant) -> Stack {
     let config = Config {
         addrs: vec![format!("{addr}/24").parse().expect("an address")],
         offload: Offload {
@@ -46,11 +66,5 @@ fn host(addr: &str, seed: u8, device: MemoryDevice) -> Runtime {
         seed: [seed; 32],
         ..Config::default()
     };
-    let now = sys::now();
-    Runtime::new(
-        Stack::new(config, now),
-        Box::new(device),
-        std::time::Duration::ZERO,
-        now,
-    )
+    Stack::new(config, now)
 }
