@@ -1,6 +1,6 @@
 //! What of a socket's open file description is the library's own affair: times, flags.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use libc::c_int;
@@ -40,22 +40,50 @@ impl SocketFile {
 
     /// O_NONBLOCK.
     pub(crate) fn nonblocking(&self) -> bool {
-        self.nonblocking.load(Relaxed)
+        self.status.has(NONBLOCK)
     }
 
     /// Sets O_NONBLOCK (F_SETFL, FIONBIO).
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) {
-        self.nonblocking.store(nonblocking, Relaxed);
+        self.status.set(NONBLOCK, nonblocking);
     }
 
     /// Flags of the open file description that mean nothing for a socket, and are kept (O_APPEND, O_NOATIME).
     pub(crate) fn status(&self) -> c_int {
-        self.status.load(Relaxed)
+        let kept = |bit, flag| if self.status.has(bit) { flag } else { 0 };
+        kept(APPEND, libc::O_APPEND) | kept(NOATIME, libc::O_NOATIME)
     }
 
     /// Sets them.
     pub(crate) fn set_status(&self, flags: c_int) {
-        self.status.store(flags, Relaxed);
+        self.status.set(APPEND, flags & libc::O_APPEND != 0);
+        self.status.set(NOATIME, flags & libc::O_NOATIME != 0);
+    }
+}
+
+/// O_NONBLOCK, O_APPEND, O_NOATIME in one octet: there may be very many sockets.
+pub(super) struct StatusFlags(AtomicU8);
+
+const NONBLOCK: u8 = 1;
+const APPEND: u8 = 2;
+const NOATIME: u8 = 4;
+
+impl StatusFlags {
+    /// Of a new socket.
+    pub(super) fn new(nonblocking: bool) -> StatusFlags {
+        StatusFlags(AtomicU8::new(if nonblocking { NONBLOCK } else { 0 }))
+    }
+
+    fn has(&self, bit: u8) -> bool {
+        self.0.load(Relaxed) & bit != 0
+    }
+
+    fn set(&self, bit: u8, on: bool) {
+        if on {
+            self.0.fetch_or(bit, Relaxed);
+        } else {
+            self.0.fetch_and(!bit, Relaxed);
+        }
     }
 }
 

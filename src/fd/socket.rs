@@ -5,7 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use libc::c_int;
@@ -18,6 +18,7 @@ use tunsock_stack::{
 
 use super::dup::put;
 use super::sending::Sending;
+use super::settings::StatusFlags;
 use super::{Fail, FdResult, Object, table};
 use crate::runtime::{self, ALWAYS, Core, End, Held, Request, Runtime, SigIo, Watch, sys};
 
@@ -28,9 +29,8 @@ pub(crate) struct SocketFile {
     id: SocketId,
     domain: Domain,
     kind: Kind,
-    pub(super) nonblocking: AtomicBool,
-    /// The other flags that F_SETFL keeps.
-    pub(super) status: AtomicI32,
+    /// The flags of F_SETFL.
+    pub(super) status: StatusFlags,
     /// SO_RCVTIMEO in microseconds, 0: none.
     pub(super) recv_timeout: AtomicU64,
     /// SO_SNDTIMEO in microseconds, 0: none.
@@ -70,8 +70,7 @@ pub(super) fn open_on(
                 id,
                 domain,
                 kind,
-                nonblocking: AtomicBool::new(nonblock),
-                status: AtomicI32::new(0),
+                status: StatusFlags::new(nonblock),
                 recv_timeout: AtomicU64::new(0),
                 send_timeout: AtomicU64::new(0),
                 busy_poll: AtomicU32::new(0),
@@ -154,8 +153,7 @@ impl SocketFile {
             id,
             domain: self.domain,
             kind: self.kind,
-            nonblocking: AtomicBool::new(nonblock),
-            status: AtomicI32::new(0),
+            status: StatusFlags::new(nonblock),
             // Linux clones the listener's socket, times included (sk_clone_lock).
             recv_timeout: AtomicU64::new(self.recv_timeout.load(Relaxed)),
             send_timeout: AtomicU64::new(self.send_timeout.load(Relaxed)),
