@@ -155,23 +155,19 @@ impl IcmpError {
     /// The report for an error queue (ip_icmp_error, ipv6_icmp_error), without name and data.
     pub(crate) fn report(&self) -> Report {
         let m = &self.message;
-        Report {
-            error: ExtendedError {
-                error: Some(self.error),
-                origin: match m.offender {
-                    IpAddr::V4(_) => Origin::Icmp,
-                    IpAddr::V6(_) => Origin::Icmp6,
-                },
-                kind: m.kind,
-                code: m.code,
-                info: m.info,
-                data: 0,
-                offender: Some(m.offender),
+        let error = ExtendedError {
+            error: Some(self.error),
+            origin: match m.offender {
+                IpAddr::V4(_) => Origin::Icmp,
+                IpAddr::V6(_) => Origin::Icmp6,
             },
-            name: None,
-            data: None,
-            skip: 0,
-            at: None,
+            kind: m.kind,
+            code: m.code,
+            info: m.info,
+            data: 0,
+            offender: Some(m.offender),
+        };
+        Report {
             arrival: Some(Arrival {
                 dst: SocketAddr::new(m.dst, 0),
                 ttl: m.ttl,
@@ -179,8 +175,7 @@ impl IcmpError {
                 interface: m.iface.index() as u8,
                 at: m.at,
             }),
-            local: None,
-            stats: false,
+            ..Report::bare(error)
         }
     }
 }

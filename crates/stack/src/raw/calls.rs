@@ -7,7 +7,7 @@ use super::IPPROTO_RAW;
 use crate::error::{Error, Result};
 use crate::ip::{Path, TxMeta};
 use crate::ports::Shape;
-use crate::socket::control::SendControl;
+use crate::socket::control::{self, SendControl};
 use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind, SendFlags, SocketId};
 use crate::stack::Stack;
@@ -110,15 +110,7 @@ pub(crate) fn send(
     dest: Option<SocketAddr>,
     control: &SendControl,
 ) -> Result<usize> {
-    let len = data
-        .iter()
-        .fold(0usize, |len, part| len.saturating_add(part.len()));
-    if len > 0xffff {
-        return Err(Error::MessageTooLong);
-    }
-    if flags.contains(SendFlags::OOB) {
-        return Err(Error::NotSupported);
-    }
+    let len = control::datagram_len(data, flags)?;
     // One copy: checksums are put into it, and it may have to be cut.
     let mut bytes = stack.ip.queue().buffer();
     for part in data {

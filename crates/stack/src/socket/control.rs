@@ -1,5 +1,6 @@
 //! What travels beside the data: control messages of recvmsg and sendmsg (cmsg(3)), without their encoding.
 
+use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use smallvec::SmallVec;
 use crate::error::{Error, Result};
 use crate::socket::attribute::{Attribute, ExtraOpts, sof};
 use crate::socket::table::Socket;
-use crate::socket::{Domain, address};
+use crate::socket::{Domain, SendFlags, address};
 use crate::time::Instant;
 
 /// Where an extended error comes from (`SO_EE_ORIGIN_*`).
@@ -129,6 +130,21 @@ pub(crate) const PLAIN: SendControl = SendControl {
     stamp_id: None,
     segment: None,
 };
+
+/// Octets of one datagram or packet to be sent. `MessageTooLong` beyond what IP can carry, `NotSupported` for MSG_OOB.
+pub(crate) fn datagram_len(data: &[IoSlice<'_>], flags: SendFlags) -> Result<usize> {
+    // Vectors may name the same memory more than once: the sum can be more than there is.
+    let len = data
+        .iter()
+        .fold(0usize, |len, part| len.saturating_add(part.len()));
+    if len > 0xffff {
+        return Err(Error::MessageTooLong);
+    }
+    if flags.contains(SendFlags::OOB) {
+        return Err(Error::NotSupported);
+    }
+    Ok(len)
+}
 
 impl SendControl {
     /// The time stamps asked for, `SOF_TIMESTAMPING_*`. `Invalid`: what a control message may not ask for (__sock_cmsg_send).

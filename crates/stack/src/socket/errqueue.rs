@@ -41,6 +41,22 @@ pub(crate) struct Report {
     pub(crate) stats: bool,
 }
 
+impl Report {
+    /// `error`, and nothing beside it.
+    pub(crate) fn bare(error: ExtendedError) -> Report {
+        Report {
+            error,
+            name: None,
+            data: None,
+            skip: 0,
+            at: None,
+            arrival: None,
+            local: None,
+            stats: false,
+        }
+    }
+}
+
 /// Reports to be read.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorQueue {
@@ -81,24 +97,15 @@ impl ErrorQueue {
             return;
         }
         self.charged += OVERHEAD;
-        self.reports.push_back(Report {
-            error: ExtendedError {
-                error: None,
-                origin: Origin::ZeroCopy,
-                kind: 0,
-                code: COPIED,
-                info: first,
-                data: last,
-                offender: None,
-            },
-            name: None,
-            data: None,
-            skip: 0,
-            at: None,
-            arrival: None,
-            local: None,
-            stats: false,
-        });
+        self.reports.push_back(Report::bare(ExtendedError {
+            error: None,
+            origin: Origin::ZeroCopy,
+            kind: 0,
+            code: COPIED,
+            info: first,
+            data: last,
+            offender: None,
+        }));
     }
 
     /// The first report, and what SO_ERROR becomes with it (sock_dequeue_err_skb).
@@ -180,23 +187,18 @@ impl Stack {
         if !wanted {
             return;
         }
+        let error = ExtendedError {
+            error: Some(error),
+            origin: Origin::Local,
+            kind: 0,
+            code: 0,
+            info,
+            data: 0,
+            offender: None,
+        };
         let report = Report {
-            error: ExtendedError {
-                error: Some(error),
-                origin: Origin::Local,
-                kind: 0,
-                code: 0,
-                info,
-                data: 0,
-                offender: None,
-            },
             name: Some(to),
-            data: None,
-            skip: 0,
-            at: None,
-            arrival: None,
-            local: None,
-            stats: false,
+            ..Report::bare(error)
         };
         self.report_error(id, report);
     }
@@ -277,23 +279,20 @@ pub(crate) fn stamp_report(
     packet: Option<Arc<[u8]>>,
     skip: usize,
 ) -> Report {
+    let error = ExtendedError {
+        error: None,
+        origin: Origin::Timestamping,
+        kind: 0,
+        code: 0,
+        info: what,
+        data: if flags & sof::OPT_ID != 0 { key } else { 0 },
+        offender: None,
+    };
     Report {
-        error: ExtendedError {
-            error: None,
-            origin: Origin::Timestamping,
-            kind: 0,
-            code: 0,
-            info: what,
-            data: if flags & sof::OPT_ID != 0 { key } else { 0 },
-            offender: None,
-        },
-        name: None,
         data: packet.filter(|_| flags & sof::OPT_TSONLY == 0),
         skip,
         at: Some(at),
-        arrival: None,
-        local: None,
-        stats: false,
+        ..Report::bare(error)
     }
 }
 

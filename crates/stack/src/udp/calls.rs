@@ -73,16 +73,7 @@ pub(crate) fn send(
     dest: Option<SocketAddr>,
     control: &SendControl,
 ) -> Result<usize> {
-    // Vectors may name the same memory more than once: the sum can be more than there is.
-    let len = data
-        .iter()
-        .fold(0usize, |len, part| len.saturating_add(part.len()));
-    if len > 0xffff {
-        return Err(Error::MessageTooLong);
-    }
-    if flags.contains(SendFlags::OOB) {
-        return Err(Error::NotSupported);
-    }
+    let len = control::datagram_len(data, flags)?;
     let socket = socket(stack, id)?;
     let corked = socket.udp().and_then(|udp| udp.corked.as_deref());
     let dest = match (corked, dest, socket.peer()) {
