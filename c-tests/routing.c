@@ -144,3 +144,53 @@ CASE(dont_route)
     set_nonblocking(stream);
     ERR(connect(stream, &there.sa, there.len), ENETUNREACH);
 }
+
+/* The same for one call: datagrams only, and IPv4 only. */
+CASE(dont_route_flag)
+{
+    need_device();
+    if (!getenv("CTEST_STACK4") && system("ip route replace default via 10.83.0.1") != 0)
+        skip("no ip(8)");
+    struct addr here = ipv4("10.83.0.7", 9), there = ipv4("198.51.100.7", 9), lo = loopback(AF_INET, 9);
+    struct addr group = ipv4("224.1.2.3", 9);
+    int fd = udp(AF_INET), raw = (int)OK(socket(AF_INET, SOCK_RAW, 253)), joined = udp(AF_INET);
+    ERR(sendto(fd, "x", 1, MSG_DONTROUTE, &there.sa, there.len), ENETUNREACH);
+    ERR(sendto(raw, "x", 1, MSG_DONTROUTE, &there.sa, there.len), ENETUNREACH);
+    OK(sendto(fd, "x", 1, 0, &there.sa, there.len));
+    OK(sendto(raw, "x", 1, 0, &there.sa, there.len));
+    const struct addr *near[] = {&here, &lo};
+    for (size_t i = 0; i < ARRAY_LEN(near); i++) {
+        OK(sendto(fd, "x", 1, MSG_DONTROUTE, &near[i]->sa, near[i]->len));
+        OK(sendto(raw, "x", 1, MSG_DONTROUTE, &near[i]->sa, near[i]->len));
+    }
+    /* A group lies behind the gateway too, until an interface or an address of it is named. */
+    ERR(sendto(fd, "x", 1, MSG_DONTROUTE, &group.sa, group.len), ENETUNREACH);
+    OK(sendto(fd, "x", 1, 0, &group.sa, group.len));
+    set_int(fd, SOL_SOCKET, SO_DONTROUTE, 1);
+    ERR(sendto(fd, "x", 1, 0, &group.sa, group.len), ENETUNREACH);
+    struct in_addr own = device_addr(AF_INET, 0).v4.sin_addr;
+    OK(setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &own, sizeof(own)));
+    OK(sendto(fd, "x", 1, MSG_DONTROUTE, &group.sa, group.len));
+    OK(connect(joined, &there.sa, there.len));
+    OK(send(joined, "x", 1, 0));
+    ERR(send(joined, "x", 1, MSG_DONTROUTE), ENETUNREACH);
+    OK(send(joined, "x", 1, 0));
+    struct iovec data = {(void *)"x", 1};
+    struct msghdr msg = {.msg_iov = &data, .msg_iovlen = 1};
+    ERR(sendmsg(joined, &msg, MSG_DONTROUTE), ENETUNREACH);
+    /* What is held back goes where the first part was to go. */
+    ERR(send(joined, "x", 1, MSG_DONTROUTE | MSG_MORE), ENETUNREACH);
+    OK(send(joined, "x", 1, MSG_MORE));
+    OK(send(joined, "x", 1, MSG_DONTROUTE));
+}
+
+BOTH(dont_route_flag_of_streams)
+{
+    struct pair p = tcp_pair(family);
+    char c;
+    EQ(send(p.client, "x", 1, MSG_DONTROUTE), 1);
+    EQ(recv(p.server, &c, 1, 0), 1);
+    struct addr there = ipv6("2001:db8::7", 9);
+    if (family == AF_INET6 && connect(udp(AF_INET6), &there.sa, there.len) == 0)
+        OK(sendto(udp(AF_INET6), "x", 1, MSG_DONTROUTE, &there.sa, there.len));
+}

@@ -332,6 +332,8 @@
 
 #define TUNSOCK_IP_RECVORIGDSTADDR 20
 
+#define TUNSOCK_IP_LOCAL_PORT_RANGE 51
+
 #define TUNSOCK_IP_BIND_ADDRESS_NO_PORT 24
 
 #define TUNSOCK_IP_MULTICAST_IF 32
@@ -429,6 +431,8 @@
 #define TUNSOCK_MSG_OOB 1
 
 #define TUNSOCK_MSG_PEEK 2
+
+#define TUNSOCK_MSG_DONTROUTE 4
 
 #define TUNSOCK_MSG_CTRUNC 8
 
@@ -1131,7 +1135,8 @@ int tunsock_getpeername(int fd, struct tunsock_sockaddr *addr, tunsock_socklen_t
 /* Data */
 
 /*
- Sends bytes on a connected socket. Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_MORE, MSG_EOR, MSG_ZEROCOPY; others are ignored as Linux ignores them.
+ Sends bytes on a connected socket. Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_MORE, MSG_EOR, MSG_ZEROCOPY,
+ MSG_DONTROUTE; others are ignored as Linux ignores them.
 
  Returns how many bytes were taken, or -1 with errno EBADF, ENOTSOCK, EFAULT, EAGAIN, EINTR, EPIPE (with SIGPIPE unless
  MSG_NOSIGNAL), ECONNRESET, ENOTCONN, EDESTADDRREQ, EMSGSIZE (datagram too long), ECONNREFUSED, ENOBUFS or ENETDOWN.

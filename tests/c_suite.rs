@@ -152,6 +152,9 @@ fn run_case(way: Way, binary: &Path, id: &str, case: &str) -> Result<Completion,
     command.env("CTEST_FASTOPEN", fast_open);
     if way != Way::Kernel {
         command.env("TUNSOCK_TCP_FASTOPEN", fast_open);
+        if id.starts_with("ports::tiny_") {
+            command.env("TUNSOCK_LOCAL_PORTS", "40000-40003");
+        }
         let library = lab::built("libtunsock.so").ok_or("libtunsock.so is not built")?;
         command.env("CTEST_TUNSOCK", way.name());
         command.env("TUNSOCK_ADDR", "10.83.0.2/24,fd83::2/64");

@@ -25,6 +25,7 @@ const SO_PREFER_BUSY_POLL: c_int = 69;
 const SO_BUSY_POLL_BUDGET: c_int = 70;
 const SO_BUF_LOCK: c_int = 72;
 const IP_UNICAST_IF: c_int = 50;
+const IP_LOCAL_PORT_RANGE: c_int = 51;
 const IPV6_MINHOPCOUNT: c_int = 73;
 const IPV6_UNICAST_IF: c_int = 76;
 
@@ -85,6 +86,7 @@ fn of_ip(name: c_int) -> Option<Attribute> {
         libc::IP_FREEBIND => Attribute::FreeBind,
         libc::IP_MINTTL => Attribute::MinTtl,
         IP_UNICAST_IF => Attribute::UnicastIf,
+        IP_LOCAL_PORT_RANGE => Attribute::LocalPortRange,
         libc::IP_TRANSPARENT => Attribute::Transparent,
         IP_BIND_ADDRESS_NO_PORT => Attribute::BindAddressNoPort,
         _ => return None,

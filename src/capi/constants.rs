@@ -220,6 +220,8 @@ pub const TUNSOCK_IP_FREEBIND: c_int = 15;
 pub const TUNSOCK_IP_TRANSPARENT: c_int = 19;
 /// Option levels and options: IP_RECVORIGDSTADDR.
 pub const TUNSOCK_IP_RECVORIGDSTADDR: c_int = 20;
+/// Option levels and options: IP_LOCAL_PORT_RANGE.
+pub const TUNSOCK_IP_LOCAL_PORT_RANGE: c_int = 51;
 /// Option levels and options: IP_BIND_ADDRESS_NO_PORT.
 pub const TUNSOCK_IP_BIND_ADDRESS_NO_PORT: c_int = 24;
 /// Option levels and options: IP_MULTICAST_IF.
@@ -318,6 +320,8 @@ pub const TUNSOCK_IPV6_ORIGDSTADDR: c_int = 74;
 pub const TUNSOCK_MSG_OOB: c_int = 1;
 /// Flags of send and recv: MSG_PEEK.
 pub const TUNSOCK_MSG_PEEK: c_int = 2;
+/// Flags of send and recv: MSG_DONTROUTE.
+pub const TUNSOCK_MSG_DONTROUTE: c_int = 4;
 /// Flags of send and recv: MSG_CTRUNC.
 pub const TUNSOCK_MSG_CTRUNC: c_int = 8;
 /// Flags of send and recv: MSG_TRUNC.

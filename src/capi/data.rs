@@ -19,7 +19,8 @@ const MAX_RW_COUNT: usize = 0x7fff_f000;
 /// Most pieces that one call takes (UIO_MAXIOV).
 pub(super) const MAX_PIECES: usize = 1024;
 
-/// Sends bytes on a connected socket. Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_MORE, MSG_EOR, MSG_ZEROCOPY; others are ignored as Linux ignores them.
+/// Sends bytes on a connected socket. Flags: MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB, MSG_MORE, MSG_EOR, MSG_ZEROCOPY,
+/// MSG_DONTROUTE; others are ignored as Linux ignores them.
 ///
 /// Returns how many bytes were taken, or -1 with errno EBADF, ENOTSOCK, EFAULT, EAGAIN, EINTR, EPIPE (with SIGPIPE unless
 /// MSG_NOSIGNAL), ECONNRESET, ENOTCONN, EDESTADDRREQ, EMSGSIZE (datagram too long), ECONNREFUSED, ENOBUFS or ENETDOWN.
@@ -305,8 +306,18 @@ pub(super) fn send_pieces(
     if kind != Kind::Stream && wanted.contains(SendFlags::OOB) {
         return Err(Errno(libc::EOPNOTSUPP));
     }
+    let control = SendControl {
+        dont_route: flags & libc::MSG_DONTROUTE != 0,
+        ..*control
+    };
     let outcome = socket
-        .send(pieces, wanted, flags & libc::MSG_DONTWAIT != 0, to, control)
+        .send(
+            pieces,
+            wanted,
+            flags & libc::MSG_DONTWAIT != 0,
+            to,
+            &control,
+        )
         .map_err(Errno::from);
     if outcome == Err(Errno(libc::EPIPE)) && kind == Kind::Stream && flags & libc::MSG_NOSIGNAL == 0
     {

@@ -205,6 +205,11 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
         return interfaces::bind_to(socket, given);
     }
     if let Some(attribute) = attributes::find(level, name, socket.kind()) {
+        // do_ip_setsockopt: of this one no other length will do.
+        let exact = attribute == Attribute::LocalPortRange;
+        if exact && given.len != size_of::<c_int>() {
+            return Err(EINVAL);
+        }
         let value = match level {
             libc::IPPROTO_IP => given.ip_int()?,
             libc::IPPROTO_IPV6 => given.or_zero(|given| given.int())?,

@@ -52,6 +52,7 @@ pub(super) fn open(now: Instant) -> Result<(Stack, Box<dyn Device>, Duration), E
         tcp_wmem: options.tcp_wmem.unwrap_or(usual.tcp_wmem),
         tcp_mem: (options.tcp_mem)
             .map_or(usual.tcp_mem, |pages| pages.map(|n| n.saturating_mul(PAGE))),
+        ports: options.local_ports.unwrap_or(usual.ports),
         congestion: congestion(options.congestion),
         fast_open: FastOpen::from_bits_truncate(options.fast_open),
         fast_open_keys: options

@@ -47,6 +47,7 @@ const WITH_TUN_AND_LIBRARY: &[Test] = tests![
     the_demonstration_fails_without_a_stack,
     a_device_of_ones_own_needs_no_rights,
     names_come_from_the_hosts_file,
+    local_ports_are_those_given,
 ];
 
 fn main() -> ExitCode {
@@ -557,4 +558,32 @@ fn names_come_from_the_hosts_file() -> Result<(), Failed> {
         out.starts_with("192.0.2.7 ") && out.ends_with("\n1\n") && said,
         &output,
     )
+}
+
+fn local_ports_are_those_given() -> Result<(), Failed> {
+    let source = r#"#include <arpa/inet.h>
+        #include <stdio.h>
+        #include <sys/socket.h>
+        int main(void) {
+            for (int n = 0; n < 3; n++) {
+                struct sockaddr_in at = {.sin_family = AF_INET};
+                socklen_t len = sizeof(at);
+                int fd = socket(AF_INET, SOCK_DGRAM, 0);
+                int bound = bind(fd, (struct sockaddr *)&at, sizeof(at));
+                getsockname(fd, (struct sockaddr *)&at, &len);
+                printf("%d ", bound ? -1 : ntohs(at.sin_port));
+            }
+            return 0;
+        }"#;
+    let program = compiled("ports", source, &[]);
+    let program = program.display();
+    let script = format!(
+        "$TUNSOCK run --local-ports 7-7 {program}; TUNSOCK_LOCAL_PORTS='9 9' $TUNSOCK run {program}"
+    );
+    let output = in_namespace(&script).output()?;
+    check(text(&output.stdout) == "7 -1 -1 9 -1 -1 ", &output)?;
+    let output = tunsock()
+        .args(["run", "--local-ports", "9-8", "true"])
+        .output()?;
+    refused(&output, "--local-ports: `9-8`")
 }

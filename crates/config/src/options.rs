@@ -145,6 +145,8 @@ pub struct Options {
     pub tcp_wmem: Option<[usize; 3]>,
     /// Memory of all TCP buffers, pages of 4096 bytes (net.ipv4.tcp_mem); `None`: the stack's own.
     pub tcp_mem: Option<[usize; 3]>,
+    /// Ephemeral ports, first and last (net.ipv4.ip_local_port_range); `None`: the stack's own.
+    pub local_ports: Option<(u16, u16)>,
     /// How long a waiting call looks for packets before it sleeps, microseconds.
     pub spin_us: u64,
     /// What is reported.
@@ -175,6 +177,7 @@ impl Default for Options {
             tcp_rmem: None,
             tcp_wmem: None,
             tcp_mem: None,
+            local_ports: None,
             spin_us: 0,
             log: LogLevel::default(),
             managed: false,
@@ -297,6 +300,7 @@ impl Options {
             OptionId::TcpRmem => self.tcp_rmem = Some(value::buffer(text)?),
             OptionId::TcpWmem => self.tcp_wmem = Some(value::buffer(text)?),
             OptionId::TcpMem => self.tcp_mem = Some(value::pages(text)?),
+            OptionId::LocalPorts => self.local_ports = Some(value::ports(text)?),
             OptionId::Spin => self.spin_us = value::spin_us(text)?,
             OptionId::Log => self.log = value::level(text)?,
         }
@@ -337,6 +341,9 @@ impl Options {
             OptionId::TcpRmem => triple(self.tcp_rmem),
             OptionId::TcpWmem => triple(self.tcp_wmem),
             OptionId::TcpMem => triple(self.tcp_mem),
+            OptionId::LocalPorts => {
+                (self.local_ports).map(|(first, last)| format!("{first}-{last}"))
+            }
             OptionId::Spin => microseconds(self.spin_us),
             OptionId::Log => (self.log != default.log).then(|| self.log.name().to_owned()),
         };
@@ -484,6 +491,7 @@ mod tests {
                 crate::Kind::Bits => &["0x403"],
                 crate::Kind::Keys => &["1-2-3-4,a-b-c-deadbeef"],
                 crate::Kind::Triple => &["4096,65536,1048576"],
+                crate::Kind::Ports => &["40000-40001"],
                 crate::Kind::Congestion => &["bbr"],
                 crate::Kind::Level => &["trace"],
             };

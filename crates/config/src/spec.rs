@@ -29,6 +29,7 @@ pub enum OptionId {
     TcpRmem,
     TcpWmem,
     TcpMem,
+    LocalPorts,
     Spin,
     Log,
 }
@@ -64,6 +65,8 @@ pub enum Kind {
     Keys,
     /// Three whole numbers that do not fall, with commas or blanks between: `4096,131072,6291456`.
     Triple,
+    /// Two ports that do not fall, with a dash or blanks between: `32768-60999`.
+    Ports,
     /// `cubic`, `reno` or `bbr`.
     Congestion,
     /// `off`, `error`, `warn`, `info`, `debug` or `trace`.
@@ -349,6 +352,16 @@ pub static OPTIONS: &[OptionSpec] = &[
         help: "Memory of all TCP buffers, pages of 4096 bytes: enough again below, scarce above, never above, as in net.ipv4.tcp_mem",
         repeatable: false,
         kind: Kind::Triple,
+    },
+    OptionSpec {
+        id: OptionId::LocalPorts,
+        long: "local-ports",
+        env: "TUNSOCK_LOCAL_PORTS",
+        value_name: "LOW-HIGH",
+        default: "32768-60999",
+        help: "Ports for sockets that choose none, first and last, as in net.ipv4.ip_local_port_range",
+        repeatable: false,
+        kind: Kind::Ports,
     },
     OptionSpec {
         id: OptionId::Spin,

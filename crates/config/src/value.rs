@@ -172,6 +172,22 @@ pub(crate) fn pages(text: &str) -> Parsed<[usize; 3]> {
     })
 }
 
+/// Two ports from 1 to 65535 that do not fall, with a dash between or blanks as the kernel has them (net.ipv4.ip_local_port_range).
+pub(crate) fn ports(text: &str) -> Parsed<(u16, u16)> {
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (Some(first), Some(last)),
+        None => match *text.split_whitespace().collect::<Vec<_>>() {
+            [first, last] => (Some(first), Some(last)),
+            _ => (None, None),
+        },
+    };
+    let port = |text: Option<&str>| text?.trim().parse::<u16>().ok().filter(|&port| port != 0);
+    match (port(first), port(last)) {
+        (Some(first), Some(last)) if first <= last => Ok((first, last)),
+        _ => Err("is not two ports that do not fall (32768-60999)".to_owned()),
+    }
+}
+
 /// A time to spin for, at most 100 ms: longer than that nobody should keep a processor busy for nothing.
 pub(crate) fn spin_us(text: &str) -> Parsed<u64> {
     match duration_us(text)? {
@@ -306,6 +322,25 @@ mod tests {
             "1-2-3-123456789",
         ] {
             assert!(keys(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_ports() {
+        for text in [
+            "32768-60999",
+            "32768 60999",
+            "32768\t60999",
+            " 32768 - 60999 ",
+        ] {
+            assert_eq!(ports(text), Ok((32768, 60999)), "{text}");
+        }
+        assert_eq!(ports("1-65535"), Ok((1, 65535)));
+        assert_eq!(ports("7-7"), Ok((7, 7)));
+        for bad in [
+            "", "-", "1", "1-", "-1", "0-1", "2-1", "1-65536", "1,2", "1 2 3", "a-b", "+1-2-3",
+        ] {
+            assert!(ports(bad).is_err(), "{bad}");
         }
     }
 

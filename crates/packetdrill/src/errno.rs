@@ -32,6 +32,7 @@ impl From<Error> for Errno {
             Error::NetworkDown => libc::ENETDOWN,
             Error::AddressInUse => libc::EADDRINUSE,
             Error::AddressNotAvailable => libc::EADDRNOTAVAIL,
+            Error::NoPort => libc::EAGAIN,
             Error::AddressFamily => libc::EAFNOSUPPORT,
             Error::Invalid => libc::EINVAL,
             Error::MessageTooLong => libc::EMSGSIZE,

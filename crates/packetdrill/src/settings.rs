@@ -145,6 +145,10 @@ fn apply_sysctls(config: &mut Config) {
     if let Some(sizes) = numbers("tcp_wmem") {
         config.tcp_wmem = sizes;
     }
+    if let Some([first, last]) = numbers("ip_local_port_range") {
+        let port = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        config.ports = (port(first), port(last));
+    }
     if let Some([mark]) = numbers("tcp_notsent_lowat") {
         config.notsent_lowat = u32::try_from(mark).unwrap_or(u32::MAX);
     }

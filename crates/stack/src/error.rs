@@ -41,6 +41,8 @@ pub enum Error {
     AddressInUse,
     /// Not an address of this stack, or no free port.
     AddressNotAvailable,
+    /// No ephemeral port is left for a datagram socket that was not bound; waiting does not help.
+    NoPort,
     /// Wrong address family for this socket.
     AddressFamily,
     /// The call makes no sense in this state or with these arguments.

@@ -285,7 +285,8 @@ impl Stack {
                 let v6only = domain == Domain::V6 && opts.v6only;
                 let shape =
                     Shape::new(ip, v6only, opts.reuse_addr, opts.reuse_port).by(socket.bound_if());
-                let port = self.ports.bind(kind, id, shape, addr.port())?;
+                let own = socket.local_ports();
+                let port = self.ports.bind(kind, id, shape, addr.port(), own)?;
                 (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, port)));
             }
             Kind::Datagram => udp::calls::bind(self, id, addr)?,

@@ -201,16 +201,17 @@ impl Stack {
     /// How a socket's packets get to `dst`: by the interface that it has chosen for groups, and with a copy for ourselves when
     /// somebody here is in the group (RFC 1112 6.1; Linux: ip_mc_output, ip6_finish_output2).
     pub(crate) fn path_of(&self, id: SocketId, dst: IpAddr) -> Result<Path> {
-        self.path_from(id, dst, None, None)
+        self.path_from(id, dst, None, None, false)
     }
 
-    /// [`Stack::path_of`] for one packet that has a source or an interface of its own.
+    /// [`Stack::path_of`] for one packet that has a source or an interface of its own, or (`near`) may pass no gateway.
     pub(crate) fn path_from(
         &self,
         id: SocketId,
         dst: IpAddr,
         from: Option<IpAddr>,
         by: Option<Iface>,
+        near: bool,
     ) -> Result<Path> {
         let socket = self.sockets.get(id).ok_or(Error::BadHandle)?;
         let bound = socket.local().map(|local| local.ip());
@@ -221,6 +222,9 @@ impl Stack {
         let src = from.or(src);
         if !dst.is_multicast() {
             let by = by.map_or_else(|| socket.unicast_if(dst.is_ipv6()), Iface::index);
+            if near {
+                self.stays_on_link(dst)?;
+            }
             self.may_route(socket, dst)?;
             return self.ip.path_by(dst, src, by);
         }
@@ -239,7 +243,13 @@ impl Stack {
             // __ip6_datagram_connect, udpv6_sendmsg: what is bound to ::1 can't leave.
             IpAddr::V6(_) => (mc.iface6, src),
         };
-        let mut path = self.ip.path_to_group(dst, src, by.or(iface))?;
+        let by = by.or(iface);
+        // ip_route_output_key_hash_rcu: with neither interface nor source the routes are asked, of which a gateway's does not do.
+        let near = near || socket.has(Attribute::DontRoute);
+        if near && dst.is_ipv4() && by.is_none() && src.is_none() && !self.ip.on_link(dst) {
+            return Err(Error::NetworkUnreachable);
+        }
+        let mut path = self.ip.path_to_group(dst, src, by)?;
         if path.via.device {
             let loops = mc.loops.get(family(dst)).copied().unwrap_or(true);
             let here = loops && self.multicast.receives(Iface::Device, dst, path.src, false);
@@ -253,8 +263,16 @@ impl Stack {
 
     /// SO_DONTROUTE: no way by a gateway. `NetworkUnreachable`.
     pub(crate) fn may_route(&self, socket: &Socket, dst: IpAddr) -> Result<()> {
-        let stays = dst.is_ipv4() && socket.has(Attribute::DontRoute);
-        if stays && self.ip.dst_kind(dst).is_none() && !self.ip.on_link(dst) {
+        if socket.has(Attribute::DontRoute) {
+            self.stays_on_link(dst)?;
+        }
+        Ok(())
+    }
+
+    /// That IPv4 packets to `dst` pass no gateway; IPv6's may (Linux: RT_SCOPE_LINK). `NetworkUnreachable`.
+    pub(crate) fn stays_on_link(&self, dst: IpAddr) -> Result<()> {
+        let beyond = dst.is_ipv4() && self.ip.dst_kind(dst).is_none() && !self.ip.on_link(dst);
+        if beyond {
             return Err(Error::NetworkUnreachable);
         }
         Ok(())

@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
-use self::scarce::{Asker, Range, Scarce, Span};
+use self::scarce::{Asker, Range, Scarce, Span, Who};
 use self::shape::Shapes;
 pub(crate) use self::shape::{Hold, PackedHold, Shape};
 use crate::error::{Error, Result};
@@ -96,22 +96,24 @@ impl PortTable {
             hash: KeyedState::new(rng),
             counters: [0; 256],
             range,
-            scarce: Scarce::new(range),
+            scarce: Scarce::default(),
             looks: 0,
             rng: ChaCha8Rng::from_seed(seed),
         }
     }
 
-    /// Takes `port` (0: an ephemeral one) for `id`. `AddressInUse` when somebody is in the way or no port is left.
+    /// Takes `port` (0: an ephemeral one, of those that IP_LOCAL_PORT_RANGE `own` leaves) for `id`. `AddressInUse` when somebody is
+    /// in the way or no port is left.
     pub(crate) fn bind(
         &mut self,
         proto: Kind,
         id: SocketId,
         shape: Shape,
         port: u16,
+        own: u32,
     ) -> Result<u16> {
         let port = match port {
-            0 => self.free_port(proto, &shape)?,
+            0 => self.free_port(proto, &shape, own)?,
             port if self.is_free(proto, &shape, port) => port,
             _ => return Err(Error::AddressInUse),
         };
@@ -129,24 +131,29 @@ impl PortTable {
         }
     }
 
-    /// An ephemeral port for a TCP connect from `src` to `dst`: RFC 6056 3.3.4 (keyed offset, counter, walk). A port that other
-    /// connects hold may be shared when `in_use` says the 4-tuple is free. `AddressNotAvailable` when none is left.
+    /// An ephemeral port for a TCP connect from `src` to `dst`, of those that IP_LOCAL_PORT_RANGE `own` leaves: RFC 6056 3.3.4 (keyed
+    /// offset, counter, walk). A port that other connects hold may be shared when `in_use` says the 4-tuple is free.
+    /// `AddressNotAvailable` when none is left.
     pub(crate) fn connect_port(
         &mut self,
         id: SocketId,
         mut shape: Shape,
-        src: IpAddr,
-        dst: SocketAddr,
+        (src, dst): (IpAddr, SocketAddr),
+        own: u32,
         in_use: &dyn Fn(u16) -> bool,
     ) -> Result<u16> {
         shape.connected = true;
         let offset = self.hash.hash(&(0u8, src, dst)) as u32;
         let index = self.hash.hash(&(1u8, src, dst)) as usize % self.counters.len();
         let counter = self.counters.get(index).copied().unwrap_or(0);
-        let halves = self.range.halves();
+        let range = self.range.narrowed(own);
+        let halves = range.halves();
         let start = (offset % halves[0].len).wrapping_add(counter.into());
         let search = Search {
-            asker: Asker::Connect { src, dst },
+            asker: Asker {
+                who: Who::Connect { src, dst },
+                range,
+            },
             halves,
             start,
         };
@@ -180,7 +187,7 @@ impl PortTable {
         if !self.scarce.knows(asker) {
             let half = halves[0];
             for step in 0..half.len.min(WALK) {
-                let port = (self.range).port(half.from + start.wrapping_add(step) % half.len);
+                let port = (asker.range).port(half.from + start.wrapping_add(step) % half.len);
                 self.looks += 1;
                 if usable(self, port) {
                     return Some((step, port));
@@ -197,7 +204,7 @@ impl PortTable {
                 let Some(place) = self.scarce.next(asker, *half, half.from + begin) else {
                     break;
                 };
-                let port = self.range.port(place);
+                let port = asker.range.port(place);
                 self.looks += 1;
                 if usable(self, port) {
                     let at = place - half.from;
@@ -337,9 +344,14 @@ impl PortTable {
     }
 
     /// A free port, looked for from a random one on.
-    fn free_port(&mut self, proto: Kind, shape: &Shape) -> Result<u16> {
+    fn free_port(&mut self, proto: Kind, shape: &Shape, own: u32) -> Result<u16> {
         let start = self.rng.next_u32();
-        let [even, odd] = self.range.halves();
+        let range = match proto {
+            // Linux: ping_get_port. Identifiers of echo requests are no ports.
+            Kind::Ping => Range::new(1, u16::MAX),
+            _ => self.range.narrowed(own),
+        };
+        let [even, odd] = range.halves();
         // Connects prefer the even ones, so TCP's others do not; UDP has no such order (Linux: inet_csk_find_open_port,
         // udp_lib_get_port).
         let other = proto == Kind::Stream || start & 1 << 31 != 0;
@@ -356,7 +368,10 @@ impl PortTable {
         };
         for shape in [alone, *shape] {
             let search = Search {
-                asker: Asker::Bind { proto, shape },
+                asker: Asker {
+                    who: Who::Bind { proto, shape },
+                    range,
+                },
                 halves,
                 start,
             };

@@ -10,10 +10,13 @@ const MOST: usize = 32;
 
 /// The ephemeral ports in the order in which they are walked through: first every other one from the first on, then those between.
 /// Connects prefer the one half and bind(2) the other (Linux does so since 4.2), so that neither takes away what the other could share.
-#[derive(Copy, Clone, Debug)]
+///
+/// A range of one socket's own (IP_LOCAL_PORT_RANGE) is walked through as it stands: its first half is all of it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) struct Range {
     first: u16,
     len: u32,
+    parted: bool,
 }
 
 /// Places `from..from + len` of a [`Range`].
@@ -31,12 +34,38 @@ impl Range {
         Range {
             first,
             len: u32::from(last.max(first) - first) + 1,
+            parted: true,
         }
     }
 
-    /// Ports of the first one's parity.
+    /// The ports of these that a socket with IP_LOCAL_PORT_RANGE `own` (low half: first, high half: last; 0: none of its own) may be
+    /// given: an end of its own counts where it lies within (Linux: inet_sk_get_local_port_range).
+    pub(super) fn narrowed(self, own: u32) -> Range {
+        if own == 0 {
+            return self;
+        }
+        let (mut first, mut last) = (u32::from(self.first), u32::from(self.first) + self.len - 1);
+        let (own_first, own_last) = (own & 0xffff, own >> 16);
+        if (first..=last).contains(&own_first) {
+            first = own_first;
+        }
+        if (first..=last).contains(&own_last) {
+            last = own_last;
+        }
+        Range {
+            first: first as u16,
+            len: last - first + 1,
+            parted: false,
+        }
+    }
+
+    /// Ports of the first half: those of the first one's parity.
     fn even(&self) -> u32 {
-        self.len.div_ceil(2)
+        if self.parted {
+            self.len.div_ceil(2)
+        } else {
+            self.len
+        }
     }
 
     /// The two halves, the connects' first.
@@ -55,6 +84,7 @@ impl Range {
     pub(super) fn port(&self, place: u32) -> u16 {
         let even = self.even();
         let step = match place.checked_sub(even) {
+            None if !self.parted => place,
             None => 2 * place,
             Some(odd) => 2 * odd + 1,
         };
@@ -63,14 +93,27 @@ impl Range {
 
     fn place(&self, port: u16) -> Option<u32> {
         let step = u32::from(port.checked_sub(self.first)?);
-        let odd = if step % 2 == 1 { self.even() } else { 0 };
-        (step < self.len).then_some(step / 2 + odd)
+        let place = match step % 2 {
+            _ if !self.parted => step,
+            0 => step / 2,
+            _ => step / 2 + self.even(),
+        };
+        (step < self.len).then_some(place)
     }
 }
 
-/// Who asks for a port: whether one will do depends on this and on who holds it.
+/// Who asks for a port, and of which: whether one will do depends on this and on who holds it.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Asker {
+pub(super) struct Asker {
+    /// Who.
+    pub(super) who: Who,
+    /// The ports that will do.
+    pub(super) range: Range,
+}
+
+/// Who asks for a port.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Who {
     /// A TCP connect.
     Connect {
         /// From.
@@ -87,12 +130,12 @@ pub(super) enum Asker {
     },
 }
 
-impl Asker {
+impl Who {
     /// Whether a hold of `proto` that ended may have been what was in the way.
     fn minds(&self, proto: Kind) -> bool {
         match self {
-            Asker::Connect { .. } => proto == Kind::Stream,
-            Asker::Bind { proto: of, .. } => *of == proto,
+            Who::Connect { .. } => proto == Kind::Stream,
+            Who::Bind { proto: of, .. } => *of == proto,
         }
     }
 }
@@ -148,23 +191,13 @@ impl Candidates {
 /// A port is struck off when it does not do, or is given out, and set again when a hold on it ends or its 4-tuple becomes free. So
 /// every look that finds nothing is paid for by a connection or a hold that was made, and when all are struck off there is none: that
 /// costs no look at all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Scarce {
-    range: Range,
     known: Vec<Candidates>,
     requests: u64,
 }
 
 impl Scarce {
-    /// Nobody is short of ports of this range.
-    pub(super) fn new(range: Range) -> Scarce {
-        Scarce {
-            range,
-            known: Vec::new(),
-            requests: 0,
-        }
-    }
-
     /// Whether `asker` is remembered.
     pub(super) fn knows(&self, asker: &Asker) -> bool {
         self.known.iter().any(|known| known.asker == *asker)
@@ -179,7 +212,7 @@ impl Scarce {
         }
         self.known.push(Candidates {
             asker,
-            bits: vec![u64::MAX; self.range.len.div_ceil(64) as usize],
+            bits: vec![u64::MAX; asker.range.len.div_ceil(64) as usize],
             struck: 0,
             asked: self.requests,
         });
@@ -201,23 +234,19 @@ impl Scarce {
 
     /// A hold on `port` ended.
     pub(super) fn freed(&mut self, proto: Kind, port: u16) {
-        self.set(port, |asker| asker.minds(proto));
+        self.set(port, |who| who.minds(proto));
     }
 
     /// A 4-tuple became free.
     pub(super) fn vacated(&mut self, src: IpAddr, port: u16, dst: SocketAddr) {
-        self.set(port, |asker| *asker == Asker::Connect { src, dst });
+        self.set(port, |who| *who == Who::Connect { src, dst });
     }
 
-    fn set(&mut self, port: u16, which: impl Fn(&Asker) -> bool) {
-        if self.known.is_empty() {
-            return;
-        }
-        let Some(place) = self.range.place(port) else {
-            return;
-        };
+    fn set(&mut self, port: u16, which: impl Fn(&Who) -> bool) {
         self.known.retain_mut(|known| {
-            if which(&known.asker) {
+            if which(&known.asker.who)
+                && let Some(place) = known.asker.range.place(port)
+            {
                 known.set(place);
             }
             // With all ports before it again, an asker finds one by walking.

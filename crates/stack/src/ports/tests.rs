@@ -19,7 +19,7 @@ fn fixture(ports: (u16, u16)) -> Fixture {
 impl Fixture {
     fn bind(&mut self, proto: Kind, shape: Shape, port: u16) -> Result<SocketId> {
         let id = self.ids.insert(());
-        self.table.bind(proto, id, shape, port).map(|_| id)
+        self.table.bind(proto, id, shape, port, 0).map(|_| id)
     }
 }
 
@@ -166,7 +166,7 @@ fn every_ephemeral_port_is_found_before_none_is_left() {
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..100 {
         let id = f.ids.insert(());
-        let port = f.table.bind(UDP, id, reuse("0.0.0.0"), 0).unwrap();
+        let port = f.table.bind(UDP, id, reuse("0.0.0.0"), 0, 0).unwrap();
         assert!((1000..=1099).contains(&port));
         assert!(seen.insert(port), "port {port} twice");
     }
@@ -186,7 +186,7 @@ fn connects_share_ports_by_4_tuple_and_bound_ports_are_left_alone() {
             let in_use = |port| tuples.contains(&(port, dst));
             let port = f
                 .table
-                .connect_port(id, shape("10.0.0.1"), src, dst, &in_use)
+                .connect_port(id, shape("10.0.0.1"), (src, dst), 0, &in_use)
                 .unwrap();
             assert!(port != 1010 && tuples.insert((port, dst)));
         }
@@ -194,7 +194,7 @@ fn connects_share_ports_by_4_tuple_and_bound_ports_are_left_alone() {
         let in_use = |port| tuples.contains(&(port, dst));
         let none = f
             .table
-            .connect_port(id, shape("10.0.0.1"), src, dst, &in_use);
+            .connect_port(id, shape("10.0.0.1"), (src, dst), 0, &in_use);
         assert_eq!(none, Err(Error::AddressNotAvailable));
     }
 }
@@ -216,11 +216,16 @@ impl World {
     }
 
     fn connect(&mut self, dst: SocketAddr) -> Result<u16> {
+        self.connect_of(dst, 0)
+    }
+
+    /// With IP_LOCAL_PORT_RANGE.
+    fn connect_of(&mut self, dst: SocketAddr, own: u32) -> Result<u16> {
         let id = self.f.ids.insert(());
         let taken = &self.taken;
         let in_use = |port| taken.contains_key(&(port, dst));
         let src = SRC.parse().unwrap();
-        let port = (self.f.table).connect_port(id, shape(SRC), src, dst, &in_use)?;
+        let port = (self.f.table).connect_port(id, shape(SRC), (src, dst), own, &in_use)?;
         let before = self.taken.insert((port, dst), id);
         assert!(before.is_none(), "port {port} given twice");
         Ok(port)
@@ -313,5 +318,78 @@ fn binds_to_port_0_look_no_further_than_they_must() {
         f.table.release(ids[5000]);
         assert!(f.bind(proto, shape, 0).is_ok());
         assert!(f.table.looks <= looks + 2);
+    }
+}
+
+fn own(first: u32, last: u32) -> u32 {
+    last << 16 | first
+}
+
+#[test]
+fn a_range_of_ones_own_counts_where_it_lies_within_the_others() {
+    let of = |own| {
+        let range = Range::new(1000, 1999).narrowed(own);
+        let halves = range.halves();
+        let ports: Vec<u16> = (0..halves[0].len + halves[1].len)
+            .map(|place| range.port(place))
+            .collect();
+        assert_eq!(
+            ports.len(),
+            1 + usize::from(ports.iter().max().unwrap() - ports.iter().min().unwrap())
+        );
+        (*ports.iter().min().unwrap(), *ports.iter().max().unwrap())
+    };
+    assert_eq!(of(0), (1000, 1999));
+    assert_eq!(of(own(1100, 1199)), (1100, 1199));
+    assert_eq!(of(own(1100, 0)), (1100, 1999));
+    assert_eq!(of(own(0, 1199)), (1000, 1199));
+    assert_eq!(of(own(500, 1199)), (1000, 1199));
+    assert_eq!(of(own(1100, 2500)), (1100, 1999));
+    assert_eq!(of(own(2500, 3000)), (1000, 1999));
+    assert_eq!(of(own(1100, 1100)), (1100, 1100));
+}
+
+#[test]
+fn sockets_with_ranges_of_their_own_find_each_of_their_ports_and_no_other() {
+    let mut w = World::new((1000, 60999));
+    let dst: SocketAddr = "10.0.0.2:80".parse().unwrap();
+    let (low, high) = (own(2000, 2999), own(2500, 3499));
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..1000 {
+        let (looks, port) = w.looks(|w| w.connect_of(dst, low).unwrap());
+        assert!((2000..=2999).contains(&port) && seen.insert(port));
+        assert!(looks <= u64::from(WALK + STRIKES) + 1, "{looks} looks");
+    }
+    for _ in 0..500 {
+        let port = w.connect_of(dst, high).unwrap();
+        assert!((3000..=3499).contains(&port) && seen.insert(port));
+    }
+    for (range, freed) in [
+        (low, 2000),
+        (low, 2999),
+        (high, 2500),
+        (high, 3499),
+        (low, 2700),
+    ] {
+        for range in [low, high] {
+            assert_eq!(w.connect_of(dst, range), Err(Error::AddressNotAvailable));
+        }
+        w.close(freed, dst);
+        let (looks, port) = w.looks(|w| w.connect_of(dst, range));
+        assert_eq!(port, Ok(freed));
+        assert!(looks <= 1, "{looks} looks");
+    }
+    assert!(w.connect(dst).is_ok());
+    // bind(2) too, and identifiers of pings are nobody's ports.
+    let mut f = fixture((1000, 1001));
+    let bind = |f: &mut Fixture, proto, own| {
+        let id = f.ids.insert(());
+        f.table.bind(proto, id, shape("0.0.0.0"), 0, own)
+    };
+    assert_eq!(bind(&mut f, UDP, own(1001, 1001)), Ok(1001));
+    assert_eq!(bind(&mut f, UDP, own(1001, 1001)), Err(Error::AddressInUse));
+    assert_eq!(bind(&mut f, UDP, 0), Ok(1000));
+    for _ in 0..100 {
+        assert!(bind(&mut f, Kind::Ping, 0).is_ok());
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn bind(stack: &mut Stack, id: SocketId, addr: SocketAddr) -> Result<
                 addr: Ipv4Addr::UNSPECIFIED.into(),
                 ..shape
             };
-            stack.ports.bind(Kind::Ping, id, shape, addr.port())?
+            stack.ports.bind(Kind::Ping, id, shape, addr.port(), 0)?
         }
     };
     let socket = socket_mut(stack, id)?;
@@ -49,7 +49,7 @@ pub(crate) fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
         return Ok(());
     }
     bind(stack, id, SocketAddr::new(ip, 0)).map_err(|error| match error {
-        Error::AddressInUse => Error::WouldBlock,
+        Error::AddressInUse => Error::NoPort,
         other => other,
     })
 }

@@ -113,6 +113,8 @@ pub enum Attribute {
     /// SO_INCOMING_CPU: the CPU that took in the last packet (see [`Stack::on_cpu`]); set, the one whose packets are wanted before those
     /// of others with SO_REUSEPORT. -1: none.
     IncomingCpu,
+    /// IP_LOCAL_PORT_RANGE: the ephemeral ports that the socket may be given, first in the low half and last in the high one, 0: any.
+    LocalPortRange,
 }
 
 /// Attributes up to this one are flags.
@@ -197,6 +199,8 @@ pub(crate) struct ExtraOpts {
     busy_poll_budget: u16,
     /// `Attribute::IncomingCpu`.
     pub(crate) incoming_cpu: i32,
+    /// `Attribute::LocalPortRange`.
+    local_ports: u32,
     /// SO_MAX_PACING_RATE of a socket that is not TCP's, octets a second.
     pub(crate) max_pacing_rate: u64,
 }
@@ -218,6 +222,7 @@ impl Default for ExtraOpts {
             unicast_if: [0; 2],
             busy_poll_budget: 0,
             incoming_cpu: -1,
+            local_ports: 0,
             max_pacing_rate: u64::MAX,
         }
     }
@@ -323,6 +328,11 @@ impl Socket {
     /// The number of the interface that the socket is bound to (SO_BINDTODEVICE), 0: none.
     pub(crate) fn bound_if(&self) -> u32 {
         self.extra_opts().map_or(0, |opts| opts.bound_if)
+    }
+
+    /// IP_LOCAL_PORT_RANGE, 0: none.
+    pub(crate) fn local_ports(&self) -> u32 {
+        self.extra_opts().map_or(0, |opts| opts.local_ports)
     }
 
     /// Whether segments over that family may come with this TTL or hop limit (IP_MINTTL, IPV6_MINHOPCOUNT).
@@ -452,6 +462,14 @@ pub(crate) fn set(
             stack.cpu_matters = true;
             stack.arrivals_matter = true;
         }
+        Attribute::LocalPortRange => {
+            // do_ip_setsockopt: an end may be open.
+            let (first, last) = (value as u32 & 0xffff, value as u32 >> 16);
+            if first != 0 && last != 0 && first > last {
+                return Err(Error::Invalid);
+            }
+            opts.local_ports = value as u32;
+        }
         Attribute::BoundIf => {
             opts.bound_if = u32::try_from(value).map_err(|_| Error::Invalid)?;
             stack.bound_to_iface(id);
@@ -517,6 +535,7 @@ pub(crate) fn get(stack: &Stack, id: SocketId, attribute: Attribute) -> Result<i
         }
         Attribute::BusyPollBudget => i32::from(opts.busy_poll_budget),
         Attribute::PeekOff => opts.peek_off,
+        Attribute::LocalPortRange => opts.local_ports as i32,
         Attribute::IncomingCpu => arrivals::incoming_cpu(stack, socket, opts),
         Attribute::BoundIf => opts.bound_if as i32,
         Attribute::MtuDiscover => opts.pmtu(false),

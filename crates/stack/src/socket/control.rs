@@ -118,6 +118,8 @@ pub struct SendControl {
     pub stamp_id: Option<u32>,
     /// UDP_SEGMENT: bytes of each datagram.
     pub segment: Option<u16>,
+    /// MSG_DONTROUTE: over IPv4 to who is on the link only. TCP pays no heed to it.
+    pub dont_route: bool,
 }
 
 /// Nothing asked for.
@@ -129,6 +131,7 @@ pub(crate) const PLAIN: SendControl = SendControl {
     timestamping: None,
     stamp_id: None,
     segment: None,
+    dont_route: false,
 };
 
 /// Octets of one datagram or packet to be sent. `MessageTooLong` beyond what IP can carry, `NotSupported` for MSG_OOB.

@@ -124,7 +124,7 @@ pub(super) fn prepare(
     {
         return Err(Error::NetworkUnreachable);
     }
-    let by = sock.bound_if();
+    let (by, own) = (sock.bound_if(), sock.local_ports());
     stack.may_route(sock, to.ip())?;
     let path = stack.ip.path_by(to.ip(), src, by)?;
     let opts = sock.opts.clone();
@@ -144,7 +144,7 @@ pub(super) fn prepare(
                 ..
             } = stack;
             let in_use = |port| flows::find(sockets, tcp, &tuple_of(port)).is_some();
-            ports.connect_port(id, shape, path.src, to, &in_use)?
+            ports.connect_port(id, shape, (path.src, to), own, &in_use)?
         }
     };
     let tuple = tuple_of(port);

@@ -76,7 +76,7 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let (domain, opts) = (socket.domain, socket.opts.clone());
     let wildcard = socket.wildcard();
-    let (local, by) = (socket.local(), socket.bound_if());
+    let (local, by, own) = (socket.local(), socket.bound_if(), socket.local_ports());
     let tcp = socket.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(listener) = &mut tcp.listener {
         listener.backlog = backlog;
@@ -89,7 +89,7 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
         Some(local) if stack.ports.holds(id) => local,
         _ => {
             let shape = Shape::new(wildcard, opts.v6only, opts.reuse_addr, opts.reuse_port).by(by);
-            let port = stack.ports.bind(Kind::Stream, id, shape, 0)?;
+            let port = stack.ports.bind(Kind::Stream, id, shape, 0, own)?;
             SocketAddr::new(wildcard, port)
         }
     };

@@ -289,7 +289,7 @@ pub(crate) fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
     let ip = socket.local().map_or(socket.wildcard(), |local| local.ip());
     bind(stack, id, SocketAddr::new(ip, 0)).map_err(|error| match error {
         // Linux: inet_autobind answers EAGAIN when no port is left.
-        Error::AddressInUse => Error::WouldBlock,
+        Error::AddressInUse => Error::NoPort,
         other => other,
     })
 }
@@ -301,7 +301,8 @@ pub(crate) fn bind(stack: &mut Stack, id: SocketId, addr: SocketAddr) -> Result<
     let v6only = socket.domain == Domain::V6 && opts.v6only;
     let shape =
         Shape::new(addr.ip(), v6only, opts.reuse_addr, opts.reuse_port).by(socket.bound_if());
-    let port = stack.ports.bind(Kind::Datagram, id, shape, addr.port())?;
+    let own = socket.local_ports();
+    let port = (stack.ports).bind(Kind::Datagram, id, shape, addr.port(), own)?;
     let socket = socket_mut(stack, id)?;
     socket.set_local(Some(SocketAddr::new(addr.ip(), port)));
     stack.udp_place(id);

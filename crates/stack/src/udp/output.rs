@@ -53,7 +53,7 @@ pub(crate) fn path(
     dst: IpAddr,
 ) -> Result<Path> {
     let Some((ip, interface)) = control.source else {
-        return stack.path_of(id, dst);
+        return stack.path_from(id, dst, None, None, control.dont_route);
     };
     let iface = match interface {
         0 => None,
@@ -79,7 +79,7 @@ pub(crate) fn path(
             false => return Err(Error::Invalid),
         }
     }
-    stack.path_from(id, dst, from, iface)
+    stack.path_from(id, dst, from, iface, control.dont_route)
 }
 
 /// Sends the datagram, or with UDP_SEGMENT as many as it makes.
