@@ -33,6 +33,7 @@ pub use config::{
     Config, CongestionControl, Ecn, FastOpen, FastOpenKeys, MtuProbing, Offload, Route,
 };
 pub use error::{Error, Result};
+pub use ip::{RouteEntry, RouteKind, Way};
 pub use multicast::{GroupChange, GroupPlace};
 pub use socket::{
     Attribute, BbrInfo, CaState, Closed, Control, Controls, Domain, ExtendedError, FastOpenFailure,

@@ -5,6 +5,7 @@ mod output;
 pub(crate) mod quote;
 pub(crate) mod reassembly;
 mod route;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::time::Instant;
 pub(crate) use output::{PacketQueue, TxMeta, header_len};
 pub(crate) use reassembly::Reassembly;
 pub(crate) use route::{LOCAL_MTU, Path, Routes};
+pub use table::{RouteEntry, RouteKind, Way};
 
 /// IP protocol numbers (IANA).
 pub(crate) mod proto {
