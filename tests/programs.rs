@@ -1,10 +1,12 @@
-//! Real programs: curl, python3, redis, nc, socat, ping, and C programs, one side under `tunsock run` and the other on the
+//! Real programs: curl, python3, redis, nc, socat, ping, ip, and C programs, one side under `tunsock run` and the other on the
 //! kernel's sockets, in a network namespace that each trial makes for itself.
 //!
 //! What can't run (no root, no TUN, a program that is not installed) is ignored with its reason, loudly.
 
 #[path = "programs/datagrams.rs"]
 mod datagrams;
+#[path = "programs/interfaces.rs"]
+mod interfaces;
 mod lab;
 
 use std::fs;
@@ -84,6 +86,21 @@ const TRIALS: &[lab::Row<Lab>] = &[
         datagrams::ping(lab, "fd83::1")
     }),
     ("ping::by_group", &["ping"], datagrams::ping_by_group),
+    (
+        "ip::tells_of_the_stack",
+        &["ip"],
+        interfaces::ip_tells_of_the_stack,
+    ),
+    (
+        "ip::changes_nothing",
+        &["ip"],
+        interfaces::ip_changes_nothing,
+    ),
+    (
+        "ip::children_are_told_too",
+        &["ip", "python3"],
+        interfaces::children_are_told_too,
+    ),
     (
         "traceroute::finds_the_host",
         &["traceroute"],

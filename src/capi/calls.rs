@@ -6,7 +6,7 @@ use tunsock_stack::{Domain, Error, Kind, Shutdown, SockOpt, SockOptName};
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{self, RawAddr, Target};
 use super::types::{tunsock_sockaddr, tunsock_socklen_t};
-use super::{checked_socket_of, originals, owner, raw, socket_of};
+use super::{checked_socket_of, netlink, originals, owner, raw, socket_of};
 use crate::fd::{self, Fail, SocketFile};
 use crate::runtime::sys::cancellation_point;
 
@@ -19,8 +19,8 @@ const TYPE_MAX: c_int = 11;
 /// Linux's IPPROTO_MAX: one above IPPROTO_MPTCP.
 const PROTOCOL_MAX: c_int = libc::IPPROTO_MPTCP + 1;
 
-/// Makes a socket. AF_INET and AF_INET6 with SOCK_STREAM (TCP) or SOCK_DGRAM (UDP) are the stack's own; any other family is
-/// the system's. SOCK_NONBLOCK and SOCK_CLOEXEC may be or-ed to the type.
+/// Makes a socket. AF_INET and AF_INET6 with SOCK_STREAM (TCP) or SOCK_DGRAM (UDP) are the stack's own; AF_NETLINK
+/// with NETLINK_ROUTE tells of the stack; any other family is the system's. SOCK_NONBLOCK and SOCK_CLOEXEC may be or-ed to the type.
 ///
 /// Returns a descriptor, or -1 with errno EINVAL (bad type or protocol), EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT,
 /// EPERM (raw and packet sockets, which never reach the machine's own network), EMFILE, ENFILE, ENOMEM, or what opening the
@@ -32,6 +32,11 @@ pub unsafe extern "C" fn tunsock_socket(domain: c_int, kind: c_int, protocol: c_
         libc::AF_INET6 => Domain::V6,
         libc::AF_PACKET => return answer(|| Err(Errno(libc::EPERM))),
         _ => {
+            if domain == libc::AF_NETLINK
+                && let Some(opened) = netlink::open(kind, protocol)
+            {
+                return opened;
+            }
             // SAFETY: plain numbers.
             let fd = unsafe { originals::socket(domain, kind, protocol) };
             return adopted(fd);
@@ -100,7 +105,8 @@ pub unsafe extern "C" fn tunsock_bind(
 ) -> c_int {
     let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::bind(fd, addr.cast(), len) };
+        return netlink::bind(fd, addr, len)
+            .unwrap_or_else(|| unsafe { originals::bind(fd, addr.cast(), len) });
     };
     answer(|| {
         socket.bind(RawAddr::read(addr, len)?.for_bind(socket.kind().0)?)?;
@@ -187,7 +193,8 @@ pub unsafe extern "C" fn tunsock_connect(
     cancellation_point();
     let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::connect(fd, addr.cast(), len) };
+        return netlink::connect(fd, addr, len)
+            .unwrap_or_else(|| unsafe { originals::connect(fd, addr.cast(), len) });
     };
     answer(|| {
         let (domain, kind) = socket.kind();
@@ -257,7 +264,8 @@ pub unsafe extern "C" fn tunsock_getsockname(
 ) -> c_int {
     let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::getsockname(fd, addr.cast(), len) };
+        return netlink::name_of(fd, addr, len, false)
+            .unwrap_or_else(|| unsafe { originals::getsockname(fd, addr.cast(), len) });
     };
     answer(|| {
         sockaddr::write(socket.local_addr()?, socket.kind().0, addr, len)?;
@@ -276,7 +284,8 @@ pub unsafe extern "C" fn tunsock_getpeername(
 ) -> c_int {
     let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::getpeername(fd, addr.cast(), len) };
+        return netlink::name_of(fd, addr, len, true)
+            .unwrap_or_else(|| unsafe { originals::getpeername(fd, addr.cast(), len) });
     };
     answer(|| {
         sockaddr::write(socket.peer_addr()?, socket.kind().0, addr, len)?;

@@ -1,11 +1,11 @@
 //! Descriptors: close, dup, fcntl, ioctl.
 
 use libc::{c_int, c_long, c_uint, c_ulong, c_void};
-use tunsock_stack::Kind;
+use tunsock_stack::{Domain, Kind};
 
 use super::calls::adopted;
 use super::errno::{CResult, Errno, answer};
-use super::{cmsg, interfaces, originals, owner, sigio, socket_of, user};
+use super::{cmsg, interfaces, netlink, originals, owner, sigio, socket_of, user};
 use crate::fd::{self, SocketFile};
 use crate::runtime::sys::cancellation_point;
 
@@ -152,6 +152,10 @@ pub unsafe extern "C" fn tunsock_fcntl(fd: c_int, command: c_int, arg: c_long) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_ioctl(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int {
     let Some(socket) = socket_of(fd) else {
+        let plain = c_ulong::from(request as c_uint);
+        if INTERFACE_REQUESTS.contains(&plain) && netlink::is_ours(fd) {
+            return answer(|| interfaces::request(false, plain, arg));
+        }
         // SAFETY: the caller's own arguments.
         return unsafe { originals::ioctl(fd, request, arg) };
     };
@@ -184,7 +188,8 @@ pub unsafe extern "C" fn tunsock_ioctl(fd: c_int, request: c_ulong, arg: *mut c_
         SIOCGSTAMP | SIOCGSTAMP_NEW => answer(|| last_stamp(&socket, arg, 1000)),
         SIOCGSTAMPNS | SIOCGSTAMPNS_NEW => answer(|| last_stamp(&socket, arg, 1)),
         request if INTERFACE_REQUESTS.contains(&request) => {
-            answer(|| interfaces::request(&socket, request, arg))
+            let v4 = socket.kind().0 == Domain::V4;
+            answer(|| interfaces::request(v4, request, arg))
         }
         // FIOCLEX and FIONCLEX concern the number; a terminal's requests are ENOTTY for every socket.
         // SAFETY: the caller's own arguments.
@@ -238,7 +243,8 @@ pub unsafe extern "C" fn tunsock_closefrom(first: c_int) {
 fn close_around(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     // SAFETY: plain numbers.
     let by_kernel = |first, last| unsafe { originals::close_range(first, last, flags) };
-    if crate::runtime::get().is_none() || owner::is_borrowed() {
+    let none = crate::runtime::get().is_none() && !fd::any_netlink();
+    if none || owner::is_borrowed() {
         return by_kernel(first, last);
     }
     let open = open_numbers()

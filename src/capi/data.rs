@@ -10,7 +10,7 @@ use tunsock_stack::{Controls, Domain, Error, Kind, Received, RecvFlags, SendCont
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{self, RawAddr, Target};
 use super::types::{tunsock_iovec, tunsock_sockaddr, tunsock_socklen_t};
-use super::{originals, socket_of, user};
+use super::{netlink, originals, socket_of, user};
 use crate::fd::{Fail, SocketFile};
 use crate::runtime::sys::{self, cancellation_point};
 
@@ -34,7 +34,10 @@ pub unsafe extern "C" fn tunsock_send(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::send(fd, data, len, flags) };
+        return unsafe {
+            netlink::send(fd, data, len, flags, std::ptr::null(), 0)
+                .unwrap_or_else(|| originals::send(fd, data, len, flags))
+        };
     };
     answer(|| {
         // SAFETY: the caller vouches for `data`.
@@ -60,7 +63,10 @@ pub unsafe extern "C" fn tunsock_sendto(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::sendto(fd, data, len, flags, addr.cast(), addr_len) };
+        return unsafe {
+            netlink::send(fd, data, len, flags, addr, addr_len)
+                .unwrap_or_else(|| originals::sendto(fd, data, len, flags, addr.cast(), addr_len))
+        };
     };
     answer(|| {
         let to = if addr.is_null() {
@@ -82,7 +88,10 @@ pub unsafe extern "C" fn tunsock_write(fd: c_int, data: *const c_void, len: size
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::write(fd, data, len) };
+        return unsafe {
+            netlink::send(fd, data, len, 0, std::ptr::null(), 0)
+                .unwrap_or_else(|| originals::write(fd, data, len))
+        };
     };
     answer(|| {
         // SAFETY: the caller vouches for `data`.
@@ -101,7 +110,10 @@ pub unsafe extern "C" fn tunsock_writev(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::writev(fd, pieces.cast(), count) };
+        return unsafe {
+            netlink::write_pieces(fd, pieces, count)
+                .unwrap_or_else(|| originals::writev(fd, pieces.cast(), count))
+        };
     };
     answer(|| {
         let count = usize::try_from(count).map_err(|_| Errno(libc::EINVAL))?;
@@ -129,7 +141,7 @@ pub unsafe extern "C" fn tunsock_recv(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::recv(fd, data, len, flags) };
+        return netlink::after_read(fd, unsafe { originals::recv(fd, data, len, flags) });
     };
     // SAFETY: the caller vouches for `data`.
     answer(|| Ok(unsafe { recv_memory(&socket, data, len, flags)? }.0))
@@ -148,7 +160,10 @@ pub unsafe extern "C" fn tunsock_recvfrom(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::recvfrom(fd, data, len, flags, addr.cast(), addr_len) };
+        return unsafe {
+            netlink::receive_from(fd, data, len, flags, addr, addr_len)
+                .unwrap_or_else(|| originals::recvfrom(fd, data, len, flags, addr.cast(), addr_len))
+        };
     };
     answer(|| {
         // SAFETY: the caller vouches for `data`.
@@ -168,7 +183,7 @@ pub unsafe extern "C" fn tunsock_read(fd: c_int, data: *mut c_void, len: size_t)
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::read(fd, data, len) };
+        return netlink::after_read(fd, unsafe { originals::read(fd, data, len) });
     };
     // sock_read_iter: "match SYS5 behaviour", a read of nothing asks nothing.
     // SAFETY: the caller vouches for `data`.
@@ -188,7 +203,7 @@ pub unsafe extern "C" fn tunsock_readv(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::readv(fd, pieces.cast(), count) };
+        return netlink::after_read(fd, unsafe { originals::readv(fd, pieces.cast(), count) });
     };
     answer(|| {
         let count = usize::try_from(count).map_err(|_| Errno(libc::EINVAL))?;

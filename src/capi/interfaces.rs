@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use libc::{c_char, c_int, c_short, c_uint, c_ulong, c_void};
-use tunsock_stack::{Attribute, Interface, SockOpt, SockOptName};
+use tunsock_stack::{Attribute, Interface, SockOpt, SockOptName, Stack};
 
 use super::errno::{self, CResult, Errno, answer};
 use super::options::Given;
@@ -35,10 +35,10 @@ const SIOCGIFTXQLEN: c_ulong = 0x8942;
 const ARPHRD_LOOPBACK: u16 = 772;
 const ARPHRD_NONE: u16 = 0xfffe;
 /// IFF_LOWER_UP of linux/if.h, which getifaddrs shows and SIOCGIFFLAGS has no room for.
-const IFF_LOWER_UP: c_uint = 1 << 16;
+pub(super) const IFF_LOWER_UP: c_uint = 1 << 16;
 /// Transmit queues of the kernel's devices of the same kinds.
-const QUEUE_LOOPBACK: c_int = 1000;
-const QUEUE_TUN: c_int = 500;
+pub(super) const QUEUE_LOOPBACK: c_int = 1000;
+pub(super) const QUEUE_TUN: c_int = 500;
 
 /// The number of the interface of this name.
 ///
@@ -247,10 +247,10 @@ fn fill(to: &mut [u8; 32], addr: IpAddr, scope: u32) {
     }
 }
 
-/// The requests about interfaces of a socket of the stack (netdevice(7)); ENOTTY for those that are none, EPERM for those that
+/// The requests about interfaces of a socket (netdevice(7)); ENOTTY for those that are none, EPERM for those that
 /// would change something.
-pub(super) fn request(socket: &SocketFile, request: c_ulong, arg: *mut c_void) -> CResult<c_int> {
-    let v4 = socket.kind().0 == tunsock_stack::Domain::V4;
+/// `v4`: the socket is of AF_INET.
+pub(super) fn request(v4: bool, request: c_ulong, arg: *mut c_void) -> CResult<c_int> {
     match request {
         SIOCGIFCONF => return configuration(&interfaces()?, arg),
         // inet6_ioctl leaves these to nobody.
@@ -383,15 +383,13 @@ pub(super) fn bound_to(socket: &SocketFile, room: usize) -> CResult<Vec<u8>> {
     Ok([name.as_bytes(), b"\0"].concat())
 }
 
-/// The stack's interfaces; the stack is made if it was not there yet.
-fn interfaces() -> CResult<Vec<Interface>> {
-    let runtime = runtime::start().map_err(|why| Errno(why.raw_os_error()))?;
-    let all = runtime.with(|stack, _| Ok(stack.interfaces()));
-    all.map_err(Errno::from)
+/// The stack's interfaces.
+pub(super) fn interfaces() -> CResult<Vec<Interface>> {
+    runtime::survey(Stack::interfaces).map_err(|why| Errno(why.raw_os_error()))
 }
 
 /// IFF_* (netdevice(7)).
-fn flags(one: &Interface) -> c_short {
+pub(super) fn flags(one: &Interface) -> c_short {
     let flags = if one.loopback {
         libc::IFF_UP | libc::IFF_LOOPBACK | libc::IFF_RUNNING
     } else {
@@ -404,7 +402,7 @@ fn flags(one: &Interface) -> c_short {
     flags as c_short
 }
 
-fn hardware(one: &Interface) -> u16 {
+pub(super) fn hardware(one: &Interface) -> u16 {
     if one.loopback {
         ARPHRD_LOOPBACK
     } else {

@@ -9,12 +9,12 @@ use super::data::{destination, gather, recv_pieces, scatter, send_pieces, sender
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{RawAddr, encode};
 use super::types::{tunsock_mmsghdr, tunsock_msghdr, tunsock_socklen_t, tunsock_timespec};
-use super::{cmsg, originals, socket_of, user};
+use super::{cmsg, netlink, originals, socket_of, user};
 use crate::fd::SocketFile;
 use crate::runtime::sys::cancellation_point;
 
 /// Most messages that one call takes (UIO_MAXIOV).
-const MAX_MESSAGES: c_uint = 1024;
+pub(super) const MAX_MESSAGES: c_uint = 1024;
 
 /// As tunsock_sendto with the address and the pieces of memory of a message.
 ///
@@ -28,7 +28,10 @@ pub unsafe extern "C" fn tunsock_sendmsg(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::sendmsg(fd, message.cast(), flags) };
+        return unsafe {
+            netlink::send_message(fd, message, flags)
+                .unwrap_or_else(|| originals::sendmsg(fd, message.cast(), flags))
+        };
     };
     // SAFETY: the caller vouches for what the message points to.
     answer(|| unsafe { send_message(&socket, &header(message)?, flags) })
@@ -47,7 +50,10 @@ pub unsafe extern "C" fn tunsock_recvmsg(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::recvmsg(fd, message.cast(), flags) };
+        return unsafe {
+            netlink::receive_message(fd, message, flags)
+                .unwrap_or_else(|| originals::recvmsg(fd, message.cast(), flags))
+        };
     };
     // SAFETY: the caller vouches for what the message points to.
     answer(|| unsafe { receive_message(&socket, message, flags) })
@@ -66,7 +72,10 @@ pub unsafe extern "C" fn tunsock_sendmmsg(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::sendmmsg(fd, messages.cast(), count, flags) };
+        return unsafe {
+            netlink::send_several(fd, messages, count, flags)
+                .unwrap_or_else(|| originals::sendmmsg(fd, messages.cast(), count, flags))
+        };
     };
     answer(|| {
         each(messages, count, |entry| {
@@ -95,7 +104,11 @@ pub unsafe extern "C" fn tunsock_recvmmsg(
     cancellation_point();
     let Some(socket) = socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::recvmmsg(fd, messages.cast(), count, flags, timeout.cast()) };
+        return unsafe {
+            netlink::receive_several(fd, messages, count, flags, timeout).unwrap_or_else(|| {
+                originals::recvmmsg(fd, messages.cast(), count, flags, timeout.cast())
+            })
+        };
     };
     answer(|| {
         let end = if timeout.is_null() {

@@ -22,6 +22,7 @@ mod interfaces;
 mod message;
 mod multicast;
 mod netdb;
+mod netlink;
 mod option_value;
 mod options;
 pub(crate) mod originals;
@@ -113,6 +114,6 @@ fn socket_in(object: Option<Object>) -> Option<Arc<SocketFile>> {
         Some(Object::Socket(socket) | Object::Inherited(socket)) => Some(socket),
         // An epoll set of ours is a kernel descriptor too: for calls on sockets the kernel has the right answer (ENOTSOCK, EINVAL).
         // So is a relay's end, which the kernel reads and writes.
-        Some(Object::Epoll(_) | Object::Relay(_)) | None => None,
+        Some(Object::Epoll(_) | Object::Relay(_) | Object::Netlink(_)) | None => None,
     }
 }

@@ -10,7 +10,8 @@ pub(super) use super::option_value::Value;
 use super::option_value::{Room, encode};
 use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
 use super::{
-    attributes, checked_socket_of, interfaces, multicast, originals, raw, tcp_options, user,
+    attributes, checked_socket_of, interfaces, multicast, netlink, originals, raw, tcp_options,
+    user,
 };
 use crate::fd::SocketFile;
 
@@ -42,7 +43,8 @@ pub unsafe extern "C" fn tunsock_getsockopt(
     let error = level == libc::SOL_SOCKET && name == libc::SO_ERROR;
     let Some(socket) = checked_socket_of(fd).filter(|socket| !(socket.relayed && error)) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::getsockopt(fd, level, name, value, len) };
+        return netlink::get_option(fd, level, name, value, len)
+            .unwrap_or_else(|| unsafe { originals::getsockopt(fd, level, name, value, len) });
     };
     answer(|| {
         // SAFETY: any bytes are a length.
@@ -84,7 +86,8 @@ pub unsafe extern "C" fn tunsock_setsockopt(
 ) -> c_int {
     let Some(socket) = checked_socket_of(fd) else {
         // SAFETY: the caller's own arguments.
-        return unsafe { originals::setsockopt(fd, level, name, value, len) };
+        return netlink::set_option(fd, level, name, value, len)
+            .unwrap_or_else(|| unsafe { originals::setsockopt(fd, level, name, value, len) });
     };
     answer(|| {
         let given = usize::try_from(len as c_int).map_err(|_| EINVAL)?;

@@ -116,6 +116,6 @@ fn finish(entry: Arc<Entry>) {
                 relay::given_back(&file);
             }
         }
-        Some(Object::Epoll(_)) | None => {}
+        Some(Object::Epoll(_) | Object::Netlink(_)) | None => {}
     }
 }

@@ -5,6 +5,7 @@
 
 mod dup;
 mod epoll;
+mod netlink;
 mod poll;
 mod relay;
 mod select;
@@ -24,6 +25,7 @@ use crate::runtime::MutexGuard;
 
 pub(crate) use dup::{close, dup, dup2, forget};
 pub(crate) use epoll::{EpollSet, epoll_create, epoll_ctl, epoll_wait};
+pub(crate) use netlink::{NetlinkFile, Protocol, any_netlink, netlink_of, open_netlink};
 pub(crate) use poll::poll;
 pub(crate) use relay::{RelaysForking, at_exit, before_vfork, consider, lend};
 pub(crate) use select::{FdBits, select};
@@ -41,6 +43,8 @@ pub(crate) enum Object {
     Inherited(Arc<SocketFile>),
     /// A kernel epoll descriptor that was made through us and may hold sockets of the stack.
     Epoll(Arc<EpollSet>),
+    /// A netlink socket whose requests the stack answers; for the rest a socket of the kernel's.
+    Netlink(Arc<NetlinkFile>),
 }
 
 /// Why a descriptor call did not succeed.
@@ -75,6 +79,7 @@ pub(crate) type FdResult<T> = Result<T, Fail>;
 /// before the runtime's, and over after it.
 pub(crate) struct Forking {
     loan: relay::LoanForking,
+    _answering: MutexGuard<'static, ()>,
     _changing: MutexGuard<'static, ()>,
 }
 
@@ -83,6 +88,7 @@ impl Forking {
     pub(crate) fn begin() -> Forking {
         Forking {
             _changing: table::changing(),
+            _answering: netlink::answering(),
             loan: relay::LoanForking::begin(),
         }
     }

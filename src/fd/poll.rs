@@ -67,7 +67,7 @@ impl Mixed {
                 }
                 // A set with sockets of ours tells the kernel's poll about them; somebody has to drive meanwhile.
                 Some(Object::Epoll(set)) => runtime = runtime.or(epoll::prepare_for_poll(&set, fd)),
-                Some(Object::Relay(_)) | None => {}
+                Some(Object::Relay(_) | Object::Netlink(_)) | None => {}
             }
             fds.push(Asked {
                 fd,

@@ -70,7 +70,7 @@ pub(super) fn new_number(cloexec: bool, min: c_int) -> Result<c_int, Errno> {
 pub(super) fn install(fd: c_int, object: Object) -> Result<Option<Arc<Entry>>, Errno> {
     let identity = match &object {
         Object::Socket(_) | Object::Inherited(_) => Master::get()?.identity,
-        Object::Relay(_) | Object::Epoll(_) => sys::identity(fd)?,
+        Object::Relay(_) | Object::Epoll(_) | Object::Netlink(_) => sys::identity(fd)?,
     };
     let Some(slot) = slot_or_make(fd) else {
         return Err(Errno::MFILE);
@@ -103,7 +103,7 @@ static CHANGING: Mutex<()> = Mutex::new(());
 pub(super) fn numbers_of(file: &Arc<SocketFile>) -> Vec<c_int> {
     numbers(|object| match object {
         Object::Socket(other) | Object::Inherited(other) => Arc::ptr_eq(file, other),
-        Object::Relay(_) | Object::Epoll(_) => false,
+        Object::Relay(_) | Object::Epoll(_) | Object::Netlink(_) => false,
     })
 }
 
@@ -113,7 +113,7 @@ pub(super) fn has_numbers(file: &Arc<SocketFile>) -> bool {
         Object::Socket(other) | Object::Relay(other) | Object::Inherited(other) => {
             Arc::ptr_eq(file, other)
         }
-        Object::Epoll(_) => false,
+        Object::Epoll(_) | Object::Netlink(_) => false,
     });
     !its.is_empty()
 }

@@ -12,7 +12,7 @@ fn inode(fd: c_int) -> Option<u64> {
         Object::Socket(socket) | Object::Relay(socket) | Object::Inherited(socket) => {
             Some(socket.cookie())
         }
-        Object::Epoll(_) => None,
+        Object::Epoll(_) | Object::Netlink(_) => None,
     }
 }
 

@@ -67,6 +67,27 @@ pub(super) fn open(now: Instant) -> Result<(Stack, Box<dyn Device>, Duration), E
     Ok((Stack::new(config, now), device, spin))
 }
 
+/// A stack without a device, as the one on the device will be, to be asked for its interfaces and routes; `None` when these
+/// are settled only when the device is opened (no `tunsock run` has done it).
+pub(super) fn described(now: Instant) -> Option<Stack> {
+    let (options, _) = Options::from_env(std::env::vars_os()).ok()?;
+    if !options.managed || options.addrs.is_empty() {
+        return None;
+    }
+    let caps = Caps {
+        mtu: options.mtu,
+        csum: false,
+        tso4: false,
+        tso6: false,
+    };
+    let network = options.network(&[]).ok()?;
+    let config = Config {
+        device: options.device?,
+        ..config(network, caps, [0; 32])
+    };
+    Some(Stack::new(config, now))
+}
+
 /// Bytes of a page in `--tcp-mem`, as `net.ipv4.tcp_mem` counts on x86.
 const PAGE: usize = 4096;
 

@@ -102,6 +102,26 @@ pub(crate) fn start() -> Result<&'static Runtime, Errno> {
     made
 }
 
+/// A question about the host: its interfaces, routes and sockets. While this process has no stack it opens the device only if it has to, for
+/// whoever does has it for himself: what `tunsock run` has settled is known without. ENETDOWN, EAGAIN (in a handler on top of a call that has
+/// the lock), and what [`start`] says.
+pub(crate) fn survey<T>(question: impl FnOnce(&Stack) -> T) -> Result<T, Errno> {
+    if get().is_none()
+        && let Some(stack) = device::described(sys::now())
+    {
+        return Ok(question(&stack));
+    }
+    let runtime = match get() {
+        Some(runtime) => runtime,
+        None => start()?,
+    };
+    let asked = runtime.ask(|stack| Ok(question(stack)));
+    asked.map_err(|error| match error {
+        Error::WouldBlock => Errno::AGAIN,
+        _ => Errno::NETDOWN,
+    })
+}
+
 fn make() -> Result<&'static Runtime, Errno> {
     let _inside = Critical::enter();
     let _starting = STARTING.lock();

@@ -51,16 +51,16 @@ pub(crate) fn epoll_ctl(
     if runtime::is_reserved(epfd) || runtime::is_reserved(fd) {
         return Some(Err(Fail::Os(Errno::BADF)));
     }
-    // A relay's end is the kernel's to watch.
+    // A relay's end is the kernel's to watch, and so is a netlink socket.
     let target = match lookup_checked(fd) {
         Some(Object::Inherited(file)) => Some(settled(file)),
         target => target,
     };
-    let target = target.filter(|target| !matches!(target, Object::Relay(_)));
+    let target = target.filter(|target| !matches!(target, Object::Relay(_) | Object::Netlink(_)));
     let set = match (lookup_checked(epfd), &target) {
         (Some(Object::Epoll(set)), _) => set,
         // Not a set; the kernel says the same of its own kinds.
-        (Some(Object::Socket(_) | Object::Relay(_)), Some(_)) => {
+        (Some(Object::Socket(_) | Object::Relay(_) | Object::Netlink(_)), Some(_)) => {
             return Some(Err(Fail::Os(Errno::INVAL)));
         }
         (None, Some(Object::Socket(_) | Object::Inherited(_))) => match adopt(epfd) {
@@ -74,7 +74,9 @@ pub(crate) fn epoll_ctl(
             set.control(epfd, op, fd, &file, event)
         }
         Some(Object::Epoll(child)) => set.control_set(epfd, op, fd, &child, event),
-        Some(Object::Relay(_)) | None => set.control_kernel(epfd, op, fd, event),
+        Some(Object::Relay(_) | Object::Netlink(_)) | None => {
+            set.control_kernel(epfd, op, fd, event)
+        }
     })
 }
 

@@ -247,7 +247,7 @@ pub(crate) fn lend(old: c_int, new: c_int, flags: c_int) -> Option<FdResult<c_in
     let (file, fresh) = match table::lookup(old)? {
         Object::Socket(file) => (file, true),
         Object::Relay(file) => (file, false),
-        Object::Inherited(_) | Object::Epoll(_) => return None,
+        Object::Inherited(_) | Object::Epoll(_) | Object::Netlink(_) => return None,
     };
     if new > STANDARD {
         return None;
