@@ -87,6 +87,29 @@ BOTH(what_it_is)
     ERR(socket(family, SOCK_STREAM, icmp_of(family)), EPROTONOSUPPORT);
 }
 
+/* raw_bind: a raw socket's protocol is none that IP_BIND_ADDRESS_NO_PORT could put off, and a connected one is not bound again. */
+BOTH(bound_without_a_port_it_keeps_its_protocol)
+{
+    struct addr here = loopback(family, 0), got;
+    unsigned char room[64];
+    int on = 1, fd = raw_of(family, OSPF), from = raw_of(family, OSPF);
+    if (family == AF_INET)
+        set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, on);
+    else
+        ERR(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)), ENOPROTOOPT);
+    OK(bind(fd, &here.sa, here.len));
+    got = local_of(fd);
+    struct addr want = loopback(family, OSPF);
+    TRUE(same_addr(&got, &want));
+    EQ(sendto(from, "hello", 5, 0, &here.sa, here.len), 5);
+    TRUE(recv(fd, room, sizeof(room), 0) >= 5);
+    OK(bind(fd, &here.sa, here.len));
+    got = local_of(fd);
+    TRUE(same_addr(&got, &want));
+    OK(connect(fd, &here.sa, here.len));
+    ERR(bind(fd, &here.sa, here.len), EINVAL);
+}
+
 BOTH(pings_itself)
 {
     struct addr to = loopback(family, 0), from;
@@ -367,6 +390,23 @@ BOTH(ping_is_for_groups)
     int fd = (int)OK(socket(family, SOCK_DGRAM, icmp_of(family)));
     EQ(get_int(fd, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
     EQ(get_int(fd, SOL_SOCKET, SO_PROTOCOL), icmp_of(family));
+}
+
+/* ipv6_setsockopt: a raw IPv6 socket has no options of IPv4. */
+CASE(no_options_of_ipv4_v6)
+{
+    int names[] = {IP_TTL, IP_TOS, IP_RECVTTL, IP_PKTINFO, IP_RECVERR, IP_MTU_DISCOVER, IP_FREEBIND, IP_HDRINCL}, on = 1;
+    OK(close(udp(AF_INET6)));
+    allow_ping("0 2147483647");
+    int raw = raw_of(AF_INET6, OSPF), ping = (int)OK(socket(AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6));
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        socklen_t len = sizeof(on);
+        ERR(setsockopt(raw, IPPROTO_IP, names[i], &on, sizeof(on)), ENOPROTOOPT);
+        ERR(getsockopt(raw, IPPROTO_IP, names[i], &on, &len), ENOPROTOOPT);
+        on = 1;
+        if (names[i] != IP_HDRINCL)
+            OK(setsockopt(ping, IPPROTO_IP, names[i], &on, sizeof(on)));
+    }
 }
 
 BOTH(ping_itself)

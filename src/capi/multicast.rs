@@ -54,13 +54,9 @@ pub(super) fn set(
     name: c_int,
     given: &Given,
 ) -> Option<CResult<()>> {
-    let (domain, kind) = socket.kind();
     match level {
-        // udpv6_setsockopt: IPv4's options on an IPv6 socket too, but not on a raw one (rawv6_setsockopt).
-        libc::IPPROTO_IP if domain == Domain::V4 || !matches!(kind, Kind::Raw(_)) => {
-            set_v4(socket, name, given)
-        }
-        libc::IPPROTO_IPV6 if domain == Domain::V6 => set_v6(socket, name, given),
+        libc::IPPROTO_IP => set_v4(socket, name, given),
+        libc::IPPROTO_IPV6 if socket.kind().0 == Domain::V6 => set_v6(socket, name, given),
         _ => None,
     }
 }
@@ -288,11 +284,8 @@ fn mode_of(mode: u32) -> CResult<bool> {
 
 /// Reads an option about groups; `None`: it is not one.
 pub(super) fn get(socket: &SocketFile, level: c_int, name: c_int) -> Option<CResult<Value>> {
-    let (domain, kind) = socket.kind();
+    let (domain, _) = socket.kind();
     let which = match (level, name) {
-        (libc::IPPROTO_IP, _) if domain == Domain::V6 && matches!(kind, Kind::Raw(_)) => {
-            return None;
-        }
         (libc::IPPROTO_IP, libc::IP_MULTICAST_TTL) => McOptName::Ttl,
         (libc::IPPROTO_IP, libc::IP_MULTICAST_LOOP) => McOptName::Loop4,
         (libc::IPPROTO_IP, libc::IP_MULTICAST_ALL) => McOptName::All4,

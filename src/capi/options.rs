@@ -47,6 +47,9 @@ pub unsafe extern "C" fn tunsock_getsockopt(
             .unwrap_or_else(|| unsafe { originals::getsockopt(fd, level, name, value, len) });
     };
     answer(|| {
+        if lacks(&socket, level) {
+            return Err(ENOPROTOOPT);
+        }
         // SAFETY: any bytes are a length.
         let room = unsafe { user::read(len)? } as c_int;
         let room = usize::try_from(room).map_err(|_| EINVAL)?;
@@ -199,7 +202,15 @@ impl PlainNumbers for u64 {}
 impl PlainNumbers for tunsock_linger {}
 impl PlainNumbers for tunsock_timeval {}
 
+/// ipv6_setsockopt, ipv6_getsockopt: IPv4's options are there for AF_INET6 too, but not on raw sockets.
+fn lacks(socket: &SocketFile, level: c_int) -> bool {
+    level == libc::IPPROTO_IP && matches!(socket.kind(), (Domain::V6, Kind::Raw(_)))
+}
+
 fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult<()> {
+    if lacks(socket, level) {
+        return Err(ENOPROTOOPT);
+    }
     let of_groups = multicast::set(socket, level, name, given);
     if let Some(outcome) = of_groups.or_else(|| raw::set(socket, level, name, given)) {
         return outcome;

@@ -268,11 +268,16 @@ impl Stack {
         }
         let socket = self.get(id)?;
         may_bind_by(socket, ip)?;
+        // raw_bind: a raw socket may be bound again until it is connected; what it has for a port is its protocol.
         let raw = matches!(kind, Kind::Raw(_));
-        if socket.local().is_some_and(|local| local.port() != 0) && !raw {
+        let settled = match raw {
+            true => socket.peer().is_some(),
+            false => socket.local().is_some_and(|local| local.port() != 0),
+        };
+        if settled {
             return Err(Error::Invalid);
         }
-        let no_port = addr.port() == 0 && socket.has(Attribute::BindAddressNoPort);
+        let no_port = !raw && addr.port() == 0 && socket.has(Attribute::BindAddressNoPort);
         match kind {
             Kind::Stream if tcp::calls::state(self, id)? != State::Closed => {
                 return Err(Error::Invalid);
