@@ -81,20 +81,21 @@ impl World {
 
     /// The stack. It is made at the first use: by then the script has set its sysctls.
     pub(crate) fn stack(&mut self) -> &mut Stack {
-        let now = Instant::from_micros(self.now);
-        let (settings, whole) = (&self.settings, &mut self.whole);
-        self.stack.get_or_insert_with(|| {
-            *whole = settings.takes_super_segments();
-            Stack::new(settings.config(), now)
-        })
+        if self.stack.is_none() {
+            self.heed();
+        }
+        let now = self.instant();
+        let settings = &self.settings;
+        self.stack
+            .get_or_insert_with(|| Stack::new(settings.config(), now))
     }
 
     /// The namespace's sysctls and its device may have changed.
     pub(crate) fn heed(&mut self) {
+        self.whole = self.settings.takes_super_segments();
+        self.stopped = !self.settings.takes_packets();
         if let Some(stack) = self.stack.as_mut() {
             stack.retune(self.settings.config());
-            self.whole = self.settings.takes_super_segments();
-            self.stopped = !self.settings.takes_packets();
         }
     }
 

@@ -53,8 +53,14 @@ pub(crate) struct EndKey(pub(crate) SocketAddr);
 impl Hash for EndKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        hash_ip(self.0.ip(), state);
-        state.write_u16(self.0.port());
+        let port = self.0.port();
+        match self.0.ip() {
+            IpAddr::V4(a) => state.write_u64(u64::from(a.to_bits()) << 16 | u64::from(port)),
+            addr @ IpAddr::V6(_) => {
+                hash_ip(addr, state);
+                state.write_u16(port);
+            }
+        }
     }
 }
 

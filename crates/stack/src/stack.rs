@@ -13,12 +13,12 @@ use crate::icmp::Limiter;
 use crate::ip::input::FRAME_MAX;
 use crate::ip::{self, IpLayer};
 use crate::multicast::{self, MulticastLayer};
-use crate::ports::{PortTable, Shape};
+use crate::ports::PortTable;
 use crate::raw::{self, RawLayer, RawSocket};
 use crate::socket::address::{self, Use};
 use crate::socket::table::{Proto, Socket, Sockets};
 use crate::socket::*;
-use crate::socket::{attribute, control, errqueue};
+use crate::socket::{attribute, errqueue};
 use crate::tcp::{self, TcpLayer, TcpSocket};
 use crate::time::{Instant, earliest};
 use crate::udp::{self, UdpLayer};
@@ -121,6 +121,7 @@ impl Stack {
         let rerouted = config.routes != old.routes;
         self.config = Config {
             addrs: old.addrs,
+            device: old.device,
             mtu: old.mtu,
             offload: old.offload,
             day_ms: old.day_ms,
@@ -255,18 +256,13 @@ impl Stack {
         let (domain, kind) = (socket.domain, socket.kind());
         let addr = address::inward(domain, kind, socket.opts.v6only, addr, Use::Bind)?;
         let ip = addr.ip();
-        let many = self.ip.is_broadcast(ip) || ip.is_multicast();
-        let ours = self.ip.is_local(ip) || ip.is_unspecified();
+        let standing = self.ip.standing(ip);
+        let many = standing.broadcast || ip.is_multicast();
+        let ours = standing.local || ip.is_unspecified();
         // ping_bind: not for a socket that only talks to one at a time.
-        let any = [Attribute::FreeBind, Attribute::Transparent];
-        let free = self
-            .get(id)?
-            .extra_opts()
-            .is_some_and(|opts| opts.any(&any));
-        if !ours && !free && (!many || kind == Kind::Ping) {
+        if !ours && !socket.may_be_anybody() && (!many || kind == Kind::Ping) {
             return Err(Error::AddressNotAvailable);
         }
-        let socket = self.get(id)?;
         may_bind_by(socket, ip)?;
         // raw_bind: a raw socket may be bound again until it is connected; what it has for a port is its protocol.
         let raw = matches!(kind, Kind::Raw(_));
@@ -285,12 +281,7 @@ impl Stack {
             // IP_BIND_ADDRESS_NO_PORT (__inet_bind): connect chooses the port, when it knows all four.
             _ if no_port => (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, 0))),
             Kind::Stream => {
-                let socket = self.get(id)?;
-                let opts = &socket.opts;
-                let v6only = domain == Domain::V6 && opts.v6only;
-                let shape =
-                    Shape::new(ip, v6only, opts.reuse_addr, opts.reuse_port).by(socket.bound_if());
-                let own = socket.local_ports();
+                let (shape, own) = (socket.shape(ip), socket.local_ports());
                 let port = self.ports.bind(kind, id, shape, addr.port(), own)?;
                 (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, port)));
             }
@@ -383,7 +374,7 @@ impl Stack {
         flags: SendFlags,
         dest: Option<SocketAddr>,
     ) -> Result<usize> {
-        self.send_with(now, id, data, flags, dest, &control::PLAIN)
+        self.send_with(now, id, data, flags, dest, &SendControl::default())
     }
 
     /// sendmsg(2): as [`Stack::send`], with what control messages ask for.
@@ -582,6 +573,8 @@ impl Stack {
     /// setsockopt(2).
     pub fn set_option(&mut self, now: Instant, id: SocketId, opt: SockOpt) -> Result<()> {
         self.ip.set_now(now);
+        // Which of them say where packets go is for nobody to remember.
+        self.get_mut(id)?.forget_way();
         if let SockOpt::Number(attribute, value) = opt {
             return attribute::set(self, now, id, attribute, value);
         }
@@ -666,7 +659,7 @@ impl Stack {
         self.sockets.get(id).ok_or(Error::BadHandle)
     }
 
-    fn get_mut(&mut self, id: SocketId) -> Result<&mut Socket> {
+    pub(crate) fn get_mut(&mut self, id: SocketId) -> Result<&mut Socket> {
         self.sockets.get_mut(id).ok_or(Error::BadHandle)
     }
 }

@@ -360,14 +360,15 @@ fn admit(
     protocol: u8,
 ) -> Option<DstKind> {
     let mapped = |addr: IpAddr| matches!(addr, IpAddr::V6(a) if a.to_ipv4_mapped().is_some());
-    if src.is_multicast() || stack.ip.is_broadcast(src) || mapped(src) || mapped(dst) {
+    let from = stack.ip.standing(src);
+    if src.is_multicast() || from.broadcast || mapped(src) || mapped(dst) {
         return None;
     }
     if src.is_unspecified() && !speaks_without_address(dst, protocol) {
         return None;
     }
     // From outside nobody speaks as us or as loopback, nor to our loopback.
-    if inside.is_none() && (stack.ip.is_local(src) || dst.is_loopback()) {
+    if inside.is_none() && (from.local || dst.is_loopback()) {
         return None;
     }
     let kind = match stack.ip.dst_kind(dst) {

@@ -29,15 +29,24 @@ pub(crate) struct Path {
 pub(crate) struct Routes {
     /// Our addresses, in the order of the configuration.
     addrs: Vec<IpNet>,
-    own: AddrSet,
-    /// Broadcast addresses of our IPv4 prefixes.
-    broadcasts: AddrSet,
+    known: Known,
     /// Prefixes that leave by the device, longest first, with the largest packet where it is less than the device's.
     prefixes: Vec<(IpNet, Option<u32>)>,
     /// Prefixes that are reached without a gateway.
     on_link: Vec<IpNet>,
     mtu: u32,
     learnt: KeyedMap<IpAddr, (u32, Instant)>,
+    /// Rises when a path that was found may not be what would be found now.
+    version: u64,
+}
+
+/// What an address is to this host.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Standing {
+    /// An address of ours, or all of 127.0.0.0/8, or ::1.
+    pub(crate) local: bool,
+    /// 255.255.255.255 or the broadcast address of one of our prefixes.
+    pub(crate) broadcast: bool,
 }
 
 /// MTU of packets that go round inside.
@@ -51,93 +60,101 @@ const MTU_EXPIRES_US: u64 = 600 * 1_000_000;
 /// How many learnt path MTUs are kept.
 const LEARNT_MAX: usize = 4096;
 
-/// A set of addresses that every packet is held against: a few of each family are compared one by one, which costs less
-/// than one hash.
+/// The addresses that every packet's are held against, ours and the broadcast addresses of our prefixes: a few of each family are
+/// compared one by one, which costs less than one hash.
 #[derive(Debug)]
-struct AddrSet {
+struct Known {
     few_v4: Few<u32>,
     few_v6: Few<u128>,
-    many: KeyedMap<IpAddr, ()>,
+    many: KeyedMap<IpAddr, u8>,
 }
 
-/// Up to how many.
+/// Bits of what is known of an address: one of ours.
+const OWN: u8 = 1;
+/// A prefix's broadcast address.
+const BROADCAST: u8 = 2;
+
+/// Up to how many: two addresses of IPv4 with their broadcast addresses.
 const FEW: usize = 4;
 
-/// Up to [`FEW`] numbers, all compared at once: the places that are not taken repeat the first.
+/// Up to [`FEW`] numbers, all compared at once: the places that are not taken say nothing.
 #[derive(Debug, Default)]
 struct Few<T> {
     numbers: [T; FEW],
+    bits: [u8; FEW],
     len: usize,
 }
 
 impl<T: Copy + PartialEq> Few<T> {
     /// False: there is no place left.
-    fn insert(&mut self, number: T) -> bool {
-        match self.len {
-            0 => self.numbers = [number; FEW],
-            FEW => return false,
-            len => self.numbers[len] = number,
-        }
+    fn insert(&mut self, number: T, bits: u8) -> bool {
+        let place = self
+            .numbers
+            .get_mut(self.len)
+            .zip(self.bits.get_mut(self.len));
+        let Some((at, what)) = place else {
+            return false;
+        };
+        (*at, *what) = (number, bits);
         self.len += 1;
         true
     }
 
     #[inline]
-    fn contains(&self, number: T) -> bool {
-        let same = self.numbers.map(|one| one == number);
-        (self.len != 0) & (same[0] | same[1] | same[2] | same[3])
+    fn get(&self, number: T) -> u8 {
+        let of = |i: usize| self.bits[i] & u8::from(self.numbers[i] == number).wrapping_neg();
+        of(0) | of(1) | of(2) | of(3)
     }
 }
 
-impl AddrSet {
-    fn new(addrs: impl Iterator<Item = IpAddr>, rng: &mut ChaCha8Rng) -> AddrSet {
-        let mut set = AddrSet {
+impl Known {
+    fn new(addrs: impl Iterator<Item = (IpAddr, u8)>, rng: &mut ChaCha8Rng) -> Known {
+        let mut known = Known {
             few_v4: Few::default(),
             few_v6: Few::default(),
             many: KeyedState::map(rng),
         };
-        for addr in addrs {
+        for (addr, bits) in addrs {
             let placed = match addr {
-                IpAddr::V4(a) => set.few_v4.insert(a.to_bits()),
-                IpAddr::V6(a) => set.few_v6.insert(a.to_bits()),
+                IpAddr::V4(a) => known.few_v4.insert(a.to_bits(), bits),
+                IpAddr::V6(a) => known.few_v6.insert(a.to_bits(), bits),
             };
             if !placed {
-                set.many.insert(addr, ());
+                *known.many.entry(addr).or_default() |= bits;
             }
         }
-        set
+        known
     }
 
     #[inline]
-    fn contains(&self, addr: IpAddr) -> bool {
+    fn get(&self, addr: IpAddr) -> u8 {
         let one_of_few = match addr {
-            IpAddr::V4(a) => self.few_v4.contains(a.to_bits()),
-            IpAddr::V6(a) => self.few_v6.contains(a.to_bits()),
+            IpAddr::V4(a) => self.few_v4.get(a.to_bits()),
+            IpAddr::V6(a) => self.few_v6.get(a.to_bits()),
         };
-        one_of_few || (!self.many.is_empty() && self.many.contains_key(&addr))
+        match self.many.is_empty() {
+            true => one_of_few,
+            false => one_of_few | self.many.get(&addr).copied().unwrap_or(0),
+        }
     }
 }
 
 impl Routes {
     /// As `config` says.
     pub(crate) fn new(config: &Config, rng: &mut ChaCha8Rng) -> Routes {
-        let own = config.addrs.iter().map(|net| net.addr());
+        let own = config.addrs.iter().map(|net| (net.addr(), OWN));
         let broadcasts = config.addrs.iter().filter_map(|net| match net {
-            IpNet::V4(v4) if v4.prefix_len() < 31 => Some(IpAddr::V4(v4.broadcast())),
+            IpNet::V4(v4) if v4.prefix_len() < 31 => Some((v4.broadcast().into(), BROADCAST)),
             _ => None,
         });
-        // The loopback device has 127.0.0.1/8.
-        let broadcasts = broadcasts.chain([Ipv4Addr::new(127, 255, 255, 255).into()]);
-        let own = AddrSet::new(own, rng);
-        let broadcasts = AddrSet::new(broadcasts, rng);
         Routes {
             addrs: config.addrs.clone(),
-            own,
-            broadcasts,
+            known: Known::new(own.chain(broadcasts), rng),
             prefixes: prefixes(config),
             on_link: on_link(config),
             mtu: config.mtu,
             learnt: KeyedState::map(rng),
+            version: 0,
         }
     }
 
@@ -145,32 +162,28 @@ impl Routes {
         matches!(addr, IpAddr::V4(a) if a.is_loopback())
     }
 
-    /// An address of ours, or all of 127.0.0.0/8, or ::1.
-    fn is_local(&self, addr: IpAddr) -> bool {
-        self.own.contains(addr) || addr.is_loopback()
-    }
-
-    fn is_broadcast(&self, addr: IpAddr) -> bool {
-        match addr {
-            // The loopback's prefix has its broadcast address too.
-            IpAddr::V4(a) => {
-                a.is_broadcast()
-                    || a.octets() == [127, 255, 255, 255]
-                    || self.broadcasts.contains(addr)
-            }
+    #[inline]
+    fn standing(&self, addr: IpAddr) -> Standing {
+        let known = self.known.get(addr);
+        let everywhere = match addr {
+            // The loopback device has 127.0.0.1/8, and its prefix a broadcast address too.
+            IpAddr::V4(a) => a.is_broadcast() || a.octets() == [127, 255, 255, 255],
             IpAddr::V6(_) => false,
+        };
+        Standing {
+            local: known & OWN != 0 || addr.is_loopback(),
+            broadcast: known & BROADCAST != 0 || everywhere,
         }
     }
 
-    fn reachable(&self, dst: IpAddr) -> bool {
-        self.prefixes.iter().any(|(net, _)| net.contains(&dst))
+    fn is_local(&self, addr: IpAddr) -> bool {
+        self.standing(addr).local
     }
 
-    /// Largest packet on the way to `dst`, bytes, as far as that is configured.
-    fn mtu_to(&self, dst: IpAddr) -> u32 {
-        let mut routes = self.prefixes.iter().filter(|(net, _)| net.contains(&dst));
-        let known = routes.next().and_then(|(_, mtu)| *mtu);
-        known.map_or(self.mtu, |mtu| mtu.min(self.mtu))
+    /// Largest packet on the way to `dst`, bytes, as far as that is configured; `None`: no route leads there.
+    fn mtu_to(&self, dst: IpAddr) -> Option<u32> {
+        let (_, mtu) = self.prefixes.iter().find(|(net, _)| net.contains(&dst))?;
+        Some(mtu.map_or(self.mtu, |mtu| mtu.min(self.mtu)))
     }
 
     /// Source address for `dst`: one in the same prefix as the destination, else the first of the family.
@@ -204,7 +217,8 @@ impl IpLayer {
     pub(crate) fn path(&self, dst: IpAddr, src: Option<IpAddr>) -> Result<Path> {
         let routes = &self.routes;
         let src = src.filter(|addr| !addr.is_unspecified());
-        if routes.is_local(dst) {
+        let there = routes.standing(dst);
+        if there.local {
             let src = src.or_else(|| routes.source(dst));
             return Ok(Path {
                 src: src.ok_or(Error::NetworkUnreachable)?,
@@ -216,23 +230,21 @@ impl IpLayer {
         if dst.is_multicast() {
             return self.path_to_group(dst, src, None);
         }
-        if !routes.reachable(dst) {
-            return Err(Error::NetworkUnreachable);
-        }
+        let mtu = routes.mtu_to(dst).ok_or(Error::NetworkUnreachable)?;
         // RFC 1122 3.2.1.3 (g): loopback addresses stay inside. Linux refuses the route with EINVAL.
         if src.is_some_and(|addr| addr.is_loopback()) {
             return Err(Error::Invalid);
         }
         let src = src.or_else(|| routes.source_to_remote(dst));
-        let (mtu, learnt) = (routes.mtu_to(dst), self.learnt_mtu(dst));
+        let learnt = self.learnt_mtu(dst);
         Ok(Path {
             src: src.ok_or(Error::NetworkUnreachable)?,
             mtu: learnt.map_or(mtu, |learnt| learnt.min(mtu)),
             local: false,
             via: Via {
-                device: true,
                 // RFC 1122 3.3.6: a host receives its own broadcasts.
-                inside: routes.is_broadcast(dst).then_some(Iface::Device),
+                inside: there.broadcast.then_some(Iface::Device),
+                ..OUT
             },
         })
     }
@@ -251,7 +263,7 @@ impl IpLayer {
         };
         let routes = &self.routes;
         let own = self.iface_of(dst);
-        let reachable = iface == Iface::Device && own.is_none() && routes.reachable(dst);
+        let reachable = iface == Iface::Device && own.is_none() && routes.mtu_to(dst).is_some();
         if own == Some(iface) || reachable || dst.is_multicast() {
             return self.path(dst, src);
         }
@@ -277,10 +289,7 @@ impl IpLayer {
             local,
             via: match local {
                 true => inside(Iface::Loopback),
-                false => Via {
-                    device: true,
-                    inside: None,
-                },
+                false => OUT,
             },
         })
     }
@@ -288,6 +297,18 @@ impl IpLayer {
     /// Other routes from now on, as `config` has them.
     pub(crate) fn retune(&mut self, config: &Config) {
         self.routes.prefixes = prefixes(config);
+        self.routes.on_link = on_link(config);
+        self.routes.version = self.routes.version.wrapping_add(1);
+    }
+
+    /// Which paths hold: one that was found under another number has to be found anew.
+    pub(crate) fn version(&self) -> u64 {
+        self.routes.version
+    }
+
+    /// Whether the path to `dst` holds until the version changes: what was learnt of its MTU is forgotten by time alone.
+    pub(crate) fn lasts(&self, dst: IpAddr) -> bool {
+        self.routes.learnt.is_empty() || !self.routes.learnt.contains_key(&dst)
     }
 
     /// The path to `dst`, a group, by `iface` as the socket has chosen; without a choice by the route to it.
@@ -322,28 +343,17 @@ impl IpLayer {
             src: src.ok_or(Error::NetworkUnreachable)?,
             mtu: routes.mtu,
             local: false,
-            via: self.via(dst),
+            // What else concerns groups (our own copy of what we send) is for `multicast` to say.
+            via: OUT,
         })
     }
 
     /// Whether a route leads to a group. IPv6 has ff00::/8 on every device (Linux: addrconf_add_mroute).
     pub(crate) fn group_reachable(&self, dst: IpAddr) -> bool {
         match dst {
-            IpAddr::V4(_) => self.routes.reachable(dst),
+            IpAddr::V4(_) => self.routes.mtu_to(dst).is_some(),
             IpAddr::V6(_) => self.routes.addrs.iter().any(|net| net.addr().is_ipv6()),
         }
-    }
-
-    /// Where packets to `dst` go. What else concerns groups (our own copy of what we send) is for `multicast` to say.
-    fn via(&self, dst: IpAddr) -> Via {
-        let (device, inside) = match self.dst_kind(dst) {
-            Some(DstKind::Unicast) => (false, self.iface_of(dst)),
-            Some(DstKind::Broadcast) if dst.is_loopback() => (false, Some(Iface::Loopback)),
-            // RFC 1122 3.3.6: a host receives its own broadcasts.
-            Some(DstKind::Broadcast) => (true, Some(Iface::Device)),
-            Some(DstKind::Multicast) | None => (true, None),
-        };
-        Via { device, inside }
     }
 
     /// Whether a host is on the link: no gateway leads to it.
@@ -366,30 +376,34 @@ impl IpLayer {
         if addr.is_loopback() {
             Some(Iface::Loopback)
         } else {
-            self.routes.own.contains(addr).then_some(Iface::Device)
+            self.is_local(addr).then_some(Iface::Device)
         }
+    }
+
+    /// What `addr` is to this host: one look for whoever asks more than one thing of it.
+    #[inline]
+    pub(crate) fn standing(&self, addr: IpAddr) -> Standing {
+        self.routes.standing(addr)
     }
 
     /// Whether packets to `addr` are for ourselves.
     pub(crate) fn is_local(&self, addr: IpAddr) -> bool {
-        self.routes.is_local(addr)
+        self.standing(addr).local
     }
 
     /// 255.255.255.255 or the broadcast address of one of our prefixes.
     pub(crate) fn is_broadcast(&self, addr: IpAddr) -> bool {
-        self.routes.is_broadcast(addr)
+        self.standing(addr).broadcast
     }
 
     /// Whom a packet to `dst` is for, `None` when not for us.
     pub(crate) fn dst_kind(&self, dst: IpAddr) -> Option<DstKind> {
-        if self.is_broadcast(dst) {
-            Some(DstKind::Broadcast)
-        } else if self.is_local(dst) {
-            Some(DstKind::Unicast)
-        } else if dst.is_multicast() {
-            Some(DstKind::Multicast)
-        } else {
-            None
+        let Standing { local, broadcast } = self.standing(dst);
+        match () {
+            () if broadcast => Some(DstKind::Broadcast),
+            () if local => Some(DstKind::Unicast),
+            () if dst.is_multicast() => Some(DstKind::Multicast),
+            () => None,
         }
     }
 
@@ -416,7 +430,10 @@ impl IpLayer {
         } else {
             MIN_MTU_V6
         };
-        let current = (self.learnt_mtu(dst)).unwrap_or(self.routes.mtu_to(dst));
+        let current = self
+            .learnt_mtu(dst)
+            .or_else(|| self.routes.mtu_to(dst))
+            .unwrap_or(self.routes.mtu);
         let mtu = mtu.max(floor.min(self.routes.mtu));
         if mtu >= current || self.is_local(dst) {
             return;
@@ -430,6 +447,7 @@ impl IpLayer {
             learnt.clear();
         }
         learnt.insert(dst, (mtu, now));
+        self.routes.version = self.routes.version.wrapping_add(1);
     }
 
     fn learnt_mtu(&self, dst: IpAddr) -> Option<u32> {
@@ -445,6 +463,12 @@ fn on_link(config: &Config) -> Vec<IpNet> {
     let own = config.addrs.iter().map(|net| net.trunc());
     own.chain(direct).collect()
 }
+
+/// Out by the device and nowhere else.
+const OUT: Via = Via {
+    device: true,
+    inside: None,
+};
 
 /// Round inside, to arrive by that interface.
 fn inside(iface: Iface) -> Via {

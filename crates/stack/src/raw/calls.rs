@@ -6,9 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::IPPROTO_RAW;
 use crate::error::{Error, Result};
 use crate::ip::{Path, TxMeta};
-use crate::ports::Shape;
 use crate::socket::control::{self, SendControl};
-use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind, SendFlags, SocketId};
 use crate::stack::Stack;
 use crate::udp::output;
@@ -20,22 +18,16 @@ const ECHO_LEN: usize = 8;
 
 /// bind(2); the address has been checked to be ours. A raw socket may be bound again, a ping socket may not.
 pub(crate) fn bind(stack: &mut Stack, id: SocketId, addr: SocketAddr) -> Result<()> {
-    let socket = socket(stack, id)?;
-    let (kind, opts) = (socket.kind(), &socket.opts);
-    let port = match kind {
+    let socket = stack.get(id)?;
+    let port = match socket.kind() {
         Kind::Raw(_) => socket.local().map_or(0, |local| local.port()),
         _ => {
-            let shape =
-                Shape::new(addr.ip(), true, opts.reuse_addr, opts.reuse_port).by(socket.bound_if());
             // Linux ping_get_port: identifiers are one space, whatever the address and the family.
-            let shape = Shape {
-                addr: Ipv4Addr::UNSPECIFIED.into(),
-                ..shape
-            };
+            let shape = socket.shape(Ipv4Addr::UNSPECIFIED.into());
             stack.ports.bind(Kind::Ping, id, shape, addr.port(), 0)?
         }
     };
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     socket.set_local(Some(SocketAddr::new(addr.ip(), port)));
     stack.ping_place(id);
     Ok(())
@@ -43,7 +35,7 @@ pub(crate) fn bind(stack: &mut Stack, id: SocketId, addr: SocketAddr) -> Result<
 
 /// An identifier for a ping socket that has none; Linux does this before it connects or sends.
 pub(crate) fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
-    let socket = socket(stack, id)?;
+    let socket = stack.get(id)?;
     let ip = socket.local().map_or(socket.wildcard(), |local| local.ip());
     if socket.kind() != Kind::Ping || socket.local().is_some_and(|local| local.port() != 0) {
         return Ok(());
@@ -56,7 +48,7 @@ pub(crate) fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
 
 /// connect(2) (Linux: __ip4_datagram_connect). The local address becomes the one that packets to `peer` carry.
 pub(crate) fn connect(stack: &mut Stack, id: SocketId, peer: SocketAddr) -> Result<()> {
-    let socket = socket(stack, id)?;
+    let socket = stack.get(id)?;
     let broadcast = socket.opts.broadcast;
     let bound = socket.local().map(|local| local.ip());
     let ip = stack.ip.resolve_unspecified(peer.ip(), bound);
@@ -64,7 +56,7 @@ pub(crate) fn connect(stack: &mut Stack, id: SocketId, peer: SocketAddr) -> Resu
     if stack.ip.is_broadcast(ip) && !broadcast {
         return Err(Error::AccessDenied);
     }
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     socket.set_peer(Some(SocketAddr::new(ip, peer.port())));
     if let Some(local) = socket.local()
         && local.ip().is_unspecified()
@@ -76,7 +68,7 @@ pub(crate) fn connect(stack: &mut Stack, id: SocketId, peer: SocketAddr) -> Resu
 
 /// connect(2) with AF_UNSPEC: the peer is forgotten, and an address that bind did not fix.
 pub(crate) fn disconnect(stack: &mut Stack, id: SocketId) -> Result<()> {
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     socket.set_peer(None);
     let (wildcard, keep) = (socket.wildcard(), socket.addr_locked);
     if let Some(local) = socket.local()
@@ -128,7 +120,7 @@ fn send_bytes(
     dest: Option<SocketAddr>,
     control: &SendControl,
 ) -> Result<()> {
-    let socket = socket(stack, id)?;
+    let socket = stack.get(id)?;
     let (domain, kind, broadcast) = (socket.domain, socket.kind(), socket.opts.broadcast);
     let raw = socket.raw().ok_or(Error::NotSupported)?;
     let stamps = control.timestamping(socket)?;
@@ -156,7 +148,7 @@ fn send_bytes(
     if stack.ip.is_broadcast(to) && !broadcast {
         return Err(Error::AccessDenied);
     }
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     if let Some(error) = socket.pending_error.take() {
         return Err(error);
     }
@@ -174,7 +166,7 @@ fn send_bytes(
     } else if let Some(offset) = offset {
         finish_checksum(&path, to, protocol, usize::from(offset), bytes)?;
     }
-    let limits = output::limits(stack, self::socket(stack, id)?, &path, to);
+    let limits = output::limits(stack, stack.get(id)?, &path, to);
     let (ttl, tos) = stack.ttl_tos_of(id, to);
     let mut meta = TxMeta {
         src: path.src,
@@ -294,12 +286,4 @@ fn fill_header(stack: &mut Stack, src: Ipv4Addr, to: IpAddr, bytes: &mut [u8], h
     put16(bytes, 10, 0);
     let sum = checksum::of(bytes.get(..header_len).unwrap_or_default());
     put16(bytes, 10, sum);
-}
-
-fn socket(stack: &Stack, id: SocketId) -> Result<&Socket> {
-    stack.sockets.get(id).ok_or(Error::BadHandle)
-}
-
-fn socket_mut(stack: &mut Stack, id: SocketId) -> Result<&mut Socket> {
-    stack.sockets.get_mut(id).ok_or(Error::BadHandle)
 }

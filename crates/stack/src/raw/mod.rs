@@ -7,18 +7,15 @@ pub(crate) mod calls;
 pub(crate) mod input;
 mod options;
 
-use std::net::IpAddr;
-
 use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 
 use crate::ip::proto;
 use crate::keyed::{KeyedMap, KeyedState};
-use crate::socket::address::outward;
 use crate::socket::table::Socket;
-use crate::socket::{Domain, Kind, SocketId, SocketInfo, State};
+use crate::socket::{Domain, Kind, SocketId, SocketInfo};
 use crate::stack::Stack;
-use crate::udp::UdpSocket;
+use crate::udp::{UdpSocket, listed};
 
 pub(crate) use options::{get as get_option, set as set_option};
 
@@ -167,24 +164,5 @@ fn strike<K: std::hash::Hash + Eq>(map: &mut KeyedMap<K, Group>, key: K, id: Soc
 pub(crate) fn row(socket: &Socket) -> Option<SocketInfo> {
     let raw = socket.raw()?;
     let local = socket.local()?;
-    let any = std::net::SocketAddr::new(wildcard_like(local.ip()), 0);
-    let state = match socket.peer() {
-        Some(_) => State::Established,
-        None => State::Closed,
-    };
-    Some(SocketInfo {
-        kind: raw.kind,
-        state,
-        local: outward(socket.domain, local),
-        peer: outward(socket.domain, socket.peer().unwrap_or(any)),
-        recv_q: raw.inbox.queue.charged(),
-        send_q: 0,
-    })
-}
-
-fn wildcard_like(addr: IpAddr) -> IpAddr {
-    match addr {
-        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
-    }
+    Some(listed(socket, &raw.inbox, local))
 }

@@ -207,28 +207,31 @@ pub(crate) struct ExtraOpts {
 
 impl Default for ExtraOpts {
     fn default() -> ExtraOpts {
-        ExtraOpts {
-            flags: 0,
-            timestamping: 0,
-            mark: 0,
-            priority: 0,
-            pmtu: [pmtu::WANT; 2],
-            mtu6: 0,
-            udp_segment: 0,
-            stamps_new: false,
-            peek_off: -1,
-            bound_if: 0,
-            min_ttl: [0; 2],
-            unicast_if: [0; 2],
-            busy_poll_budget: 0,
-            incoming_cpu: -1,
-            local_ports: 0,
-            max_pacing_rate: u64::MAX,
-        }
+        ExtraOpts::PLAIN
     }
 }
 
 impl ExtraOpts {
+    /// As they are on a socket on which nobody has set any.
+    const PLAIN: ExtraOpts = ExtraOpts {
+        flags: 0,
+        timestamping: 0,
+        mark: 0,
+        priority: 0,
+        pmtu: [pmtu::WANT; 2],
+        mtu6: 0,
+        udp_segment: 0,
+        stamps_new: false,
+        peek_off: -1,
+        bound_if: 0,
+        min_ttl: [0; 2],
+        unicast_if: [0; 2],
+        busy_poll_budget: 0,
+        incoming_cpu: -1,
+        local_ports: 0,
+        max_pacing_rate: u64::MAX,
+    };
+
     /// Whether a flag is set.
     pub(crate) fn has(&self, flag: Attribute) -> bool {
         self.flags & bit(flag) != 0
@@ -245,11 +248,6 @@ impl ExtraOpts {
     /// UDP_CORK is off.
     pub(crate) fn uncork(&mut self) {
         self.put(Attribute::UdpCork, false);
-    }
-
-    /// Whether any of these flags is set.
-    pub(crate) fn any(&self, flags: &[Attribute]) -> bool {
-        flags.iter().any(|flag| self.has(*flag))
     }
 
     /// sock_set_timestamp: one form at a time; off is off whatever the form, which is then kept.
@@ -306,6 +304,16 @@ impl Socket {
         self.extra.as_deref().map(|extra| &extra.opts)
     }
 
+    /// The rare options, set or not.
+    pub(crate) fn rare(&self) -> &ExtraOpts {
+        self.extra_opts().unwrap_or(&ExtraOpts::PLAIN)
+    }
+
+    /// Whether the socket may have an address that is nobody's here (IP_FREEBIND, IP_TRANSPARENT).
+    pub(crate) fn may_be_anybody(&self) -> bool {
+        self.has(Attribute::FreeBind) || self.has(Attribute::Transparent)
+    }
+
     /// Whether a rare flag is set.
     pub(crate) fn has(&self, flag: Attribute) -> bool {
         self.extra_opts().is_some_and(|opts| opts.has(flag))
@@ -320,34 +328,30 @@ impl Socket {
     pub(crate) fn follow_tos(&mut self) {
         const PRIORITY: [i32; 4] = [0, 2, 6, 4];
         let priority = PRIORITY[usize::from(self.opts.tos >> 3 & 3)];
-        if priority != self.extra_opts().map_or(0, |opts| opts.priority) {
+        if priority != self.rare().priority {
             self.extra_mut().opts.priority = priority;
         }
     }
 
     /// The number of the interface that the socket is bound to (SO_BINDTODEVICE), 0: none.
     pub(crate) fn bound_if(&self) -> u32 {
-        self.extra_opts().map_or(0, |opts| opts.bound_if)
+        self.rare().bound_if
     }
 
     /// IP_LOCAL_PORT_RANGE, 0: none.
     pub(crate) fn local_ports(&self) -> u32 {
-        self.extra_opts().map_or(0, |opts| opts.local_ports)
+        self.rare().local_ports
     }
 
     /// Whether segments over that family may come with this TTL or hop limit (IP_MINTTL, IPV6_MINHOPCOUNT).
     pub(crate) fn takes_ttl(&self, v6: bool, ttl: u8) -> bool {
-        let least = self
-            .extra_opts()
-            .map_or(0, |opts| opts.min_ttl[usize::from(v6)]);
-        ttl >= least
+        ttl >= self.rare().min_ttl[usize::from(v6)]
     }
 
     /// The interface that a datagram to one host leaves by, 0: any (IP_UNICAST_IF; SO_BINDTODEVICE comes first).
     pub(crate) fn unicast_if(&self, v6: bool) -> u32 {
-        let opts = self.extra_opts();
         match self.bound_if() {
-            0 => opts.map_or(0, |opts| opts.unicast_if[usize::from(v6)]),
+            0 => self.rare().unicast_if[usize::from(v6)],
             bound => bound,
         }
     }
@@ -507,8 +511,7 @@ impl Stack {
 pub(crate) fn get(stack: &Stack, id: SocketId, attribute: Attribute) -> Result<i32> {
     let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
     applies(socket, attribute)?;
-    let default = ExtraOpts::default();
-    let opts = socket.extra_opts().unwrap_or(&default);
+    let opts = socket.rare();
     Ok(match attribute {
         Attribute::Timestamp
         | Attribute::TimestampNs
@@ -597,7 +600,7 @@ fn path_mtu(stack: &Stack, socket: &Socket) -> Result<i32> {
 /// sock_set_timestamping.
 fn set_timestamping(stack: &mut Stack, id: SocketId, flags: u32, new: bool) -> Result<()> {
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
-    let had = socket.extra_opts().map_or(0, |opts| opts.timestamping);
+    let had = socket.rare().timestamping;
     if flags & !sof::MASK != 0 || (flags & sof::OPT_ID_TCP != 0 && flags & sof::OPT_ID == 0) {
         return Err(Error::Invalid);
     }

@@ -122,18 +122,6 @@ pub struct SendControl {
     pub dont_route: bool,
 }
 
-/// Nothing asked for.
-pub(crate) const PLAIN: SendControl = SendControl {
-    source: None,
-    ttl: None,
-    tos: None,
-    dont_fragment: None,
-    timestamping: None,
-    stamp_id: None,
-    segment: None,
-    dont_route: false,
-};
-
 /// Octets of one datagram or packet to be sent. `MessageTooLong` beyond what IP can carry, `NotSupported` for MSG_OOB.
 pub(crate) fn datagram_len(data: &[IoSlice<'_>], flags: SendFlags) -> Result<usize> {
     // Vectors may name the same memory more than once: the sum can be more than there is.
@@ -152,7 +140,7 @@ pub(crate) fn datagram_len(data: &[IoSlice<'_>], flags: SendFlags) -> Result<usi
 impl SendControl {
     /// The time stamps asked for, `SOF_TIMESTAMPING_*`. `Invalid`: what a control message may not ask for (__sock_cmsg_send).
     pub(crate) fn timestamping(&self, socket: &Socket) -> Result<u32> {
-        let of_socket = socket.extra_opts().map_or(0, |opts| opts.timestamping);
+        let of_socket = socket.rare().timestamping;
         let wanted = match self.timestamping {
             None => of_socket,
             Some(flags) if flags & !sof::TX_RECORD_MASK != 0 => return Err(Error::Invalid),

@@ -12,6 +12,7 @@ use crate::socket::table::Socket;
 use crate::socket::{Domain, Ready, Received, SocketId, address};
 use crate::stack::Stack;
 use crate::time::Instant;
+use crate::udp;
 
 /// What a report costs of SO_RCVBUF besides its data, bytes (Linux: a small skb's truesize).
 const OVERHEAD: usize = 832;
@@ -247,7 +248,8 @@ pub(crate) fn recv(
     if more {
         stack.notify(id, Ready::ERR);
     }
-    let (len, full_len) = (copy(report.data(), bufs), report.data().len());
+    let len = udp::scatter([report.data(), &[]], bufs);
+    let full_len = report.data().len();
     Ok(Received {
         len,
         full_len,
@@ -255,19 +257,6 @@ pub(crate) fn recv(
         oob: false,
         cut: len < full_len,
     })
-}
-
-fn copy(data: &[u8], bufs: &mut [IoSliceMut<'_>]) -> usize {
-    let mut rest = data;
-    for buf in bufs {
-        let n = rest.len().min(buf.len());
-        let (part, later) = rest.split_at(n);
-        if let Some(room) = buf.get_mut(..n) {
-            room.copy_from_slice(part);
-        }
-        rest = later;
-    }
-    data.len() - rest.len()
 }
 
 /// The report that something was sent or acknowledged at `at`; `what`: `SCM_TSTAMP_*` (__skb_complete_tx_timestamp).

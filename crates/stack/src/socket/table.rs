@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::error::Error;
 use crate::multicast::McSocket;
+use crate::ports::Shape;
 use crate::raw::RawSocket;
 use crate::slab::Slab;
 use crate::socket::attribute::Extra;
@@ -272,6 +273,7 @@ impl Socket {
     /// Another local address from now on, or none.
     pub(crate) fn set_local(&mut self, local: Option<SocketAddr>) {
         self.local = local.map(End::from);
+        self.forget_way();
     }
 
     /// Another peer from now on, or none.
@@ -308,6 +310,19 @@ impl Socket {
             Proto::Udp(udp) => Some(udp),
             Proto::Raw(raw) => Some(&mut raw.inbox),
             Proto::Tcp(_) => None,
+        }
+    }
+
+    /// What of the socket matters to others on its port when it is bound to `addr`.
+    pub(crate) fn shape(&self, addr: IpAddr) -> Shape {
+        let opts = &self.opts;
+        Shape::new(addr, opts.v6only, opts.reuse_addr, opts.reuse_port).by(self.bound_if())
+    }
+
+    /// See [`UdpSocket::forget_way`].
+    pub(crate) fn forget_way(&mut self) {
+        if let Proto::Udp(udp) = &mut self.proto {
+            udp.forget_way();
         }
     }
 

@@ -12,7 +12,6 @@ use super::{fastopen_client, gso_for, listener, mtu_search};
 use crate::config::Ecn;
 use crate::error::{Error, Result};
 use crate::ip::DstKind;
-use crate::ports::Shape;
 use crate::socket::table::Socket;
 use crate::socket::{Closed, Kind, Ready, Shutdown, SocketId, SocketInfo, State, TcpInfo};
 use crate::stack::Stack;
@@ -127,7 +126,7 @@ pub(super) fn prepare(
     let (by, own) = (sock.bound_if(), sock.local_ports());
     stack.may_route(sock, to.ip())?;
     let path = stack.ip.path_by(to.ip(), src, by)?;
-    let opts = sock.opts.clone();
+    let (opts, shape) = (sock.opts.clone(), sock.shape(path.src));
     let tuning = tcp.tuning.clone();
     let tuple_of = |port: u16| Tuple::new(SocketAddr::new(path.src, port), to);
     let port = match bound {
@@ -136,7 +135,6 @@ pub(super) fn prepare(
         }
         Some(local) => local.port(),
         None => {
-            let shape = Shape::new(path.src, opts.v6only, opts.reuse_addr, opts.reuse_port).by(by);
             let Stack {
                 sockets,
                 tcp,

@@ -14,7 +14,6 @@ use super::tuple::Tuple;
 use super::{connection, syn_cookie};
 use crate::error::{Error, Result};
 use crate::ip::Iface;
-use crate::ports::Shape;
 use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind, Ready, SocketId};
 use crate::stack::Stack;
@@ -76,7 +75,8 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let (domain, opts) = (socket.domain, socket.opts.clone());
     let wildcard = socket.wildcard();
-    let (local, by, own) = (socket.local(), socket.bound_if(), socket.local_ports());
+    let (local, shape) = (socket.local(), socket.shape(wildcard));
+    let own = socket.local_ports();
     let tcp = socket.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(listener) = &mut tcp.listener {
         listener.backlog = backlog;
@@ -88,7 +88,6 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
     let local = match local {
         Some(local) if stack.ports.holds(id) => local,
         _ => {
-            let shape = Shape::new(wildcard, opts.v6only, opts.reuse_addr, opts.reuse_port).by(by);
             let port = stack.ports.bind(Kind::Stream, id, shape, 0, own)?;
             SocketAddr::new(wildcard, port)
         }
@@ -277,13 +276,7 @@ pub(crate) fn enqueue(stack: &mut Stack, id: SocketId, tcb: Tcb) -> Option<Socke
     let tuple = tcb.tuple;
     let parent = stack.sockets.get(id)?;
     parent.tcp()?.listener.as_ref()?;
-    let shape = Shape::new(
-        parent.local().map_or(tuple.local, |local| local.ip()),
-        parent.opts.v6only,
-        parent.opts.reuse_addr,
-        parent.opts.reuse_port,
-    )
-    .by(parent.bound_if());
+    let shape = parent.shape(parent.local().map_or(tuple.local, |local| local.ip()));
     let socket = half_open::clone_socket(parent, &stack.config, tcb);
     let child = stack.sockets.insert(socket);
     stack

@@ -5,15 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::error::{Error, Result};
 use crate::ip::Path;
-use crate::ports::Shape;
 use crate::socket::attribute::Attribute;
 use crate::socket::control::{self, Controls, SendControl};
 use crate::socket::table::Socket;
-use crate::socket::{Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
+use crate::socket::{Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
 use crate::stack::Stack;
 use crate::udp::output::{self, Datagram};
 use crate::udp::queue::Read;
-use crate::udp::{Corked, is_bound};
+use crate::udp::{Corked, Way, is_bound};
 use crate::wire::udp::HEADER_LEN;
 
 /// Most data in a datagram over IPv4: 65535 less the headers.
@@ -23,7 +22,7 @@ const MAX_V6: usize = 65535 - HEADER_LEN;
 
 /// connect(2) to `peer`. The local address becomes the one that packets to `peer` carry.
 pub(crate) fn connect(stack: &mut Stack, id: SocketId, peer: SocketAddr) -> Result<()> {
-    let socket = socket(stack, id)?;
+    let socket = stack.get(id)?;
     let (bound, broadcast) = (source(socket), socket.opts.broadcast);
     let ip = stack.ip.resolve_unspecified(peer.ip(), bound);
     let peer = SocketAddr::new(ip, peer.port());
@@ -31,14 +30,14 @@ pub(crate) fn connect(stack: &mut Stack, id: SocketId, peer: SocketAddr) -> Resu
     if stack.ip.is_broadcast(ip) && !broadcast {
         return Err(Error::AccessDenied);
     }
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     if let Some(local) = socket.local()
         && local.ip().is_unspecified()
     {
         socket.set_local(Some(SocketAddr::new(path.src, local.port())));
         stack.ports.update(id, |shape| shape.addr = path.src);
     }
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     socket.set_peer(Some(peer));
     stack.udp_place(id);
     Ok(())
@@ -46,7 +45,7 @@ pub(crate) fn connect(stack: &mut Stack, id: SocketId, peer: SocketAddr) -> Resu
 
 /// connect(2) with AF_UNSPEC (Linux: __udp_disconnect): what bind did not fix is given up.
 pub(crate) fn disconnect(stack: &mut Stack, id: SocketId) -> Result<()> {
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     socket.set_peer(None);
     let wildcard = socket.wildcard();
     let (keep_addr, keep_port) = (socket.addr_locked, socket.port_locked);
@@ -74,7 +73,7 @@ pub(crate) fn send(
     control: &SendControl,
 ) -> Result<usize> {
     let len = control::datagram_len(data, flags)?;
-    let socket = socket(stack, id)?;
+    let socket = stack.get(id)?;
     let corked = socket.udp().and_then(|udp| udp.corked.as_deref());
     let dest = match (corked, dest, socket.peer()) {
         (Some(corked), _, _) => corked.dest,
@@ -83,17 +82,13 @@ pub(crate) fn send(
         (None, None, None) => return Err(Error::DestinationRequired),
     };
     // The first part's control messages are the datagram's.
-    let control = corked.map_or(*control, |corked| corked.control);
+    let first = corked.map(|corked| corked.control);
+    let control = first.as_ref().unwrap_or(control);
     let stamps = control.timestamping(socket)?;
-    let (bound, broadcast) = (source(socket), socket.opts.broadcast);
-    let ip = stack.ip.resolve_unspecified(dest.ip(), bound);
+    let ip = stack.ip.resolve_unspecified(dest.ip(), source(socket));
     let dest = SocketAddr::new(ip, dest.port());
-    let path = output::path(stack, id, &control, ip)?;
-    if stack.ip.is_broadcast(ip) && !broadcast {
-        return Err(Error::AccessDenied);
-    }
-    may_send(stack, id, &path, dest, len)?;
-    let socket = socket_mut(stack, id)?;
+    let path = way(stack, id, control, ip)?;
+    let socket = may_send(stack, id, &path, dest, len)?;
     let more = flags.contains(SendFlags::MORE) || socket.has(Attribute::UdpCork);
     let udp = socket.udp_mut().ok_or(Error::NotSupported)?;
     let send = Datagram {
@@ -106,7 +101,7 @@ pub(crate) fn send(
         let corked = udp.corked.get_or_insert_with(|| {
             Box::new(Corked {
                 dest,
-                control,
+                control: *control,
                 data: Vec::new(),
             })
         });
@@ -125,9 +120,37 @@ pub(crate) fn send(
     Ok(len)
 }
 
+/// The way of a datagram to `dst`: where the last one went there too, that one's. `AccessDenied`: to a broadcast address without
+/// SO_BROADCAST.
+fn way(stack: &mut Stack, id: SocketId, control: &SendControl, dst: IpAddr) -> Result<Path> {
+    let version = stack.ip.version();
+    let plain = control.source.is_none() && !control.dont_route;
+    let socket = stack.get(id)?;
+    let broadcast = socket.opts.broadcast;
+    if plain
+        && let Some(way) = socket.udp().and_then(|udp| udp.way)
+        && way.dst == dst
+        && way.version == version
+    {
+        return Ok(way.path);
+    }
+    let path = output::path(stack, id, control, dst)?;
+    if stack.ip.is_broadcast(dst) && !broadcast {
+        return Err(Error::AccessDenied);
+    }
+    // The ways to groups change with who is in them.
+    if plain && !dst.is_multicast() && stack.ip.lasts(dst) {
+        let way = Way { dst, path, version };
+        (stack.get_mut(id)?.udp_mut())
+            .ok_or(Error::NotSupported)?
+            .way = Some(way);
+    }
+    Ok(path)
+}
+
 /// UDP_CORK is taken out: what was held back goes (udp_push_pending_frames).
 pub(crate) fn uncork(stack: &mut Stack, id: SocketId) -> Result<()> {
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     if let Some(extra) = socket.extra.as_deref_mut() {
         extra.opts.uncork();
     }
@@ -144,7 +167,7 @@ pub(crate) fn uncork(stack: &mut Stack, id: SocketId) -> Result<()> {
     let send = Datagram {
         path,
         dest,
-        control,
+        control: &control,
         stamps,
     };
     // As there a failure is not the option's: the datagram is lost.
@@ -153,15 +176,14 @@ pub(crate) fn uncork(stack: &mut Stack, id: SocketId) -> Result<()> {
 }
 
 /// What Linux looks at once the route is known, in its order: length (which costs what was held back), pending error, shutdown.
-fn may_send(
-    stack: &mut Stack,
+fn may_send<'a>(
+    stack: &'a mut Stack,
     id: SocketId,
     path: &Path,
     dest: SocketAddr,
     len: usize,
-) -> Result<()> {
-    let socket = socket_mut(stack, id)?;
-    let pending = socket.pending_error;
+) -> Result<&'a mut Socket> {
+    let socket = stack.get_mut(id)?;
     let udp = socket.udp_mut().ok_or(Error::NotSupported)?;
     let limit = if dest.is_ipv4() { MAX_V4 } else { MAX_V6 };
     let held = udp.corked.as_ref().map_or(0, |held| held.data.len());
@@ -171,14 +193,13 @@ fn may_send(
         return Err(Error::MessageTooLong);
     }
     let shut = udp.write_shut;
-    if let Some(error) = pending {
-        socket.pending_error = None;
+    if let Some(error) = socket.pending_error.take() {
         return Err(error);
     }
     if shut {
         return Err(Error::BrokenPipe);
     }
-    Ok(())
+    stack.get_mut(id)
 }
 
 /// recv(2) and its kin. `WouldBlock` when nothing waits; 0 bytes from nobody after SHUT_RD.
@@ -189,7 +210,7 @@ pub(crate) fn recv(
     flags: RecvFlags,
     controls: Option<&mut Controls>,
 ) -> Result<Received> {
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     if let Some(error) = socket.pending_error.take() {
         return Err(error);
     }
@@ -235,7 +256,7 @@ pub(crate) fn recv(
 
 /// shutdown(2). Linux inet_shutdown: an unconnected socket is told ENOTCONN, and shut down nevertheless.
 pub(crate) fn shutdown(stack: &mut Stack, id: SocketId, how: Shutdown) -> Result<()> {
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     let connected = socket.peer().is_some();
     if let Some(udp) = socket.udp_mut() {
         udp.read_shut |= how != Shutdown::Write;
@@ -282,7 +303,7 @@ pub(crate) fn readiness(stack: &Stack, id: SocketId) -> Ready {
 /// A port for a socket that has none. Linux inet_dgram_connect and inet_send_prepare do this first, and what fails afterwards
 /// leaves the socket bound.
 pub(crate) fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
-    let socket = socket(stack, id)?;
+    let socket = stack.get(id)?;
     if is_bound(socket) {
         return Ok(());
     }
@@ -296,25 +317,13 @@ pub(crate) fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
 
 /// Takes the port and enters the tables; the address has been checked.
 pub(crate) fn bind(stack: &mut Stack, id: SocketId, addr: SocketAddr) -> Result<()> {
-    let socket = socket(stack, id)?;
-    let opts = &socket.opts;
-    let v6only = socket.domain == Domain::V6 && opts.v6only;
-    let shape =
-        Shape::new(addr.ip(), v6only, opts.reuse_addr, opts.reuse_port).by(socket.bound_if());
-    let own = socket.local_ports();
+    let socket = stack.get(id)?;
+    let (shape, own) = (socket.shape(addr.ip()), socket.local_ports());
     let port = (stack.ports).bind(Kind::Datagram, id, shape, addr.port(), own)?;
-    let socket = socket_mut(stack, id)?;
+    let socket = stack.get_mut(id)?;
     socket.set_local(Some(SocketAddr::new(addr.ip(), port)));
     stack.udp_place(id);
     Ok(())
-}
-
-fn socket(stack: &Stack, id: SocketId) -> Result<&Socket> {
-    stack.sockets.get(id).ok_or(Error::BadHandle)
-}
-
-fn socket_mut(stack: &mut Stack, id: SocketId) -> Result<&mut Socket> {
-    stack.sockets.get_mut(id).ok_or(Error::BadHandle)
 }
 
 /// The address that the socket is bound to, with wildcards as they are.

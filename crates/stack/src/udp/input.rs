@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::icmp;
-use crate::ip::{IcmpError, RxMeta, proto};
+use crate::ip::{DstKind, IcmpError, RxMeta, proto};
 use crate::socket::attribute::{Attribute, pmtu};
 use crate::socket::control::Arrival;
 use crate::socket::errqueue::Report;
+use crate::socket::table::Socket;
 use crate::socket::{Ready, SocketId};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -26,13 +27,6 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, datagram: &[
     }
     let src = SocketAddr::new(meta.src, header.src_port);
     let dst = SocketAddr::new(meta.dst, header.dst_port);
-    let receivers = stack.udp_receivers(meta, src, dst);
-    if receivers.is_empty() {
-        stack.stats.not_ours += 1;
-        // RFC 1122 4.1.3.1.
-        icmp::report(stack, now, meta, quote, icmp::Report::PortUnreachable);
-        return;
-    }
     let arrival = Arrival {
         dst,
         ttl: meta.ttl,
@@ -40,20 +34,47 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, datagram: &[
         interface: meta.iface.index() as u8,
         at: now,
     };
-    for id in receivers {
-        let together = stack
-            .sockets
-            .get(id)
-            .is_some_and(|socket| socket.has(Attribute::UdpGro));
-        match usize::from(meta.gso_size) {
-            // UDP segmentation offload: several datagrams of that size in one.
-            size if size > 0 && data.len() > size && !together => {
-                for piece in data.chunks(size) {
-                    enqueue(stack, id, src, piece, arrival, 0);
-                }
+    let mut anybody = false;
+    let mut each = |stack: &mut Stack, id| {
+        anybody = true;
+        deliver(stack, id, src, data, arrival, meta.gso_size);
+    };
+    match meta.dst_kind {
+        DstKind::Unicast => {
+            if let Some(id) = stack.udp_lookup(src, dst, meta.iface) {
+                each(stack, id);
             }
-            _ => enqueue(stack, id, src, data, arrival, meta.gso_size),
         }
+        DstKind::Broadcast | DstKind::Multicast => {
+            for id in stack.udp_lookup_all(meta, src, dst) {
+                each(stack, id);
+            }
+        }
+    }
+    if !anybody {
+        stack.stats.not_ours += 1;
+        // RFC 1122 4.1.3.1.
+        icmp::report(stack, now, meta, quote, icmp::Report::PortUnreachable);
+    }
+}
+
+/// A datagram to one socket. Of UDP segmentation offload it is several of `gso_size` octets in one, which one reads so with UDP_GRO.
+fn deliver(
+    stack: &mut Stack,
+    id: SocketId,
+    src: SocketAddr,
+    data: &[u8],
+    arrival: Arrival,
+    gso_size: u16,
+) {
+    let together = |socket: &Socket| socket.has(Attribute::UdpGro);
+    match usize::from(gso_size) {
+        size if size > 0 && data.len() > size && !stack.sockets.get(id).is_some_and(together) => {
+            for piece in data.chunks(size) {
+                enqueue(stack, id, src, piece, arrival, 0);
+            }
+        }
+        _ => enqueue(stack, id, src, data, arrival, gso_size),
     }
 }
 
@@ -105,7 +126,7 @@ pub(crate) fn icmp_error(stack: &mut Stack, error: &IcmpError, transport: &[u8])
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };
-    let discover = socket.extra_opts().map_or(pmtu::WANT, |opts| opts.pmtu(v6));
+    let discover = socket.rare().pmtu(v6);
     let mut hard = error.hard;
     if let Some(mtu) = error.mtu {
         // ip_sk_accept_pmtu.

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 
 use crate::config::Config;
-use crate::ip::{DstKind, Iface, RxMeta};
+use crate::ip::{Iface, Path, RxMeta};
 use crate::keyed::{EndKey, KeyedMap, KeyedState};
 use crate::socket::address::outward;
 use crate::socket::control::SendControl;
@@ -20,7 +20,7 @@ use crate::socket::{Domain, Kind, SocketId, SocketInfo, State};
 use crate::stack::Stack;
 use crate::time::Instant;
 
-pub(crate) use queue::ReceiveQueue;
+pub(crate) use queue::{ReceiveQueue, scatter};
 
 /// Sockets that share an address: nearly always one.
 type Group = SmallVec<[SocketId; 2]>;
@@ -46,8 +46,19 @@ pub(crate) struct UdpSocket {
     pub(crate) corked: Option<Box<Corked>>,
     /// When the datagram read last had arrived (SIOCGSTAMP).
     pub(crate) last_stamp: Option<Instant>,
+    /// The way that the last datagram went.
+    way: Option<Way>,
     /// Where the socket stands in the tables.
     place: Option<Place>,
+}
+
+/// A way that a socket's datagrams go, for the next ones to the same host (Linux: sk_dst_cache).
+#[derive(Copy, Clone, Debug)]
+struct Way {
+    dst: IpAddr,
+    path: Path,
+    /// `IpLayer::version` when it was found.
+    version: u64,
 }
 
 /// A datagram in the making.
@@ -68,6 +79,11 @@ enum Place {
 }
 
 impl UdpSocket {
+    /// The next datagram's way is to be found anew: the socket's address or an option has changed.
+    pub(crate) fn forget_way(&mut self) {
+        self.way = None;
+    }
+
     /// Whether anything has ever come.
     pub(crate) fn heard(&self) -> bool {
         self.last_stamp.is_some() || !self.queue.is_empty()
@@ -156,9 +172,9 @@ impl Stack {
     /// Every socket that a datagram to many from `src` to `dst` is for (Linux: __udp4_lib_mcast_deliver).
     fn udp_lookup_all(
         &self,
+        meta: &RxMeta,
         src: SocketAddr,
         dst: SocketAddr,
-        iface: Iface,
     ) -> SmallVec<[SocketId; 8]> {
         let connected = self.udp.connected.get(&(EndKey(dst), EndKey(src)));
         [connected]
@@ -167,7 +183,8 @@ impl Stack {
             .flatten()
             .flatten()
             .copied()
-            .filter(|id| self.udp_accepts(*id, dst, iface))
+            .filter(|id| self.udp_accepts(*id, dst, meta.iface))
+            .filter(|id| self.multicast_allows(*id, meta.iface, meta.dst, meta.src))
             .collect()
     }
 
@@ -221,24 +238,6 @@ impl Stack {
         let pick = self.udp.spread.hash(&(src, dst)) % count as u64;
         fit.by_ref().filter(shares).nth(pick as usize)
     }
-
-    /// The sockets that a datagram is for.
-    fn udp_receivers(
-        &self,
-        meta: &RxMeta,
-        src: SocketAddr,
-        dst: SocketAddr,
-    ) -> SmallVec<[SocketId; 8]> {
-        match meta.dst_kind {
-            DstKind::Unicast => self.udp_lookup(src, dst, meta.iface).into_iter().collect(),
-            DstKind::Broadcast => self.udp_lookup_all(src, dst, meta.iface),
-            DstKind::Multicast => {
-                let mut all = self.udp_lookup_all(src, dst, meta.iface);
-                all.retain(|id| self.multicast_allows(*id, meta.iface, meta.dst, meta.src));
-                all
-            }
-        }
-    }
 }
 
 /// Whether the socket has a port.
@@ -250,24 +249,25 @@ pub(crate) fn is_bound(socket: &Socket) -> bool {
 pub(crate) fn row(socket: &Socket) -> Option<SocketInfo> {
     let udp = socket.udp().filter(|_| socket.kind() == Kind::Datagram)?;
     let local = socket.local().filter(|local| local.port() != 0)?;
-    let any = SocketAddr::new(wildcard_like(local), 0);
-    let state = match socket.peer() {
-        Some(_) => State::Established,
-        None => State::Closed,
-    };
-    Some(SocketInfo {
-        kind: Kind::Datagram,
-        state,
-        local: outward(socket.domain, local),
-        peer: outward(socket.domain, socket.peer().unwrap_or(any)),
-        recv_q: udp.queue.charged(),
-        send_q: 0,
-    })
+    Some(listed(socket, udp, local))
 }
 
-fn wildcard_like(addr: SocketAddr) -> IpAddr {
-    match addr {
+/// The row of a socket with datagrams.
+pub(crate) fn listed(socket: &Socket, inbox: &UdpSocket, local: SocketAddr) -> SocketInfo {
+    let any: IpAddr = match local {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let peer = socket.peer().unwrap_or(SocketAddr::new(any, 0));
+    SocketInfo {
+        kind: socket.kind(),
+        state: match socket.peer() {
+            Some(_) => State::Established,
+            None => State::Closed,
+        },
+        local: outward(socket.domain, local),
+        peer: outward(socket.domain, peer),
+        recv_q: inbox.queue.charged(),
+        send_q: 0,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::ip::{Iface, Path, TxMeta, header_len, proto};
-use crate::socket::attribute::{Attribute, ExtraOpts, pmtu, sof};
+use crate::socket::attribute::{Attribute, pmtu, sof};
 use crate::socket::control::{Arrival, SendControl};
 use crate::socket::errqueue::{SCHEDULED, SENT, ZEROCOPY_MAX, stamp_report};
 use crate::socket::table::Socket;
@@ -20,13 +20,13 @@ use crate::wire::vnet::{self, VnetHdr};
 const SEGMENTS_MAX: usize = 128;
 
 /// A send call whose destination and route are settled.
-pub(super) struct Datagram {
+pub(super) struct Datagram<'a> {
     /// The route.
     pub(super) path: Path,
     /// Where to.
     pub(super) dest: SocketAddr,
     /// What control messages ask for.
-    pub(super) control: SendControl,
+    pub(super) control: &'a SendControl,
     /// `SOF_TIMESTAMPING_*` asked for.
     pub(super) stamps: u32,
 }
@@ -34,12 +34,10 @@ pub(super) struct Datagram {
 /// The packets' properties: options and control messages put together.
 struct Dress {
     meta: TxMeta,
-    /// IP_PMTUDISC_*.
-    discover: i32,
-    /// IPV6_DONTFRAG.
-    whole: bool,
     /// Bytes of the largest packet.
     mtu: u32,
+    /// What is longer goes in fragments; otherwise it is refused.
+    cut: bool,
     /// SO_NO_CHECK.
     no_check: bool,
     src_port: u16,
@@ -67,13 +65,11 @@ pub(crate) fn path(
     let from = Some(ip).filter(|ip| !ip.is_unspecified());
     if let Some(ip) = from {
         let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
-        let any = [Attribute::FreeBind, Attribute::Transparent];
-        let may_be_any = socket.extra_opts().is_some_and(|opts| opts.any(&any));
         if ip.is_ipv4() != dst.is_ipv4() {
             return Err(Error::Invalid);
         }
         // ip_route_output_key_hash_rcu, ip6_datagram_send_ctl.
-        match stack.ip.is_local(ip) || may_be_any {
+        match stack.ip.is_local(ip) || socket.may_be_anybody() {
             true => {}
             false if ip.is_ipv4() => return Err(Error::NetworkUnreachable),
             false => return Err(Error::Invalid),
@@ -86,19 +82,19 @@ pub(crate) fn path(
 pub(super) fn send(
     stack: &mut Stack,
     id: SocketId,
-    send: &Datagram,
+    send: &Datagram<'_>,
     data: &[IoSlice<'_>],
 ) -> Result<()> {
-    let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
+    let socket = stack.get(id)?;
     let dress = dress(stack, id, socket, send);
-    let of_socket = socket.extra_opts().map_or(0, |opts| opts.udp_segment);
+    let of_socket = socket.rare().udp_segment;
     let size = usize::from(send.control.segment.unwrap_or(of_socket));
-    let len: usize = data.iter().map(|part| part.len()).sum();
     let stamped = send.stamps & (sof::TX_SOFTWARE | sof::TX_SCHED) != 0;
     let mut copy = (stamped && send.stamps & sof::OPT_TSONLY == 0).then(Vec::new);
     if size == 0 {
         emit(stack, id, send, &dress, data, copy.as_mut())?;
     } else {
+        let len: usize = data.iter().map(|part| part.len()).sum();
         // udp_send_skb.
         if header_len(send.dest.ip()) + HEADER_LEN + len.min(size) > dress.mtu as usize {
             return Err(Error::MessageTooLong);
@@ -127,7 +123,7 @@ pub(super) fn send(
         id,
         &send.path,
         dst,
-        &send.control,
+        send.control,
         send.stamps,
         packet,
     );
@@ -208,7 +204,6 @@ pub(crate) fn stamp(
 
 /// What a socket's path MTU discovery (ip(7), IP_MTU_DISCOVER) makes of a way to somewhere.
 pub(crate) struct Limits {
-    discover: i32,
     /// The longest packet, octets.
     pub(crate) mtu: u32,
     /// Packets in one piece say so (ip_dont_fragment).
@@ -219,8 +214,7 @@ pub(crate) struct Limits {
 
 /// The limits of what `socket` sends to `dst` over `path`.
 pub(crate) fn limits(stack: &Stack, socket: &Socket, path: &Path, dst: IpAddr) -> Limits {
-    let plain = ExtraOpts::default();
-    let opts = socket.extra_opts().unwrap_or(&plain);
+    let opts = socket.rare();
     let discover = opts.pmtu(dst.is_ipv6());
     let by_device = matches!(discover, pmtu::PROBE | pmtu::INTERFACE | pmtu::OMIT);
     let mut mtu = match by_device && !path.local {
@@ -231,22 +225,22 @@ pub(crate) fn limits(stack: &Stack, socket: &Socket, path: &Path, dst: IpAddr) -
         mtu = mtu.min(opts.mtu6);
     }
     Limits {
-        discover,
         mtu,
         df: matches!(discover, pmtu::WANT | pmtu::DO | pmtu::PROBE),
         cut: matches!(discover, pmtu::DONT | pmtu::WANT | pmtu::OMIT),
     }
 }
 
-fn dress(stack: &Stack, id: SocketId, socket: &Socket, send: &Datagram) -> Dress {
+fn dress(stack: &Stack, id: SocketId, socket: &Socket, send: &Datagram<'_>) -> Dress {
     let dst = send.dest.ip();
-    let plain = ExtraOpts::default();
-    let opts = socket.extra_opts().unwrap_or(&plain);
+    let (opts, control) = (socket.rare(), send.control);
     let (ttl, tos) = stack.ttl_tos_of(id, dst);
-    let Limits {
-        discover, mtu, df, ..
-    } = limits(stack, socket, &send.path, dst);
-    let control = &send.control;
+    let Limits { mtu, df, cut } = limits(stack, socket, &send.path, dst);
+    let whole = || {
+        control
+            .dont_fragment
+            .unwrap_or(opts.has(Attribute::DontFrag))
+    };
     Dress {
         meta: TxMeta {
             src: send.path.src,
@@ -256,11 +250,8 @@ fn dress(stack: &Stack, id: SocketId, socket: &Socket, send: &Datagram) -> Dress
             tos: control.tos.unwrap_or(tos),
             df,
         },
-        discover,
-        whole: control
-            .dont_fragment
-            .unwrap_or_else(|| opts.has(Attribute::DontFrag)),
         mtu,
+        cut: cut && !(dst.is_ipv6() && whole()),
         no_check: opts.has(Attribute::NoCheck) && dst.is_ipv4(),
         src_port: socket.local().map_or(0, |local| local.port()),
     }
@@ -270,7 +261,7 @@ fn dress(stack: &Stack, id: SocketId, socket: &Socket, send: &Datagram) -> Dress
 fn emit(
     stack: &mut Stack,
     id: SocketId,
-    send: &Datagram,
+    send: &Datagram<'_>,
     dress: &Dress,
     data: &[IoSlice<'_>],
     copy: Option<&mut Vec<u8>>,
@@ -284,8 +275,7 @@ fn emit(
         checksum: 0,
     };
     if !stack.ip.fits(&meta, len, dress.mtu) {
-        let cut = matches!(dress.discover, pmtu::DONT | pmtu::WANT | pmtu::OMIT);
-        if !cut || (dress.whole && meta.dst.is_ipv6()) {
+        if !dress.cut {
             too_long(stack, id, send.dest, dress.mtu);
             return Err(Error::MessageTooLong);
         }
@@ -332,7 +322,7 @@ pub(crate) fn too_long(stack: &mut Stack, id: SocketId, dest: SocketAddr, mtu: u
 
 fn emit_fragments(
     stack: &mut Stack,
-    send: &Datagram,
+    send: &Datagram<'_>,
     header: &Header,
     data: &[IoSlice<'_>],
     dress: &Dress,

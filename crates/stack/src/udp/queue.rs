@@ -159,7 +159,7 @@ fn charge(len: usize) -> usize {
 }
 
 /// Copies two slices, one behind the other, into the buffers; the bytes that found room.
-fn scatter(parts: [&[u8]; 2], bufs: &mut [IoSliceMut<'_>]) -> usize {
+pub(crate) fn scatter(parts: [&[u8]; 2], bufs: &mut [IoSliceMut<'_>]) -> usize {
     let mut copied = 0;
     let [mut rest, mut later] = parts;
     for buf in bufs {

@@ -14,7 +14,9 @@ use super::quote::Quoted;
 use super::{TxMeta, proto};
 use crate::config::{Config, Offload, Route};
 use crate::error::Error;
-use crate::socket::{Domain, Kind, RecvFlags, SendFlags, SocketId};
+use crate::socket::{
+    Attribute, Domain, Kind, RecvFlags, SendControl, SendFlags, SockOpt, SocketId,
+};
 use crate::stack::Stack;
 use crate::time::Instant;
 use crate::wire::vnet::{self, VnetHdr};
