@@ -144,12 +144,6 @@ static struct used ask(int fd)
 	return used;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
 static void exchange(int fd, double *us, size_t count)
 {
 	char data[MESSAGE] = "x";
@@ -220,9 +214,9 @@ static int ask_all(struct sockaddr_in to, size_t exchanges, int counts, char **w
 		double sum = 0;
 		for (size_t j = 0; j < exchanges; j++)
 			sum += us[j];
-		qsort(us, exchanges, sizeof *us, compare);
+		double half = median(us, exchanges);
 		printf("count=%zu octets_each=%.0f connections_per_s=%.0f rtt_p50_us=%.2f rtt_mean_us=%.2f cpu_us=%.3f accepted=%ld\n", count,
-		       (double)(from.rss_kb - rss_kb) * 1024 / (double)count, (double)(open - before) / took, us[exchanges / 2],
+		       (double)(from.rss_kb - rss_kb) * 1024 / (double)count, (double)(open - before) / took, half,
 		       sum / (double)exchanges, (to_.cpu - from.cpu) * 1e6 / (double)exchanges, from.accepted);
 	}
 	return 0;

@@ -63,6 +63,19 @@ static inline long status_kb(const char *name)
 	return kb;
 }
 
+static inline int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+	return (x > y) - (x < y);
+}
+
+// Sorts what it is given.
+static inline double median(double *all, size_t count)
+{
+	qsort(all, count, sizeof *all, compare);
+	return (all[(count - 1) / 2] + all[count / 2]) / 2;
+}
+
 static inline char *buffer(size_t len)
 {
 	char *data = malloc(len);

@@ -10,17 +10,11 @@
 // A line each: state=… read_ns=… read_own_ns=… read_extra_ns=… and the same for write. Times are nanoseconds a call, the least of all
 // blocks; "extra" is the median over the blocks of the difference to the neighbouring block of libc's own.
 #define _GNU_SOURCE
+#include "ends.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 // Calls a block: so few that a block is mostly not interrupted, and that a pipe has room for all of its bytes.
 enum { CALLS = 400 };
@@ -31,19 +25,6 @@ struct figures {
 	double least, least_own, extra;
 };
 
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static double block(call *what, int fd, ssize_t expected)
 {
 	char byte = 0;
@@ -52,12 +33,6 @@ static double block(call *what, int fd, ssize_t expected)
 		if (what(fd, &byte, 1) != expected)
 			die("a call");
 	return (double)(now_ns() - start) / CALLS;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
 }
 
 // `drain`: where what was written is taken out again, -1: nowhere.
@@ -81,8 +56,7 @@ static struct figures measure(call *seen, call *own, int fd, ssize_t expected, i
 		f.least = ours < f.least ? ours : f.least;
 		f.least_own = theirs < f.least_own ? theirs : f.least_own;
 	}
-	qsort(extra, (size_t)blocks, sizeof *extra, compare);
-	f.extra = (extra[(blocks - 1) / 2] + extra[blocks / 2]) / 2;
+	f.extra = median(extra, (size_t)blocks);
 	free(extra);
 	return f;
 }

@@ -4,16 +4,11 @@
 //
 // Requests may come in any pieces, and several at once; they have no body. Killed by its alarm after SECONDS.
 #define _GNU_SOURCE
+#include "ends.h"
+
 #include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 struct connection {
 	int fd;
@@ -25,12 +20,6 @@ struct connection {
 static int epfd;
 static char *answer;
 static size_t answer_len;
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 static void watch(int operation, int fd, uint32_t events, void *what)
 {

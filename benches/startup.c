@@ -5,29 +5,17 @@
 // Starts `true` alone and with LD_PRELOAD=LIBRARY, and COMMAND alone, in turn, COUNT times each, and waits for its end. Prints medians in
 // microseconds: alone_us=… preload_us=… preload_extra_us=… command_us=…, where "extra" is the median of the differences of neighbours.
 #define _GNU_SOURCE
-#include <errno.h>
-#include <spawn.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include "ends.h"
 
-static double now_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
+#include <spawn.h>
+#include <sys/wait.h>
 
 // From the start to the end of a program, microseconds.
 static double run(char *const *words, char *const *environment)
 {
 	pid_t pid;
 	int status;
-	double start = now_us();
+	uint64_t start = now_ns();
 	int failed = posix_spawnp(&pid, words[0], NULL, NULL, words, environment);
 	if (failed != 0) {
 		errno = failed;
@@ -38,19 +26,7 @@ static double run(char *const *words, char *const *environment)
 		fprintf(stderr, "startup: %s failed\n", words[0]);
 		exit(1);
 	}
-	return now_us() - start;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-static double median(double *all, size_t count)
-{
-	qsort(all, count, sizeof *all, compare);
-	return (all[(count - 1) / 2] + all[count / 2]) / 2;
+	return (double)(now_ns() - start) / 1e3;
 }
 
 int main(int argc, char **argv)
