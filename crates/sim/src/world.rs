@@ -503,20 +503,8 @@ impl World {
         frame
     }
 
-    fn direction_of(&mut self, frame: &[u8]) -> Option<usize> {
-        let view = packet::view(frame.get(VNET..)?)?;
-        let t = packet::tcp(view.payload).filter(|_| view.proto == 6 && !view.fragment)?;
-        let (src, dst) = (
-            SocketAddr::new(view.src, t.src_port),
-            SocketAddr::new(view.dst, t.dst_port),
-        );
-        Some(self.watch.find(src, dst))
-    }
-
     fn count_loss(&mut self, frame: &[u8]) {
-        if let Some(at) = self.direction_of(frame) {
-            let d = &self.watch.directions[at];
-            let (src, dst) = (d.src, d.dst);
+        if let Some((src, dst)) = ends_of(frame) {
             self.watch.lost(src, dst);
         }
     }
@@ -565,4 +553,12 @@ impl World {
             self.watch.directions[at].errors += 1;
         }
     }
+}
+
+/// The ends of a segment's connection; `None`: it is none, or a part of one.
+fn ends_of(frame: &[u8]) -> Option<(SocketAddr, SocketAddr)> {
+    let view = packet::view(frame.get(VNET..)?)?;
+    let t = packet::tcp(view.payload).filter(|_| view.proto == 6 && !view.fragment)?;
+    let src = SocketAddr::new(view.src, t.src_port);
+    Some((src, SocketAddr::new(view.dst, t.dst_port)))
 }

@@ -76,6 +76,14 @@ pub(crate) struct Via {
     pub(crate) inside: Option<Iface>,
 }
 
+impl Via {
+    /// By the device and nowhere else.
+    pub(crate) const OUT: Via = Via {
+        device: true,
+        inside: None,
+    };
+}
+
 /// Whom a packet was sent to.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum DstKind {

@@ -244,7 +244,7 @@ impl IpLayer {
             via: Via {
                 // RFC 1122 3.3.6: a host receives its own broadcasts.
                 inside: there.broadcast.then_some(Iface::Device),
-                ..OUT
+                ..Via::OUT
             },
         })
     }
@@ -289,7 +289,7 @@ impl IpLayer {
             local,
             via: match local {
                 true => inside(Iface::Loopback),
-                false => OUT,
+                false => Via::OUT,
             },
         })
     }
@@ -344,7 +344,7 @@ impl IpLayer {
             mtu: routes.mtu,
             local: false,
             // What else concerns groups (our own copy of what we send) is for `multicast` to say.
-            via: OUT,
+            via: Via::OUT,
         })
     }
 
@@ -463,12 +463,6 @@ fn on_link(config: &Config) -> Vec<IpNet> {
     let own = config.addrs.iter().map(|net| net.trunc());
     own.chain(direct).collect()
 }
-
-/// Out by the device and nowhere else.
-const OUT: Via = Via {
-    device: true,
-    inside: None,
-};
 
 /// Round inside, to arrive by that interface.
 fn inside(iface: Iface) -> Via {

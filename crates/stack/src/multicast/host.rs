@@ -10,7 +10,7 @@ use rand_core::{Rng, SeedableRng};
 
 use super::{Filter, Wish};
 use crate::keyed::{KeyedMap, KeyedState};
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 
 /// RFC 3376 8.1, RFC 3810 9.1: how often a change is told.
 const ROBUSTNESS: u8 = 2;
@@ -113,8 +113,7 @@ struct Group {
 impl Host {
     /// No groups, no querier.
     pub(super) fn new(rng: &mut ChaCha8Rng) -> Host {
-        let mut seed = [0; 32];
-        rng.fill_bytes(&mut seed);
+        let own = rng.fork();
         Host {
             groups: KeyedState::map(rng),
             timers: BTreeSet::new(),
@@ -125,7 +124,7 @@ impl Host {
             robustness: ROBUSTNESS,
             query_interval: QUERY_INTERVAL,
             ready: Vec::new(),
-            rng: ChaCha8Rng::from_seed(seed),
+            rng: own,
         }
     }
 
@@ -141,10 +140,7 @@ impl Host {
     /// When [`Host::run`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let group = self.timers.first().map(|(at, _)| *at);
-        [self.change_at, self.general_at, group]
-            .into_iter()
-            .flatten()
-            .min()
+        earliest([self.change_at, self.general_at, group])
     }
 
     /// The version that is spoken now.
@@ -316,7 +312,7 @@ impl Host {
         if whole {
             group.asked.clear();
         } else {
-            // What nobody wants to know costs no memory: only sources that a filter can be asked about are kept.
+            // Of more than that the first are answered about: no query costs more memory.
             group.asked.extend(sources.iter().take(ASKED_MAX).copied());
             while group.asked.len() > ASKED_MAX {
                 group.asked.pop_last();
@@ -501,11 +497,7 @@ fn is_wanted(state: &Wish) -> bool {
 
 /// Groups of all hosts and groups that no router passes on are not spoken of (RFC 3376 6, RFC 3810 6).
 fn is_reported(group: IpAddr) -> bool {
-    let scope_matters = match group {
-        IpAddr::V4(_) => true,
-        IpAddr::V6(a) => a.octets()[1] & 0x0f > 1,
-    };
-    scope_matters && !super::is_everybody(group)
+    !super::is_node_local(group) && !super::is_everybody(group)
 }
 
 /// A time from 0 to `most`.

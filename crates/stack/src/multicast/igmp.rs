@@ -96,8 +96,8 @@ fn query(message: &[u8], group: Ipv4Addr) -> Option<Query> {
     Some(query)
 }
 
-/// RFC 3376 4.1.1, 4.1.7: from 128 on a floating-point number.
-fn expanded(code: u8) -> u32 {
+/// RFC 3376 4.1.1 and 4.1.7, RFC 3810 5.1.9: from 128 on a floating-point number.
+pub(super) fn expanded(code: u8) -> u32 {
     match code {
         0..128 => u32::from(code),
         _ => u32::from(code & 0x0f | 0x10) << ((code >> 4 & 7) + 3),
@@ -165,12 +165,8 @@ fn send(stack: &mut Stack, to: Ipv4Addr, mut message: Vec<u8>) {
     frame.extend_from_slice(&VnetHdr::default().emit());
     frame.extend_from_slice(&header);
     frame.extend_from_slice(&message);
-    let via = Via {
-        device: true,
-        inside: None,
-    };
     // A full queue loses it; that is counted there, and what matters is said twice.
-    let _ = stack.ip.push(via, frame);
+    let _ = stack.ip.push(Via::OUT, frame);
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use super::host::{Message, Query, Record, record};
+use super::igmp;
 use crate::ip::{RxMeta, TxMeta, Via, proto};
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -75,7 +76,7 @@ fn query(message: &[u8], group: Ipv6Addr) -> Option<Query> {
         }
         LEN_V2.. => {
             query.robustness = message.get(24)? & 7;
-            let interval = expanded8(*message.get(25)?);
+            let interval = igmp::expanded(*message.get(25)?);
             query.interval = Duration::from_secs(u64::from(interval));
             let count = usize::from(be16(message, 26));
             let sources = message.get(LEN_V2..LEN_V2 + count * 16)?;
@@ -98,14 +99,6 @@ fn expanded(code: u16) -> u32 {
     match code {
         0..0x8000 => u32::from(code),
         _ => u32::from(code & 0x0fff | 0x1000) << ((code >> 12 & 7) + 3),
-    }
-}
-
-/// RFC 3810 5.1.9.
-fn expanded8(code: u8) -> u32 {
-    match code {
-        0..128 => u32::from(code),
-        _ => u32::from(code & 0x0f | 0x10) << ((code >> 4 & 7) + 3),
     }
 }
 
@@ -165,12 +158,8 @@ fn send(stack: &mut Stack, to: Ipv6Addr, mut message: Vec<u8>) {
     let mut frame = stack.ip.start_frame(&VnetHdr::default(), &meta, len);
     frame.extend_from_slice(&ROUTER_ALERT);
     frame.extend_from_slice(&message);
-    let via = Via {
-        device: true,
-        inside: None,
-    };
     // A full queue loses it; that is counted there, and what matters is said twice.
-    let _ = stack.ip.push(via, frame);
+    let _ = stack.ip.push(Via::OUT, frame);
 }
 
 /// Reports of version 3 (IGMP) or 2 (MLD), which look the same but for their addresses: each at most `room` bytes. A list of

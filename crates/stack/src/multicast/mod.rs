@@ -296,6 +296,7 @@ impl Stack {
     }
 }
 
+/// Groups of scopes 0 and 1, whose packets stay here (RFC 4291 2.7).
 fn is_node_local(group: IpAddr) -> bool {
     matches!(group, IpAddr::V6(a) if a.octets()[1] & 0x0f <= 1)
 }

@@ -84,8 +84,7 @@ impl PortTable {
     pub(crate) fn new(ports: (u16, u16), rng: &mut ChaCha8Rng) -> PortTable {
         use rand_core::SeedableRng;
         let first = ports.0.max(1);
-        let mut seed = [0; 32];
-        rng.fill_bytes(&mut seed);
+        let own = rng.fork();
         let range = Range::new(first, ports.1);
         let hash = KeyedState::new(rng);
         PortTable {
@@ -98,7 +97,7 @@ impl PortTable {
             range,
             scarce: Scarce::default(),
             looks: 0,
-            rng: ChaCha8Rng::from_seed(seed),
+            rng: own,
         }
     }
 
