@@ -110,6 +110,10 @@ type Sink<'a> = &'a mut dyn FnMut(&[IoSlice<'_>]);
 /// Frames taken from the device before the others get the lock again.
 const PUMP_BUDGET: usize = 64;
 
+/// Octets after which no further one is taken. What was taken is read, and acknowledged, while a processor's own cache still has it; fewer
+/// at a time would wake the sender for each.
+const PUMP_OCTETS: usize = 1 << 20;
+
 /// Octets of a flush that are part of a bulk transfer.
 const BURST: usize = 32 << 10;
 
@@ -238,12 +242,13 @@ impl Core {
             self.device.poll(micros);
         }
         let one = own.filter(|_| self.followers.is_empty() && !self.crowded);
-        let mut frames = 0;
-        while frames < PUMP_BUDGET {
+        let (mut frames, mut octets) = (0, 0);
+        while frames < PUMP_BUDGET && octets < PUMP_OCTETS {
             match self.device.recv(micros, &mut self.frame) {
                 Ok(len) => {
-                    frames += 1;
                     let len = len.min(self.frame.len());
+                    frames += 1;
+                    octets += len;
                     self.stack.handle_buffer(now, &mut self.frame, len);
                     // What the other end's kernel says to a SYN-ACK it says inside our write: it is among the next frames.
                     self.send(now, Stack::answer);
