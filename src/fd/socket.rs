@@ -20,6 +20,7 @@ use super::dup::put;
 use super::sending::Sending;
 use super::settings::StatusFlags;
 use super::{Fail, FdResult, Object, table};
+use crate::runtime::place;
 use crate::runtime::{self, ALWAYS, Core, End, Held, Request, Runtime, SigIo, Watch, sys};
 
 /// A socket's open file description: shared by every descriptor that dup made of it. A call in progress holds a reference too,
@@ -251,6 +252,14 @@ impl SocketFile {
         if waitall && !nonblocking && self.kind == Kind::Stream {
             return self.recv_all(bufs, flags, timeout, controls);
         }
+        if let [buf] = bufs
+            && buf.len() >= place::ROOM
+            && self.kind == Kind::Stream
+            && flags.is_empty()
+            && controls.is_none()
+        {
+            return self.recv_stream(buf, timeout, nonblocking);
+        }
         let datagram = self.kind != Kind::Stream && !errors;
         let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
             let received = stack.recv_with(now, id, bufs, flags, controls.as_deref_mut())?;
@@ -267,6 +276,46 @@ impl SocketFile {
             nonblocking,
             &mut attempt,
         )
+    }
+
+    /// recv(2) into a large buffer: as long as the queue is empty, a fast stream is read from the device right there.
+    fn recv_stream(
+        &self,
+        buf: &mut [u8],
+        timeout: Option<Duration>,
+        nonblocking: bool,
+    ) -> FdResult<Received> {
+        // signal(7): with a timeout set, a call is never restarted.
+        let untouched = Cell::new(timeout.is_none());
+        let interest = Ready::IN | Ready::RDHUP;
+        let mut request = self.request(interest, true, timeout, nonblocking);
+        request.restart = Some(&untouched);
+        request.stream = Some(self.id);
+        let queued = |core: &mut Core, now: Instant, buf: &mut [u8]| {
+            let bufs = &mut [IoSliceMut::new(buf)];
+            match core.stack.recv(now, self.id, bufs, RecvFlags::empty()) {
+                Err(Error::WouldBlock) => None,
+                outcome => Some(outcome.map_err(Fail::Stack)),
+            }
+        };
+        let outcome = self.runtime.wait(&mut request, &mut |core, now, _| {
+            if core.gone() {
+                return Some(Err(Fail::Stack(Error::NetworkDown)));
+            }
+            let first = queued(core, now, buf);
+            if first.is_some() || !core.streams(self.id) {
+                return first;
+            }
+            match core.read_in_place(now, self.id, buf)? {
+                0 => queued(core, now, buf),
+                len => Some(Ok(Received {
+                    len,
+                    full_len: len,
+                    ..Received::default()
+                })),
+            }
+        });
+        settle(outcome)
     }
 
     /// MSG_WAITALL on TCP: everything that was asked for, less at the end of the stream, on an error, a signal or a timeout.

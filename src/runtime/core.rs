@@ -9,6 +9,7 @@ use tunsock_link::{Device, LinkError};
 use tunsock_stack::{Closed, Instant, Ready, SocketId, Stack};
 
 use super::log::{Level, log};
+use super::place::Streak;
 use super::sigio::{SigIo, Signal};
 use super::states::States;
 use super::sys;
@@ -33,12 +34,16 @@ pub(crate) struct Core {
     burst: bool,
     /// The background thread sleeps without a timeout because a driver waits.
     pub(super) background_parked: bool,
-    device: Box<dyn Device>,
+    pub(super) device: Box<dyn Device>,
+    /// Frames can be read into several buffers.
+    pub(super) scatters: bool,
+    /// Who receives them.
+    pub(super) streak: Streak,
     device_fd: i32,
     /// Becomes readable at a deadline that came up while the driver slept already; -1 when there was none to be had.
     timer_fd: i32,
     gone: bool,
-    frame: Box<[u8]>,
+    pub(super) frame: Box<[u8]>,
     watched: HashMap<SocketId, Watched>,
     spare_wakers: Vec<Arc<Waker>>,
     /// Threads to be woken whenever something may have moved.
@@ -112,7 +117,7 @@ const PUMP_BUDGET: usize = 64;
 
 /// Octets after which no further one is taken. What was taken is read, and acknowledged, while a processor's own cache still has it; fewer
 /// at a time would wake the sender for each.
-const PUMP_OCTETS: usize = 1 << 20;
+pub(super) const PUMP_OCTETS: usize = 1 << 20;
 
 /// Octets of a flush that are part of a bulk transfer.
 const BURST: usize = 32 << 10;
@@ -142,6 +147,8 @@ impl Core {
             pumped: now,
             burst: false,
             background_parked: false,
+            scatters: device.scatters(),
+            streak: Streak::default(),
             device,
             device_fd,
             timer_fd,
@@ -249,7 +256,8 @@ impl Core {
                     let len = len.min(self.frame.len());
                     frames += 1;
                     octets += len;
-                    self.stack.handle_buffer(now, &mut self.frame, len);
+                    let id = self.stack.handle_buffer(now, &mut self.frame, len);
+                    self.streak.note(id, len);
                     // What the other end's kernel says to a SYN-ACK it says inside our write: it is among the next frames.
                     self.send(now, Stack::answer);
                     if let Some(own) = one
@@ -285,6 +293,7 @@ impl Core {
             return;
         }
         self.tell_cpu();
+        self.streak.flushed();
         self.burst = self.send(now, |stack, sink| stack.transmit(now, sink)) >= BURST;
         if self.gone {
             return;
@@ -394,6 +403,17 @@ impl Core {
         if let Some((sigio, stream)) = &watched.sigio {
             sigio.note(events, *stream, &mut self.signals);
         }
+    }
+
+    /// Threads are to be woken whenever something may have moved.
+    pub(super) fn moves_others(&self) -> bool {
+        !self.movement.is_empty()
+    }
+
+    /// Whether epoll sets or signals tell of the socket's events, or more than one thread waits for them.
+    pub(super) fn has_listeners(&self, id: SocketId) -> bool {
+        let watched = self.watched.get(&id);
+        watched.is_some_and(|w| w.threads.len() > 1 || !w.hooks.is_empty() || w.sigio.is_some())
     }
 
     /// A thread starts to wait for a socket. `exclusive`: of all such threads an arrival wakes one.

@@ -14,6 +14,7 @@ mod device;
 mod exit;
 mod fork;
 mod log;
+pub(crate) mod place;
 mod mutex;
 mod reserved;
 mod sigio;

@@ -35,6 +35,8 @@ pub(crate) struct Request<'a> {
     pub(crate) restart: Option<&'a Cell<bool>>,
     /// Looks for packets at least this long before it sleeps (SO_BUSY_POLL); see `spin`.
     pub(crate) spin: Duration,
+    /// The try can read this connection's octets from the device itself ([`Core::read_in_place`]).
+    pub(crate) stream: Option<SocketId>,
     /// References that the callers' frames have: given back for them when a handler leaves the wait by siglongjmp, or the thread ends.
     pub(crate) held: HeldList,
 }
@@ -176,6 +178,7 @@ impl<'a> Request<'a> {
             mask: None,
             restart: None,
             spin: Duration::ZERO,
+            stream: None,
             held: HeldList::new(),
         }
     }
@@ -193,10 +196,13 @@ impl Runtime {
     ) -> Result<T, End> {
         let mut core = self.lock()?;
         let now = sys::now();
+        let free = core.driver.as_ref().is_none_or(|d| d.background);
+        core.set_taker(free);
         if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
-            core.finish(now);
+            core.complete(now);
             return Ok(value);
         }
+        core.set_taker(false);
         if request.nonblocking {
             core.flush(now);
             return last_try(core, now, request, attempt);
@@ -321,6 +327,14 @@ impl Sleeper {
             if core.drives(&self.waker) {
                 let ready = request.kernel.fds.get(1).map_or(0, |fd| fd.revents);
                 core.woken = None;
+                if ready == libc::POLLIN && request.stream.is_some_and(|id| core.streams(id)) {
+                    core.set_taker(true);
+                    if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
+                        core.complete(now);
+                        return (core, Ok(value));
+                    }
+                    core.set_taker(false);
+                }
                 core.pump_after_sleep(now, ready, &self.waker);
                 core.flush(now);
                 if !self.waker.signaled() {

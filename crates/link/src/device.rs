@@ -1,7 +1,7 @@
 //! The seam between a stack's driver and whatever carries its packets.
 
 use std::fmt;
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
@@ -83,6 +83,24 @@ pub trait Device: Send {
     /// `WouldBlock`: nothing is there. `Gone`: the device vanished. `Io`: anything else.
     fn recv(&mut self, now_us: u64, buf: &mut [u8]) -> Result<usize, LinkError>;
 
+    /// As [`Device::recv`], into several buffers that one after the other hold [`FRAME_MAX`] bytes; only where [`Device::scatters`].
+    /// What lies behind the frame in them is left alone.
+    ///
+    /// # Errors
+    /// As for `recv`; `Io(EOPNOTSUPP)` where it is not supported.
+    fn recv_scattered(
+        &mut self,
+        _now_us: u64,
+        _bufs: &mut [IoSliceMut<'_>],
+    ) -> Result<usize, LinkError> {
+        Err(LinkError::Io(Errno::OPNOTSUPP))
+    }
+
+    /// Whether [`Device::recv_scattered`] is there. Constant for the life of the device.
+    fn scatters(&self) -> bool {
+        false
+    }
+
     /// Sends one frame, given as slices; the first begins with the whole header.
     ///
     /// # Errors
@@ -110,6 +128,18 @@ pub trait Device: Send {
 impl<D: Device + ?Sized> Device for Box<D> {
     fn recv(&mut self, now_us: u64, buf: &mut [u8]) -> Result<usize, LinkError> {
         (**self).recv(now_us, buf)
+    }
+
+    fn recv_scattered(
+        &mut self,
+        now_us: u64,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Result<usize, LinkError> {
+        (**self).recv_scattered(now_us, bufs)
+    }
+
+    fn scatters(&self) -> bool {
+        (**self).scatters()
     }
 
     fn send(&mut self, now_us: u64, frame: &[IoSlice<'_>]) -> Result<(), LinkError> {

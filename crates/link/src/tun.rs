@@ -13,7 +13,7 @@
 
 use std::ffi::c_int;
 use std::fmt;
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ipnet::IpNet;
@@ -217,6 +217,21 @@ impl Device for Tun {
         let len = rustix::io::read(&self.fd, packet).map_err(recv_error)?;
         header.fill(0);
         Ok(VNET_HDR_LEN + len)
+    }
+
+    fn recv_scattered(
+        &mut self,
+        _now_us: u64,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Result<usize, LinkError> {
+        if !self.scatters() {
+            return Err(LinkError::Io(Errno::OPNOTSUPP));
+        }
+        rustix::io::readv(&self.fd, bufs).map_err(recv_error)
+    }
+
+    fn scatters(&self) -> bool {
+        self.vnet_hdr
     }
 
     #[inline]

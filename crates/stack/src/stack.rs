@@ -154,12 +154,17 @@ impl Stack {
     }
 
     /// As [`Stack::handle_frame`] for the first `len` octets of `buffer`. The stack may keep a buffer with much in it until that is
-    /// read, and puts another of the same size in its place.
-    pub fn handle_buffer(&mut self, now: Instant, buffer: &mut Box<[u8]>, len: usize) {
+    /// read, and puts another of the same size in its place. Returns the connection whose next text it was.
+    pub fn handle_buffer(
+        &mut self,
+        now: Instant,
+        buffer: &mut Box<[u8]>,
+        len: usize,
+    ) -> Option<SocketId> {
         self.tcp.pool.lend(buffer);
         let frame = buffer.get(..len).unwrap_or(buffer);
         self.handle_frame(now, frame);
-        tcp::keep_frame(self, buffer);
+        tcp::keep_frame(self, buffer)
     }
 
     /// Lets every deadline up to `now` do its work.

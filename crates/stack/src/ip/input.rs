@@ -13,7 +13,7 @@ use crate::tcp;
 use crate::time::Instant;
 use crate::udp;
 use crate::wire::vnet::{self, VnetHdr};
-use crate::wire::{ipv4, ipv6};
+use crate::wire::{checksum, ipv4, ipv6};
 
 /// One frame, from the device or from ourselves (`inside`: by that interface).
 pub(crate) fn input(stack: &mut Stack, now: Instant, frame: &[u8], inside: Option<Iface>) {
@@ -101,6 +101,40 @@ fn input_v4(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], insi
         meta.gso_size = 0;
         deliver_v4(stack, now, &meta, whole.next, &whole.data, &whole.quote);
     }
+}
+
+/// The segment in a packet of which `headers` is the front of the frame and `text_len` octets are elsewhere, if it is a plain one for us that
+/// came by the device: TCP right behind a header without options, in one piece, nothing behind it.
+pub(crate) fn plain_tcp<'a>(
+    stack: &Stack,
+    headers: &'a [u8],
+    text_len: usize,
+) -> Option<(RxMeta, &'a [u8])> {
+    let (vnet, packet) = VnetHdr::parse(headers)?;
+    let whole = packet.len() + text_len;
+    let (addrs, ttl, tos, protocol, header_len) = if packet.first()? >> 4 == 4 {
+        let header = ipv4::Header::parse_quoted(packet)?;
+        let (fixed, _) = packet.split_first_chunk::<{ ipv4::HEADER_LEN }>()?;
+        let plain = header.header_len == ipv4::HEADER_LEN && header.offset == 0 && !header.more;
+        if !plain || header.total_len != whole || checksum::of(fixed) != 0 {
+            return None;
+        }
+        let addrs = (IpAddr::V4(header.src), IpAddr::V4(header.dst));
+        (addrs, header.ttl, header.tos, header.proto, ipv4::HEADER_LEN)
+    } else {
+        let header = ipv6::Header::parse_quoted(packet)?;
+        if ipv6::HEADER_LEN + header.payload_len != whole {
+            return None;
+        }
+        let addrs = (IpAddr::V6(header.src), IpAddr::V6(header.dst));
+        (addrs, header.hops, header.tclass, header.next, ipv6::HEADER_LEN)
+    };
+    if protocol != proto::TCP {
+        return None;
+    }
+    let dst_kind = admit(stack, addrs.0, addrs.1, None, protocol)?;
+    let meta = meta(&vnet, addrs, ttl, tos, None, dst_kind);
+    Some((meta, packet.get(header_len..)?))
 }
 
 fn deliver_v4(

@@ -13,6 +13,8 @@ use crate::socket::SocketId;
 pub(crate) const CHUNK: usize = 4096;
 /// Octets in a chunk of a queue that begins with much: copying into few long pieces, and the kernel's copying from them, is faster.
 const LARGE: usize = 8 * CHUNK;
+/// A segment's text from this size on may stay in its frame's buffer of 66 KB: never more than about twice the memory of its octets.
+pub(crate) const KEEP: usize = 32 * 1024;
 /// What much is.
 const MUCH: usize = LARGE / 2;
 /// Chunks that the pool keeps for reuse at least, and as many as are in use otherwise: what breathes in and out with every window is
@@ -67,8 +69,12 @@ struct Lent {
     buffer: Option<(usize, usize)>,
     /// First octet of the text for which the buffer is to be kept.
     kept: Option<usize>,
-    /// Whose queue waits for it.
-    keeper: Option<SocketId>,
+    /// A queue took a text of it in order.
+    next: bool,
+    /// Whose queue that is.
+    taker: Option<SocketId>,
+    /// The buffer is the program's, and what is kept of it has been read with that: so many octets.
+    placed: Option<usize>,
 }
 
 impl Pool {
@@ -120,6 +126,17 @@ impl Pool {
         };
     }
 
+    /// As [`Pool::lend`] for a text that is in the program's own buffer already, until [`Pool::placed`].
+    pub(crate) fn place(&mut self, text: &[u8]) {
+        self.lend(text);
+        self.lent.placed = Some(0);
+    }
+
+    /// How much of the text is the next to be read, and to be taken off its queue.
+    pub(crate) fn placed(&mut self) -> usize {
+        std::mem::take(&mut self.lent).placed.unwrap_or(0)
+    }
+
     /// A queue wants to keep the buffer in which `text` lies. False: it has to copy, also when memory is too scarce for a whole buffer.
     pub(crate) fn keep(&mut self, text: &[u8]) -> bool {
         let at = text.as_ptr().addr();
@@ -127,31 +144,40 @@ impl Pool {
             return false;
         };
         let inside = at >= start && (at - start).saturating_add(text.len()) <= len;
+        self.lent.next |= inside;
+        if let Some(placed) = &mut self.lent.placed {
+            let front = inside && at == start && *placed == 0;
+            *placed += if front { text.len() } else { 0 };
+            return front;
+        }
+        if text.len() < KEEP {
+            return false;
+        }
         let chunks = len.div_ceil(CHUNK);
         let room = self.account.room(Whose::Filled) / CHUNK;
         if !inside || self.account.pressed() || room < chunks {
             return false;
         }
-        self.lent = Lent {
-            kept: Some(at),
-            ..Lent::default()
-        };
+        self.lent.buffer = None;
+        self.lent.kept = Some(at);
         self.account.take_many(chunks);
         self.frames_in_use += 1;
         true
     }
 
-    /// The last segment was `id`'s: if its queue is to keep the buffer, this is whose it is.
-    pub(crate) fn note_keeper(&mut self, id: SocketId) {
-        if self.lent.kept.is_some() {
-            self.lent.keeper = Some(id);
+    /// The last segment was `id`'s: if its queue took a text of the buffer, this is whose it is.
+    pub(crate) fn note_taker(&mut self, id: SocketId) {
+        if self.lent.next {
+            self.lent.taker = Some(id);
         }
     }
 
-    /// The segment in `frame` is dealt with. Where the text begins for which a queue keeps the buffer, if one does, and whose that is.
-    pub(crate) fn kept(&mut self, frame: &[u8]) -> Option<(usize, Option<SocketId>)> {
+    /// The segment in `frame` is dealt with. Where the text begins for which a queue keeps the buffer, if one does, and whose text was the next of
+    /// its connection.
+    pub(crate) fn kept(&mut self, frame: &[u8]) -> (Option<usize>, Option<SocketId>) {
         let lent = std::mem::take(&mut self.lent);
-        Some((lent.kept?.wrapping_sub(frame.as_ptr().addr()), lent.keeper))
+        let offset = (lent.kept).map(|at| at.wrapping_sub(frame.as_ptr().addr()));
+        (offset, lent.taker)
     }
 
     /// A buffer of `len` octets in place of one that was kept.

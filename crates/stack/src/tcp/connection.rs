@@ -88,7 +88,7 @@ pub(crate) fn with_tcb(
             config: &stack.config,
         },
     );
-    stack.tcp.pool.note_keeper(id);
+    stack.tcp.pool.note_taker(id);
     settle(stack, now, id, verdict);
 }
 
@@ -98,15 +98,17 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, id: SocketId, seg: Segment<
     with_tcb(stack, now, id, |tcb, cx| tcb.on_segment(cx, seg));
 }
 
-/// The frame of the last segment is done with. When a receive queue keeps its buffer, another of the same size is put in its place.
-pub(crate) fn keep_frame(stack: &mut Stack, frame: &mut Box<[u8]>) {
+/// The frame of the last segment is done with. When a receive queue keeps its buffer, another of the same size is put in its place. Returns
+/// whose text in it was the next of its connection.
+pub(crate) fn keep_frame(stack: &mut Stack, frame: &mut Box<[u8]>) -> Option<SocketId> {
     let Stack {
         sockets,
         tcp: layer,
         ..
     } = stack;
-    let Some((offset, id)) = layer.pool.kept(frame) else {
-        return;
+    let (offset, id) = layer.pool.kept(frame);
+    let Some(offset) = offset else {
+        return id;
     };
     let spare = layer.pool.take_frame(frame.len());
     let full = std::mem::replace(frame, spare);
@@ -118,6 +120,7 @@ pub(crate) fn keep_frame(stack: &mut Stack, frame: &mut Box<[u8]>) {
     if let Some(frame) = unwanted {
         layer.pool.give_frame(frame);
     }
+    id
 }
 
 /// An armed deadline, armed for `at`, has come.

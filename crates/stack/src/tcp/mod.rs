@@ -22,6 +22,7 @@ pub(crate) mod fastopen_client;
 mod fastopen_server;
 mod flows;
 mod half_open;
+mod in_place;
 mod info;
 mod input;
 mod layer;
@@ -55,6 +56,7 @@ mod write;
 use std::io::IoSlice;
 
 use crate::ip::{DstKind, IcmpError, Iface, Path, RxMeta, proto};
+use crate::socket::SocketId;
 use crate::socket::table::Socket;
 use crate::stack::Stack;
 use crate::time::Instant;
@@ -63,6 +65,7 @@ use crate::wire::tcp::{Flags, Header};
 
 pub(crate) use bytes::CHUNK;
 use flows::Flow;
+pub use in_place::Place;
 use input::Segment;
 pub(crate) use layer::{TcpLayer, TcpSocket};
 use time_wait::TimeWait;
@@ -140,8 +143,8 @@ fn hears(stack: &Stack, flow: Flow, iface: Iface) -> bool {
 }
 
 /// The frame in `buffer` is done with; see [`Stack::handle_buffer`].
-pub(crate) fn keep_frame(stack: &mut Stack, buffer: &mut Box<[u8]>) {
-    connection::keep_frame(stack, buffer);
+pub(crate) fn keep_frame(stack: &mut Stack, buffer: &mut Box<[u8]>) -> Option<SocketId> {
+    connection::keep_frame(stack, buffer)
 }
 
 /// A segment for nobody (RFC 9293 3.10.7.1).

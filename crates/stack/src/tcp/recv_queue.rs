@@ -7,9 +7,6 @@ use std::collections::VecDeque;
 
 use super::bytes::{ByteQueue, CHUNK, Chunk, Pool};
 
-/// A segment's text from this size on may stay in its frame's buffer of 66 KB: never more than about twice the memory of its octets.
-pub(crate) const KEEP: usize = 32 * 1024;
-
 /// Octets in order, read at the front; those behind a gap lie as written.
 #[derive(Default)]
 pub(crate) struct RecvQueue {
@@ -93,7 +90,7 @@ impl RecvQueue {
     /// Appends a segment's text where nothing lies behind a gap: by its frame's buffer, if it is worth it and the buffer is to be had
     /// ([`Pool::lend`]), else by a copy.
     pub(crate) fn push_text(&mut self, pool: &mut Pool, data: &[u8]) {
-        if data.len() < KEEP || !pool.keep(data) {
+        if !pool.keep(data) {
             return self.tail.push(pool, data);
         }
         let mut front = self
@@ -225,6 +222,7 @@ impl RecvQueue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bytes::KEEP;
     use super::*;
 
     fn text(len: usize, seed: usize) -> Vec<u8> {
@@ -238,7 +236,7 @@ mod tests {
         let mut frame = frame.into_boxed_slice();
         pool.lend(&frame);
         queue.push_text(pool, &frame[62..]);
-        if let Some((offset, _)) = pool.kept(&frame) {
+        if let (Some(offset), _) = pool.kept(&frame) {
             let spare = pool.take_frame(frame.len());
             let full = std::mem::replace(&mut frame, spare);
             assert!(queue.fill(full, offset).is_ok());
@@ -299,7 +297,7 @@ mod tests {
         let elsewhere = text(40_000, 2);
         pool.lend(&frame);
         queue.push_text(&mut pool, &elsewhere);
-        assert_eq!(pool.kept(&frame), None);
+        assert_eq!(pool.kept(&frame), (None, None));
         let mut out = vec![0; 40_000];
         assert_eq!(queue.copy_out(0, &mut out), 40_000);
         assert_eq!(out, elsewhere);
