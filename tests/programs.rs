@@ -117,6 +117,12 @@ const TRIALS: &[lab::Row<Lab>] = &[
         two_hundred_at_once,
     ),
     ("gone::calls_say_so", &["ip", "cc"], device_vanishes),
+    ("stream::is_read_in_place_v4", &["python3"], |lab| {
+        fast_stream(lab, HOST4)
+    }),
+    ("stream::is_read_in_place_v6", &["python3"], |lab| {
+        fast_stream(lab, HOST6)
+    }),
     ("epoll_echo::connections_in_sequence", &["cc"], in_sequence),
 ];
 
@@ -299,6 +305,39 @@ fn hear(stream: &mut TcpStream, text: &str) -> Outcome {
     let mut got = vec![0; text.len()];
     stream.read_exact(&mut got)?;
     same(&got, text.as_bytes())
+}
+
+/// A program with a large buffer gets a fast stream straight from the device, and whole.
+fn fast_stream(lab: &Lab, host: &str) -> Outcome {
+    let listener = TcpListener::bind("[::]:0")?;
+    let path = lab.file(64)?;
+    let want = sha256(&path)?;
+    let data = fs::read(&path)?;
+    let program = format!(
+        "import hashlib, socket\n\
+         s = socket.create_connection(('{}', {}))\n\
+         h = hashlib.sha256()\n\
+         room = bytearray(1 << 20)\n\
+         while n := s.recv_into(room): h.update(memoryview(room)[:n])\n\
+         print(h.hexdigest())\n",
+        host.trim_matches(['[', ']']),
+        listener.local_addr()?.port(),
+    );
+    let mut command = lab.on_the_stack(&["--log", "debug"], "python3");
+    let running = lab.start(command.args(["-c", &program]), "python3", false)?;
+    let log = running.log.clone();
+    let (mut stream, _) = listener.accept()?;
+    stream.write_all(&data)?;
+    drop(stream);
+    running.succeeds(TRANSFER)?;
+    let said = fs::read_to_string(log)?;
+    if !said.contains(&want) {
+        return Err(format!("not {want}: {said}").into());
+    }
+    if !said.contains("is read into recv's buffer") {
+        return Err(format!("never read in place: {said}").into());
+    }
+    Ok(())
 }
 
 fn at_end(stream: &mut TcpStream) -> Outcome {

@@ -32,6 +32,8 @@ pub(super) struct Streak {
     frames: u32,
     /// The last was a small one: the end of what its sender wrote at once.
     ended: bool,
+    /// It was told that streams are read in place.
+    told: bool,
     /// The calling thread may take frames itself.
     taker: bool,
     /// Octets read in place since frames were last sent.
@@ -97,6 +99,10 @@ impl Core {
                 break;
             };
             taken = true;
+            if n > 0 && !std::mem::replace(&mut self.streak.told, true) {
+                let what = format_args!("a fast stream is read into recv's buffer from the device");
+                log(Level::Debug, what);
+            }
             done += n;
             self.streak.held += n;
             self.streak.hold = self.streak.held < HELD.min(place.unacknowledged);
@@ -114,9 +120,7 @@ impl Core {
         headers: usize,
         room: &mut [u8],
     ) -> Option<usize> {
-        let Some((head, rest)) = self.frame.split_at_mut_checked(headers) else {
-            return None;
-        };
+        let (head, rest) = self.frame.split_at_mut_checked(headers)?;
         let mut bufs = [IoSliceMut::new(head), IoSliceMut::new(room)];
         let len = match self.device.recv_scattered(now.as_micros(), &mut bufs) {
             Ok(len) => len,
@@ -134,7 +138,9 @@ impl Core {
                 return None;
             }
         };
-        let text = room.get_mut(..len.saturating_sub(headers)).unwrap_or_default();
+        let text = room
+            .get_mut(..len.saturating_sub(headers))
+            .unwrap_or_default();
         if let Some(n) = self.stack.handle_placed(now, id, head, text) {
             self.streak.note((n > 0).then_some(id), n);
             return Some(n);

@@ -300,6 +300,38 @@ impl App {
         }
     }
 
+    /// As a program in recv, whose buffer is there for a frame that is just taken from the device. True: the frame was this connection's next.
+    pub(crate) fn read_in_place(&mut self, t: &mut Turn<'_>, frame: &[u8]) -> Result<bool, String> {
+        let deaf = self.eof || self.plan.ending == Ending::Deaf || self.plan.peek;
+        let Some(id) = self.id.filter(|_| self.phase == Phase::Running && !deaf) else {
+            return Ok(false);
+        };
+        let Some(place) = t.stack.place_for(id) else {
+            return Ok(false);
+        };
+        let Some((headers, text)) = frame.split_at_checked(place.headers) else {
+            return Ok(false);
+        };
+        let stop = match self.plan.ending {
+            Ending::CloseEarly(n) => n.saturating_sub(self.got),
+            _ => u64::MAX,
+        };
+        if text.len() as u64 > stop || !self.may(0, t.now) {
+            return Ok(false);
+        }
+        t.scratch.clear();
+        t.scratch.extend_from_slice(text);
+        match t.stack.handle_placed(t.clock, id, headers, t.scratch) {
+            Some(n) => {
+                self.check(t, n)?;
+                self.spend(0, t.now, n as u64);
+                Ok(true)
+            }
+            None if t.scratch.as_slice() != text => Err("a refused frame was changed".into()),
+            None => Ok(false),
+        }
+    }
+
     /// What is seen with MSG_PEEK is what is read next.
     fn peek(&mut self, t: &mut Turn<'_>, id: SocketId) -> Result<(), String> {
         let got = t.stack.recv(

@@ -40,6 +40,8 @@ pub struct Report {
     pub packets: u64,
     /// Events.
     pub steps: u64,
+    /// Packets whose text went straight into a program's buffer.
+    pub placed: u64,
     /// What did not hold, if anything.
     pub violation: Option<String>,
 }
@@ -80,5 +82,6 @@ fn simulate(seed: u64, audit_every: u64, log: Log) -> (Report, String) {
     report.accepted = world.accepted;
     report.packets = world.packets;
     report.steps = world.steps;
+    report.placed = world.placed;
     (report, world.log.into_text())
 }

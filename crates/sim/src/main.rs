@@ -87,7 +87,7 @@ thread_local! {
 /// Runs worlds on several threads; false when one was not as it should be.
 fn run(seeds: Range<u64>, audit: u64, jobs: u64, keep: bool) -> bool {
     let next = AtomicU64::new(seeds.start);
-    let totals = Mutex::new([0u64; 5]);
+    let totals = Mutex::new([0u64; 6]);
     let begin = std::time::Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..jobs {
@@ -105,6 +105,7 @@ fn run(seeds: Range<u64>, audit: u64, jobs: u64, keep: bool) -> bool {
                         r.connections,
                         r.accepted,
                         r.packets,
+                        r.placed,
                         u64::from(r.violation.is_some()),
                     ];
                     totals
@@ -120,18 +121,18 @@ fn run(seeds: Range<u64>, audit: u64, jobs: u64, keep: bool) -> bool {
                     if totals[0].is_multiple_of(10_000) {
                         eprintln!(
                             "{} worlds, {} connections, {} violations",
-                            totals[0], totals[1], totals[4]
+                            totals[0], totals[1], totals[5]
                         );
                     }
                 }
             });
         }
     });
-    let [worlds, connections, accepted, packets, violations] =
+    let [worlds, connections, accepted, packets, placed, violations] =
         *totals.lock().unwrap_or_else(|e| e.into_inner());
     let cpu = cpu_seconds();
     println!(
-        "{worlds} worlds, {connections} connections ({accepted} accepted), {packets} packets, {violations} violations; \
+        "{worlds} worlds, {connections} connections ({accepted} accepted), {packets} packets ({placed} read in place), {violations} violations; \
          {cpu:.1} s CPU, {:.1} s elapsed, {:.0} connections per CPU second",
         begin.elapsed().as_secs_f64(),
         connections as f64 / cpu.max(1e-9),

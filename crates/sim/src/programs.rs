@@ -191,7 +191,11 @@ impl World {
     }
 
     /// Calls `act` with a program and what its turn needs.
-    fn with_app<R>(&mut self, app: usize, act: impl FnOnce(&mut App, &mut Turn<'_>) -> R) -> R {
+    pub(crate) fn with_app<R>(
+        &mut self,
+        app: usize,
+        act: impl FnOnce(&mut App, &mut Turn<'_>) -> R,
+    ) -> R {
         let clock = self.clock(self.apps[app].host);
         let (left, right) = self.apps.split_at_mut(app | 1);
         let pair = (&mut left[app & !1], &mut right[0]);

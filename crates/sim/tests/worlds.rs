@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Runs the worlds of these seeds; each stands for some thirty connections.
 fn worlds(seeds: std::ops::Range<u64>) {
-    let mut connections = 0;
+    let (mut connections, mut placed) = (0, 0);
     for seed in seeds {
         let report = tunsock_sim::run(seed, 16);
         assert_eq!(
@@ -12,8 +12,10 @@ fn worlds(seeds: std::ops::Range<u64>) {
             "seed {seed}: tunsock-sim --replay {seed} shows it"
         );
         connections += report.connections;
+        placed += report.placed;
     }
     assert!(connections > 1000, "{connections}");
+    assert!(placed > 1000, "{placed}");
 }
 
 // Two halves, for two processors.

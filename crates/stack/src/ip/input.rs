@@ -120,14 +120,26 @@ pub(crate) fn plain_tcp<'a>(
             return None;
         }
         let addrs = (IpAddr::V4(header.src), IpAddr::V4(header.dst));
-        (addrs, header.ttl, header.tos, header.proto, ipv4::HEADER_LEN)
+        (
+            addrs,
+            header.ttl,
+            header.tos,
+            header.proto,
+            ipv4::HEADER_LEN,
+        )
     } else {
         let header = ipv6::Header::parse_quoted(packet)?;
         if ipv6::HEADER_LEN + header.payload_len != whole {
             return None;
         }
         let addrs = (IpAddr::V6(header.src), IpAddr::V6(header.dst));
-        (addrs, header.hops, header.tclass, header.next, ipv6::HEADER_LEN)
+        (
+            addrs,
+            header.hops,
+            header.tclass,
+            header.next,
+            ipv6::HEADER_LEN,
+        )
     };
     if protocol != proto::TCP {
         return None;

@@ -99,7 +99,13 @@ impl Stack {
         let placed = self.tcp.pool.placed();
         if let Some(text) = text.get_mut(..placed).filter(|text| !text.is_empty()) {
             // The program has these: they are taken off the queue as recv does it, but for the copy.
-            let _ = data::recv(self, now, id, &mut [IoSliceMut::new(text)], RecvFlags::TRUNC);
+            let _ = data::recv(
+                self,
+                now,
+                id,
+                &mut [IoSliceMut::new(text)],
+                RecvFlags::TRUNC,
+            );
         }
         Some(placed)
     }
