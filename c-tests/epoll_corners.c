@@ -327,6 +327,73 @@ BOTH(exclusive_wakes_not_all)
     RANGE(woken, 1, N - 1);
 }
 
+/* What was ready is gone, and the set's own descriptor had been told of it. */
+BOTH(a_set_whose_ready_socket_is_gone_is_quiet)
+{
+    for (int how = 0; how < 2; how++) {
+        struct addr to = loopback(family, 0);
+        int ep = set(), s = udp(family), p[2];
+        OK(pipe(p));
+        OK(bind(s, &to.sa, to.len));
+        to = local_of(s);
+        OK(control(ep, EPOLL_CTL_ADD, p[0], EPOLLIN));
+        OK(control(ep, EPOLL_CTL_ADD, s, EPOLLIN));
+        EQ(sendto(s, "x", 1, 0, &to.sa, to.len), 1);
+        wait_for(s, POLLIN);
+        wait_for(ep, POLLIN);
+        if (how == 0)
+            OK(control(ep, EPOLL_CTL_DEL, s, 0));
+        else
+            OK(close(s));
+        struct epoll_event e;
+        EQ(epoll_wait(ep, &e, 1, 0), 0);
+        EQ(epoll_wait(ep, &e, 1, 20), 0);
+        struct pollfd asked = {.fd = ep, .events = POLLIN};
+        EQ(poll(&asked, 1, 0), 0);
+        EQ(write(p[1], "x", 1), 1);
+        EQ(epoll_wait(ep, &e, 1, LONG_MS), 1);
+        EQ(e.data.u64, p[0]);
+    }
+}
+
+static void wait_long(void *arg)
+{
+    struct waiter *w = arg;
+    struct epoll_event e[4];
+    w->got = epoll_wait(w->ep, e, 4, -1);
+}
+
+static void read_one(void *fd)
+{
+    char x;
+    EQ(recv(*(int *)fd, &x, 1, 0), 1);
+}
+
+/* ep_done_scan: as long as something is ready, whoever waits is woken. */
+BOTH(level_wakes_all_who_wait)
+{
+    enum { N = 3 };
+    struct pair p = tcp_pair(family), other = tcp_pair(family);
+    struct task t[N], reader;
+    struct waiter w[N];
+    int ep = set();
+    OK(control(ep, EPOLL_CTL_ADD, p.server, EPOLLIN));
+    start(&reader, 0, read_one, &other.server);
+    sleep_ms(SHORT_MS);
+    for (int i = 0; i < N; i++) {
+        w[i] = (struct waiter){ep, 0};
+        start(&t[i], 0, wait_long, &w[i]);
+    }
+    sleep_ms(3 * SHORT_MS);
+    send_all(p.client, "x", 1);
+    for (int i = 0; i < N; i++) {
+        join(&t[i]);
+        EQ(w[i].got, 1);
+    }
+    send_all(other.client, "x", 1);
+    join(&reader);
+}
+
 BOTH(pwait_of_no_time_leaves_signals_alone)
 {
     struct pair p = tcp_pair(family);

@@ -29,8 +29,10 @@ pub(super) struct State {
     entries: SlotMap<EntryKey, Entry>,
     /// epoll(7): an entry is the pair of descriptor number and open file description.
     by_number: HashMap<(c_int, SocketId), EntryKey>,
-    /// Entries that may be ready, each once; looked at again when reported.
+    /// Entries that may be ready, each once; looked at again when reported. Among them names of entries that are no more.
     ready: VecDeque<EntryKey>,
+    /// How many entries are in the ready list.
+    queued: usize,
     waiters: SmallVec<[Arc<Waker>; 2]>,
     /// An eventfd in the kernel's set, readable while `ready` has something: for whoever waits for the kernel's descriptor.
     bridge: Option<Bridge>,
@@ -158,10 +160,10 @@ impl SetInner {
         id: SocketId,
     ) -> Result<(), Errno> {
         let mut state = self.lock();
-        let Some(key) = state.by_number.remove(&(number, id)) else {
+        let Some(&key) = state.by_number.get(&(number, id)) else {
             return Err(Errno::NOENT);
         };
-        state.entries.remove(key);
+        state.remove(key);
         drop(state);
         let hook: Arc<dyn Hook> = self.clone();
         core.unhook(id, &hook, key.data().as_ffi());
@@ -186,9 +188,10 @@ impl SetInner {
             let Some(entry) = state.entries.get_mut(key) else {
                 continue;
             };
-            entry.queued = false;
             let events = entry.report(core.readiness(entry.id));
             if events == 0 || entry.disarmed {
+                entry.queued = false;
+                state.queued -= 1;
                 continue;
             }
             *place = epoll_event {
@@ -196,15 +199,17 @@ impl SetInner {
                 u64: entry.data,
             };
             found += 1;
-            if entry.has(libc::EPOLLONESHOT) {
-                entry.disarmed = true;
-            } else if !entry.has(libc::EPOLLET) {
-                // Level: it stays, and is looked at the next time.
-                entry.queued = true;
+            entry.disarmed = entry.has(libc::EPOLLONESHOT);
+            // Level: it stays, and is looked at the next time.
+            entry.queued = !entry.disarmed && !entry.has(libc::EPOLLET);
+            if entry.queued {
                 state.ready.push_back(key);
+            } else {
+                state.queued -= 1;
             }
         }
-        if found == out.len() && state.ready.len() > found {
+        // ep_done_scan: what is still there is for whoever waits, too.
+        if found > 0 && state.anything() {
             state.wake_one();
         }
         state.sync_bridge();
@@ -224,6 +229,7 @@ impl SetInner {
             };
             if entry.disarmed || entry.report(core.readiness(entry.id)) == 0 {
                 entry.queued = false;
+                state.queued -= 1;
             } else {
                 state.ready.push_back(key);
             }
@@ -296,6 +302,7 @@ impl SetInner {
             .collect();
         state.entries.clear();
         state.ready.clear();
+        state.queued = 0;
         drop(state);
         let hook: Arc<dyn Hook> = self.clone();
         for (id, key) in entries {
@@ -312,7 +319,34 @@ impl State {
 
     /// Whether something of ours may be ready.
     pub(super) fn anything(&self) -> bool {
-        !self.ready.is_empty()
+        self.queued > 0
+    }
+
+    /// The entry is put into the ready list, unless it is there.
+    fn queue(&mut self, key: EntryKey) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && !entry.queued
+        {
+            entry.queued = true;
+            self.queued += 1;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// The entry is no more. Its name in the ready list goes when the list is walked through, or has more of that kind than of others.
+    fn remove(&mut self, key: EntryKey) {
+        let Some(entry) = self.entries.remove(key) else {
+            return;
+        };
+        self.by_number.remove(&(entry.number, entry.id));
+        if entry.queued {
+            self.queued -= 1;
+            if self.ready.len() > 2 * self.queued + STALE_MAX {
+                let entries = &self.entries;
+                self.ready.retain(|key| entries.contains_key(*key));
+            }
+            self.sync_bridge();
+        }
     }
 
     /// ADD and MOD report what is ready already (ep_insert, ep_modify).
@@ -321,8 +355,7 @@ impl State {
             return;
         };
         if entry.report(core.readiness(entry.id)) != 0 && !entry.queued {
-            entry.queued = true;
-            self.ready.push_back(key);
+            self.queue(key);
             self.wake_one();
             self.sync_bridge();
         }
@@ -339,7 +372,7 @@ impl State {
     }
 
     fn sync_bridge(&mut self) {
-        let full = !self.ready.is_empty();
+        let full = self.anything();
         if let Some(bridge) = &mut self.bridge
             && bridge.raised != full
         {
@@ -353,6 +386,9 @@ impl State {
     }
 }
 
+/// Names of entries that are no more in a ready list that has few others.
+const STALE_MAX: usize = 64;
+
 impl Hook for SetInner {
     /// ep_poll_callback.
     fn on_event(&self, token: u64, events: Ready) -> bool {
@@ -365,19 +401,14 @@ impl Hook for SetInner {
             return false;
         }
         if !entry.queued {
-            entry.queued = true;
-            state.ready.push_back(key);
+            state.queue(key);
             state.sync_bridge();
         }
         state.wake_one()
     }
 
     fn on_close(&self, token: u64) {
-        let mut state = self.lock();
-        let key = EntryKey::from(KeyData::from_ffi(token));
-        if let Some(entry) = state.entries.remove(key) {
-            state.by_number.remove(&(entry.number, entry.id));
-        }
+        self.lock().remove(EntryKey::from(KeyData::from_ffi(token)));
     }
 }
 
@@ -390,7 +421,7 @@ impl Queue for SetInner {
     fn leave(&self, waker: &Arc<Waker>) {
         let mut state = self.lock();
         state.waiters.retain(|other| !Arc::ptr_eq(other, waker));
-        if waker.signaled() && !state.ready.is_empty() {
+        if waker.signaled() && state.anything() {
             state.wake_one();
         }
     }
