@@ -85,6 +85,11 @@ const TRIALS: &[lab::Row<Lab>] = &[
     ("ping::raw_v6", &["ping"], |lab| {
         datagrams::ping(lab, "fd83::1")
     }),
+    (
+        "ping::filters_foreign_replies",
+        &["ping"],
+        datagrams::ping_filters,
+    ),
     ("ping::by_group", &["ping"], datagrams::ping_by_group),
     (
         "ip::tells_of_the_stack",

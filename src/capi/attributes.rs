@@ -65,6 +65,7 @@ fn of_socket(name: c_int) -> Option<Attribute> {
         libc::SO_INCOMING_CPU => Attribute::IncomingCpu,
         libc::SO_DEBUG => Attribute::Debug,
         libc::SO_DONTROUTE => Attribute::DontRoute,
+        libc::SO_LOCK_FILTER => Attribute::LockFilter,
         SO_BUF_LOCK => Attribute::BufLock,
         SO_BUSY_POLL_BUDGET => Attribute::BusyPollBudget,
         SO_PREFER_BUSY_POLL => Attribute::PreferBusyPoll,

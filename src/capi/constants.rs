@@ -106,6 +106,14 @@ pub const TUNSOCK_SO_NO_CHECK: c_int = 11;
 pub const TUNSOCK_SO_PRIORITY: c_int = 12;
 /// Option levels and options: SO_BINDTODEVICE.
 pub const TUNSOCK_SO_BINDTODEVICE: c_int = 25;
+/// Option levels and options: SO_ATTACH_FILTER.
+pub const TUNSOCK_SO_ATTACH_FILTER: c_int = 26;
+/// Option levels and options: SO_GET_FILTER.
+pub const TUNSOCK_SO_GET_FILTER: c_int = 26;
+/// Option levels and options: SO_DETACH_FILTER.
+pub const TUNSOCK_SO_DETACH_FILTER: c_int = 27;
+/// Option levels and options: SO_LOCK_FILTER.
+pub const TUNSOCK_SO_LOCK_FILTER: c_int = 44;
 /// Option levels and options: SO_TIMESTAMP.
 pub const TUNSOCK_SO_TIMESTAMP: c_int = 29;
 /// Option levels and options: SO_SNDBUFFORCE.

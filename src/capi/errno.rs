@@ -50,6 +50,7 @@ impl From<Error> for Errno {
             Error::NoDevice => libc::ENODEV,
             Error::NoSuchOption => libc::ENOPROTOOPT,
             Error::Domain => libc::EDOM,
+            Error::NoFilter => libc::ENOENT,
             Error::BadHandle => libc::EBADF,
         })
     }
@@ -149,6 +150,7 @@ mod tests {
         (Error::NoDevice, "ENODEV"),
         (Error::NoSuchOption, "ENOPROTOOPT"),
         (Error::Domain, "EDOM"),
+        (Error::NoFilter, "ENOENT"),
         (Error::BadHandle, "EBADF"),
     ];
 

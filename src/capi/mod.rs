@@ -27,6 +27,7 @@ mod option_value;
 mod options;
 pub(crate) mod originals;
 pub(crate) mod owner;
+mod packet_filter;
 mod raw;
 mod resolver;
 mod sigio;

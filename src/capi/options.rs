@@ -10,8 +10,8 @@ pub(super) use super::option_value::Value;
 use super::option_value::{Room, encode};
 use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
 use super::{
-    attributes, checked_socket_of, interfaces, multicast, netlink, originals, raw, tcp_options,
-    user,
+    attributes, checked_socket_of, interfaces, multicast, netlink, originals, packet_filter, raw,
+    tcp_options, user,
 };
 use crate::fd::SocketFile;
 
@@ -61,6 +61,11 @@ pub unsafe extern "C" fn tunsock_getsockopt(
             user::copy_out(value, &device)?;
             user::write(len, device.len() as tunsock_socklen_t)?;
             return Ok(0);
+        }
+        if level == libc::SOL_SOCKET
+            && let Some(outcome) = packet_filter::get(&socket, name, value, len, room)
+        {
+            return outcome.map(|()| 0);
         }
         let answer = get(&socket, level, name)?;
         if matches!(answer, Value::Long(_)) && room < size_of::<u64>() {
@@ -217,6 +222,11 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
     }
     if (level, name) == (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) {
         return interfaces::bind_to(socket, given);
+    }
+    if level == libc::SOL_SOCKET
+        && let Some(outcome) = packet_filter::set(socket, name, given)
+    {
+        return outcome;
     }
     if let Some(attribute) = attributes::find(level, name, socket.kind()) {
         // do_ip_setsockopt: of this one no other length will do.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use libc::c_int;
 use once_cell::race::OnceBox;
+use tunsock_stack::filter::Filter;
 use tunsock_stack::{
     Attribute, Closed, Controls, Domain, Error, GroupChange, GroupPlace, Instant, Kind, Ready,
     Received, RecvFlags, SendControl, SendFlags, Shutdown, SockOpt, SockOptName, SocketId, Stack,
@@ -415,6 +416,26 @@ impl SocketFile {
             tell_cpu(stack, name == SockOptName::Number(Attribute::IncomingCpu));
             stack.get_option(id, name)
         })
+    }
+
+    /// SO_ATTACH_FILTER.
+    pub(crate) fn attach_filter(&self, filter: Filter) -> FdResult<()> {
+        self.with(|stack, _, id| stack.attach_filter(id, filter.clone()))
+    }
+
+    /// SO_DETACH_FILTER.
+    pub(crate) fn detach_filter(&self) -> FdResult<()> {
+        self.with(|stack, _, id| stack.detach_filter(id))
+    }
+
+    /// SO_GET_FILTER.
+    pub(crate) fn filter(&self) -> FdResult<Option<Filter>> {
+        self.with(|stack, _, id| stack.filter(id))
+    }
+
+    /// That the filter may be changed, else EPERM.
+    pub(crate) fn may_filter(&self) -> FdResult<()> {
+        self.with(|stack, _, id| stack.may_filter(id))
     }
 
     /// Joins or leaves a group, or changes whose packets to it are wanted.

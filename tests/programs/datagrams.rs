@@ -12,6 +12,64 @@ pub(super) fn ping(lab: &Lab, to: &str) -> Outcome {
     lab.run(&mut command, "ping", SOON)
 }
 
+/// A ping that hears replies to others has its socket filter them out from then on.
+pub(super) fn ping_filters(lab: &Lab) -> Outcome {
+    let mut command = lab.on_the_stack(&[], "ping");
+    command.args(["-n", "-c", "10", "-i", "0.2", "-W", "5", HOST4]);
+    let running = lab.start(&mut command, "ping", false)?;
+    for _ in 0..100 {
+        // There is no way before the device is there.
+        let _ = foreign_reply();
+        thread::sleep(Duration::from_millis(20));
+    }
+    let log = running.log.clone();
+    running.succeeds(SOON)?;
+    let said = fs::read_to_string(log)?;
+    if said.contains("WARNING") {
+        return Err(format!("ping: {said}").into());
+    }
+    Ok(())
+}
+
+/// The kernel sends an echo reply that nobody asked for.
+fn foreign_reply() -> std::io::Result<()> {
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    // SAFETY: plain numbers; the descriptor, if there is one, is new and nobody else's.
+    let socket = unsafe {
+        match libc::socket(
+            libc::AF_INET,
+            libc::SOCK_RAW | libc::SOCK_CLOEXEC,
+            libc::IPPROTO_ICMP,
+        ) {
+            -1 => return Err(std::io::Error::last_os_error()),
+            fd => OwnedFd::from_raw_fd(fd),
+        }
+    };
+    // Type 0, identifier 0x7777, number 1.
+    let mut reply = [0u8, 0, 0, 0, 0x77, 0x77, 0, 1];
+    reply[2..4].copy_from_slice(&(!0x7778u16).to_be_bytes());
+    // SAFETY: a sockaddr_in of zeros is one.
+    let mut to: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    to.sin_family = libc::AF_INET as libc::sa_family_t;
+    let stack: Ipv4Addr = STACK4.parse().map_err(std::io::Error::other)?;
+    to.sin_addr.s_addr = u32::from_ne_bytes(stack.octets());
+    // SAFETY: both are ours and given with their lengths.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            reply.as_ptr().cast(),
+            reply.len(),
+            0,
+            (&raw const to).cast(),
+            size_of_val(&to) as libc::socklen_t,
+        )
+    };
+    if sent < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Without the right to raw sockets, by the group that the machine allows ping sockets.
 pub(super) fn ping_by_group(lab: &Lab) -> Outcome {
     fs::write("/proc/sys/net/ipv4/ping_group_range", "0 2147483647")?;

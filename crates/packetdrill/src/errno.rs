@@ -43,6 +43,7 @@ impl From<Error> for Errno {
             Error::NoBuffers => libc::ENOBUFS,
             Error::NoDevice => libc::ENODEV,
             Error::Domain => libc::EDOM,
+            Error::NoFilter => libc::ENOENT,
             Error::BadHandle => libc::EBADF,
         })
     }

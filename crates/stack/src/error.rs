@@ -65,6 +65,8 @@ pub enum Error {
     NoSuchOption,
     /// An argument of an option is out of its domain.
     Domain,
+    /// There is no filter to be taken off.
+    NoFilter,
     /// The handle names no socket.
     BadHandle,
 }

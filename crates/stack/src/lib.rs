@@ -13,6 +13,7 @@ pub mod config;
 pub mod error;
 mod events;
 mod fifo;
+pub mod filter;
 mod icmp;
 mod ip;
 mod keyed;

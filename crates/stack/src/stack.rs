@@ -70,6 +70,8 @@ pub struct Stack {
     pub(crate) cpu_matters: bool,
     /// Some socket has IP_MINTTL or IPV6_MINHOPCOUNT.
     pub(crate) min_ttl_matters: bool,
+    /// Some socket has had a filter.
+    pub(crate) filters_matter: bool,
     /// Some socket wants to know of packets that come, see `note_arrival`.
     pub(crate) arrivals_matter: bool,
     /// The CPU that the stack runs on, -1: not told.
@@ -96,6 +98,7 @@ impl Stack {
             ifaces_matter: false,
             cpu_matters: false,
             min_ttl_matters: false,
+            filters_matter: false,
             arrivals_matter: false,
             cpu: -1,
             config,

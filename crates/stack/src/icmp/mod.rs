@@ -212,8 +212,14 @@ fn message_of(meta: &RxMeta, now: Instant, [kind, code]: [u8; 2], info: u32) -> 
     }
 }
 
-/// An ICMPv4 message for us.
-pub(crate) fn input_v4(stack: &mut Stack, now: Instant, meta: &RxMeta, message: &[u8]) {
+/// An ICMPv4 message for us, in `packet`.
+pub(crate) fn input_v4(
+    stack: &mut Stack,
+    now: Instant,
+    meta: &RxMeta,
+    message: &[u8],
+    packet: &[u8],
+) {
     let Some((&[kind, code, _, _, r0, r1, r2, r3], body)) = message.split_first_chunk::<8>() else {
         stack.stats.malformed += 1;
         return;
@@ -235,7 +241,7 @@ pub(crate) fn input_v4(stack: &mut Stack, now: Instant, meta: &RxMeta, message: 
                 errors::input(stack, now, fault, message, body);
             }
         }
-        v4::ECHO_REPLY => raw::input::echo_reply(stack, meta, (rest >> 16) as u16, message),
+        v4::ECHO_REPLY => raw::input::echo_reply(stack, meta, (rest >> 16) as u16, message, packet),
         v4::TIMESTAMP if meta.dst_kind == DstKind::Unicast => {
             timestamp(stack, now, meta, rest, body);
         }
@@ -266,8 +272,14 @@ fn timestamp(stack: &mut Stack, now: Instant, meta: &RxMeta, rest: u32, body: &[
     );
 }
 
-/// An ICMPv6 message for us.
-pub(crate) fn input_v6(stack: &mut Stack, now: Instant, meta: &RxMeta, message: &[u8]) {
+/// An ICMPv6 message for us, in `packet`.
+pub(crate) fn input_v6(
+    stack: &mut Stack,
+    now: Instant,
+    meta: &RxMeta,
+    message: &[u8],
+    packet: &[u8],
+) {
     let Some((&[kind, code, _, _, r0, r1, r2, r3], body)) = message.split_first_chunk::<8>() else {
         stack.stats.malformed += 1;
         return;
@@ -292,7 +304,7 @@ pub(crate) fn input_v6(stack: &mut Stack, now: Instant, meta: &RxMeta, message: 
                 errors::input(stack, now, fault, message, body);
             }
         }
-        v6::ECHO_REPLY => raw::input::echo_reply(stack, meta, (rest >> 16) as u16, message),
+        v6::ECHO_REPLY => raw::input::echo_reply(stack, meta, (rest >> 16) as u16, message, packet),
         mld::QUERY | mld::REPORT_V1 => mld::input(stack, now, meta, message),
         // A tunnel has no neighbours or routers to discover.
         _ => {}

@@ -160,9 +160,9 @@ fn deliver_v4(
     // Linux ip_protocol_deliver_rcu: raw sockets come first and take nothing away.
     let taken = raw::input::input_v4(stack, meta, next, payload, quote);
     match next {
-        proto::TCP => deliver_tcp(stack, now, meta, payload),
+        proto::TCP => deliver_tcp(stack, now, meta, payload, quote),
         proto::UDP => udp::input::input(stack, now, meta, payload, quote),
-        proto::ICMP => icmp::input_v4(stack, now, meta, payload),
+        proto::ICMP => icmp::input_v4(stack, now, meta, payload, quote),
         proto::IGMP => multicast::igmp::input(stack, now, meta, payload),
         _ if taken => {}
         // RFC 1122 3.2.2.1: protocol unreachable.
@@ -171,9 +171,9 @@ fn deliver_v4(
 }
 
 /// RFC 9293 3.9.2.3: TCP knows no broadcast and no multicast.
-fn deliver_tcp(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u8]) {
+fn deliver_tcp(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u8], quote: &[u8]) {
     if meta.dst_kind == DstKind::Unicast {
-        tcp::input(stack, now, meta, segment);
+        tcp::input(stack, now, meta, segment, quote);
     } else {
         stack.stats.not_ours += 1;
     }
@@ -247,7 +247,7 @@ impl Chain<'_> {
     /// Walks to the end and delivers; gives the datagram when a fragment completed one.
     fn walk(&mut self, stack: &mut Stack, now: Instant) -> Option<super::reassembly::Whole> {
         loop {
-            let taken = raw::input::input_v6(stack, &self.meta, self.next, self.rest);
+            let taken = raw::input::input_v6(stack, &self.meta, self.next, self.rest, self.quote);
             match self.next {
                 ipv6::next::HOP_BY_HOP if !self.first => {
                     // RFC 8200 4.1: elsewhere it is an unrecognized next header.
@@ -268,7 +268,7 @@ impl Chain<'_> {
                 }
                 ipv6::next::NONE => return None,
                 proto::TCP => {
-                    deliver_tcp(stack, now, &self.meta, self.rest);
+                    deliver_tcp(stack, now, &self.meta, self.rest, self.quote);
                     return None;
                 }
                 proto::UDP => {
@@ -276,7 +276,7 @@ impl Chain<'_> {
                     return None;
                 }
                 proto::ICMPV6 => {
-                    icmp::input_v6(stack, now, &self.meta, self.rest);
+                    icmp::input_v6(stack, now, &self.meta, self.rest, self.quote);
                     return None;
                 }
                 _ if taken => return None,

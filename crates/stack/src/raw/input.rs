@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::{Group, RawSocket};
+use crate::filter::{View, network_header};
 use crate::ip::{IcmpError, RxMeta, proto};
 use crate::socket::control::Arrival;
 use crate::socket::errqueue::Report;
@@ -42,13 +43,24 @@ pub(crate) fn input_v4(
             continue;
         }
         let packet = packet.get_or_insert_with(|| whole_packet(head, payload));
-        enqueue(stack, id, meta, packet);
+        let (network, transport) = packet.split_at(packet.len() - payload.len());
+        let view = View {
+            start: 0,
+            ..View::transport(network, transport, &[], meta, protocol)
+        };
+        enqueue(stack, id, &view, packet);
     }
     taken
 }
 
-/// A copy of what is behind the headers of an IPv6 packet for every raw socket of that protocol (Linux: ipv6_raw_deliver).
-pub(crate) fn input_v6(stack: &mut Stack, meta: &RxMeta, protocol: u8, payload: &[u8]) -> bool {
+/// A copy of what is behind the headers of an IPv6 `packet` for every raw socket of that protocol (Linux: ipv6_raw_deliver).
+pub(crate) fn input_v6(
+    stack: &mut Stack,
+    meta: &RxMeta,
+    protocol: u8,
+    payload: &[u8],
+    packet: &[u8],
+) -> bool {
     let group = stack.raw.group(Domain::V6, protocol);
     let mut taken = false;
     for id in group {
@@ -69,16 +81,30 @@ pub(crate) fn input_v6(stack: &mut Stack, meta: &RxMeta, protocol: u8, payload: 
         };
         let out = protocol == proto::ICMPV6 && filtered_v6(raw, payload);
         if !out && (meta.csum_ok || checksum_fits(raw, meta, protocol, payload)) {
-            enqueue(stack, id, meta, payload);
+            let network = network_header(packet, payload);
+            let view = View::transport(network, payload, &[], meta, protocol);
+            enqueue(stack, id, &view, payload);
         }
     }
     taken
 }
 
 /// An echo reply: for the ping socket of its identifier (Linux: ping_rcv, ping_lookup).
-pub(crate) fn echo_reply(stack: &mut Stack, meta: &RxMeta, ident: u16, message: &[u8]) {
+pub(crate) fn echo_reply(
+    stack: &mut Stack,
+    meta: &RxMeta,
+    ident: u16,
+    message: &[u8],
+    packet: &[u8],
+) {
     if let Some(id) = ping_lookup(stack, ident, meta.dst) {
-        enqueue(stack, id, meta, message);
+        let protocol = match meta.dst {
+            IpAddr::V4(_) => proto::ICMP,
+            IpAddr::V6(_) => proto::ICMPV6,
+        };
+        let network = network_header(packet, message);
+        let view = View::transport(network, message, &[], meta, protocol);
+        enqueue(stack, id, &view, message);
     }
 }
 
@@ -204,7 +230,13 @@ fn whole_packet(head: &[u8], payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-fn enqueue(stack: &mut Stack, id: SocketId, meta: &RxMeta, data: &[u8]) {
+/// Queues what the socket is given of a packet, as much as its filter leaves of it.
+fn enqueue(stack: &mut Stack, id: SocketId, view: &View<'_>, data: &[u8]) {
+    let Some(keep) = stack.filtered(id, view, 1) else {
+        return;
+    };
+    let data = data.get(..keep).unwrap_or(data);
+    let meta = view.meta;
     let arrival = Arrival {
         dst: SocketAddr::new(meta.dst, 0),
         ttl: meta.ttl,

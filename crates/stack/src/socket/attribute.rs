@@ -2,6 +2,7 @@
 //! do_ipv6_setsockopt, udp_lib_setsockopt).
 
 use crate::error::{Error, Result};
+use crate::filter::Filter;
 use crate::ip::Iface;
 use crate::socket::arrivals;
 use crate::socket::errqueue::ErrorQueue;
@@ -70,6 +71,8 @@ pub enum Attribute {
     DontRoute,
     /// SO_PREFER_BUSY_POLL: kept; a waiting thread's look at the device is never held up by an interrupt's.
     PreferBusyPoll,
+    /// SO_LOCK_FILTER: the filter stays as it is, and so does this.
+    LockFilter,
     /// TCP_INQ: receive calls tell what is left. 0 or 1.
     Inq,
     /// SO_TIMESTAMPING: `SOF_TIMESTAMPING_*`.
@@ -201,6 +204,8 @@ pub(crate) struct ExtraOpts {
     pub(crate) incoming_cpu: i32,
     /// `Attribute::LocalPortRange`.
     local_ports: u32,
+    /// SO_ATTACH_FILTER.
+    pub(crate) filter: Option<Filter>,
     /// SO_MAX_PACING_RATE of a socket that is not TCP's, octets a second.
     pub(crate) max_pacing_rate: u64,
 }
@@ -229,6 +234,7 @@ impl ExtraOpts {
         busy_poll_budget: 0,
         incoming_cpu: -1,
         local_ports: 0,
+        filter: None,
         max_pacing_rate: u64::MAX,
     };
 
@@ -423,6 +429,9 @@ pub(crate) fn set(
                 crate::tcp::calls::option_changed(stack, now, id);
             }
             return Ok(());
+        }
+        Attribute::LockFilter if value == 0 && socket.has(Attribute::LockFilter) => {
+            return Err(Error::NotPermitted);
         }
         Attribute::UdpCork if value == 0 => {
             return crate::udp::calls::uncork(stack, id);

@@ -55,6 +55,7 @@ mod write;
 
 use std::io::IoSlice;
 
+use crate::filter::{View, network_header};
 use crate::ip::{DstKind, IcmpError, Iface, Path, RxMeta, proto};
 use crate::socket::SocketId;
 use crate::socket::table::Socket;
@@ -71,8 +72,8 @@ pub(crate) use layer::{TcpLayer, TcpSocket};
 use time_wait::TimeWait;
 use tuple::Tuple;
 
-/// Takes a TCP segment that arrived at `now`.
-pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u8]) {
+/// Takes a TCP segment that arrived at `now`; `quote` is its whole packet.
+pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u8], quote: &[u8]) {
     let Some((header, payload)) = Header::parse(segment) else {
         stack.stats.malformed += 1;
         return;
@@ -96,7 +97,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         local_port: header.dst_port,
         remote_port: header.src_port,
     };
-    let seg = Segment {
+    let mut seg = Segment {
         header: &header,
         payload,
         gso_size: meta.gso_size,
@@ -107,6 +108,12 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
     let flow = flow.filter(|flow| !stack.ifaces_matter || hears(stack, *flow, meta.iface));
     if stack.min_ttl_matters && !takes_ttl(stack, flow, &tuple, meta) {
         return;
+    }
+    if stack.filters_matter {
+        match filtered(stack, flow, &tuple, meta, segment, quote) {
+            Some(keep) => seg.payload = seg.payload.get(..keep).unwrap_or(seg.payload),
+            None => return,
+        }
     }
     match flow {
         Some(Flow::Conn(id)) => connection::input(stack, now, id, seg),
@@ -121,14 +128,40 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
 
 /// Whether a segment has come with as many hops left as its socket wants (RFC 5082; Linux: tcp_v4_rcv, TCPMINTTLDROP).
 fn takes_ttl(stack: &Stack, flow: Option<Flow>, tuple: &Tuple, meta: &RxMeta) -> bool {
-    let id = match flow {
+    owner(stack, flow, tuple, meta)
+        .and_then(|id| stack.sockets.get(id))
+        .is_none_or(|socket| socket.takes_ttl(!tuple.is_v4(), meta.ttl))
+}
+
+/// The socket that a segment is for: a connection, or a listener.
+fn owner(stack: &Stack, flow: Option<Flow>, tuple: &Tuple, meta: &RxMeta) -> Option<SocketId> {
+    match flow {
         Some(Flow::Conn(id)) => Some(id),
         Some(Flow::HalfOpen(id)) => stack.tcp.half_open.get(id).map(|entry| entry.listener),
         Some(Flow::TimeWait(_)) => None,
         None => listener::find(stack, tuple, meta.iface),
+    }
+}
+
+/// How many octets of the payload the filter of the segment's socket leaves; `None`: the segment is not for it (tcp_filter).
+fn filtered(
+    stack: &mut Stack,
+    flow: Option<Flow>,
+    tuple: &Tuple,
+    meta: &RxMeta,
+    segment: &[u8],
+    quote: &[u8],
+) -> Option<usize> {
+    let head = segment
+        .get(12)
+        .map_or(0, |octet| usize::from(octet >> 4) * 4);
+    let Some(id) = owner(stack, flow, tuple, meta) else {
+        return Some(segment.len());
     };
-    id.and_then(|id| stack.sockets.get(id))
-        .is_none_or(|socket| socket.takes_ttl(!tuple.is_v4(), meta.ttl))
+    let network = network_header(quote, segment);
+    let view = View::transport(network, segment, &[], meta, proto::TCP);
+    let keep = stack.filtered(id, &view, head)?;
+    Some(keep.saturating_sub(head))
 }
 
 /// Whether segments that come by `iface` are the flow's (INET_MATCH).

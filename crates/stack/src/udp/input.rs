@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::filter::{View, network_header};
 use crate::icmp;
 use crate::ip::{DstKind, IcmpError, RxMeta, proto};
 use crate::socket::attribute::{Attribute, pmtu};
@@ -34,10 +35,17 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, datagram: &[
         interface: meta.iface.index() as u8,
         at: now,
     };
+    let came = Came {
+        meta,
+        network: network_header(quote, datagram),
+        header,
+        src,
+        arrival,
+    };
     let mut anybody = false;
     let mut each = |stack: &mut Stack, id| {
         anybody = true;
-        deliver(stack, id, src, data, arrival, meta.gso_size);
+        deliver(stack, id, &came, data);
     };
     match meta.dst_kind {
         DstKind::Unicast => {
@@ -58,23 +66,18 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, datagram: &[
     }
 }
 
-/// A datagram to one socket. Of UDP segmentation offload it is several of `gso_size` octets in one, which one reads so with UDP_GRO.
-fn deliver(
-    stack: &mut Stack,
-    id: SocketId,
-    src: SocketAddr,
-    data: &[u8],
-    arrival: Arrival,
-    gso_size: u16,
-) {
+/// A datagram to one socket. Of UDP segmentation offload it is several of that size in one, which one reads so with UDP_GRO.
+fn deliver(stack: &mut Stack, id: SocketId, came: &Came<'_>, data: &[u8]) {
+    let (header, gso_size) = (&came.header, came.meta.gso_size);
     let together = |socket: &Socket| socket.has(Attribute::UdpGro);
     match usize::from(gso_size) {
         size if size > 0 && data.len() > size && !stack.sockets.get(id).is_some_and(together) => {
             for piece in data.chunks(size) {
-                enqueue(stack, id, src, piece, arrival, 0);
+                let len = HEADER_LEN + piece.len();
+                enqueue(stack, id, came, &Header { len, ..*header }, piece, 0);
             }
         }
-        _ => enqueue(stack, id, src, data, arrival, gso_size),
+        _ => enqueue(stack, id, came, header, data, gso_size),
     }
 }
 
@@ -92,15 +95,37 @@ fn checksum_fits(meta: &RxMeta, header: &Header, datagram: &[u8]) -> bool {
     sum.add(bytes).finish() == 0
 }
 
+/// How a datagram came.
+struct Came<'a> {
+    meta: &'a RxMeta,
+    /// The IP header.
+    network: &'a [u8],
+    header: Header,
+    src: SocketAddr,
+    arrival: Arrival,
+}
+
 fn enqueue(
     stack: &mut Stack,
     id: SocketId,
-    src: SocketAddr,
+    came: &Came<'_>,
+    header: &Header,
     data: &[u8],
-    arrival: Arrival,
     gro: u16,
 ) {
-    stack.note_arrival(id, arrival.ttl);
+    let mut data = data;
+    if stack.filters_matter {
+        let head = header.emit();
+        let view = View::transport(came.network, &head, data, came.meta, proto::UDP);
+        let Some(keep) = stack.filtered(id, &view, HEADER_LEN) else {
+            if let Some(udp) = stack.sockets.get_mut(id).and_then(Socket::udp_mut) {
+                udp.queue.refuse();
+            }
+            return;
+        };
+        data = data.get(..keep.saturating_sub(HEADER_LEN)).unwrap_or(data);
+    }
+    stack.note_arrival(id, came.arrival.ttl);
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };
@@ -108,7 +133,7 @@ fn enqueue(
     let Some(udp) = socket.udp_mut() else {
         return;
     };
-    if udp.queue.push(src, data, rcvbuf, arrival, gro) {
+    if udp.queue.push(came.src, data, rcvbuf, came.arrival, gro) {
         stack.notify(id, Ready::IN);
     } else {
         stack.stats.queue_full += 1;

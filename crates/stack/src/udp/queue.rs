@@ -76,6 +76,11 @@ impl ReceiveQueue {
         true
     }
 
+    /// A datagram that is not for the program: counted as one that found no room.
+    pub(crate) fn refuse(&mut self) {
+        self.drops = self.drops.wrapping_add(1);
+    }
+
     /// Copies the first datagram out, as much as fits, and removes it.
     pub(crate) fn read(&mut self, bufs: &mut [IoSliceMut<'_>]) -> Option<Read> {
         let head = self.heads.pop_front()?;
