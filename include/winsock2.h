@@ -2,7 +2,7 @@
  * winsock2.h: the Winsock face of tunsock. Programs written for Winsock's sockets compile with it as C and as C++; link with -ltunsock.
  *
  * What is Winsock's: SOCKET handles, WSAStartup before anything else, errors from WSAGetLastError, closesocket, ioctlsocket, int lengths,
- * select without a first argument, a broken connection as an error and never a signal, and the views of struct in_addr. What is Linux's:
+ * select without a first argument, a broken connection as an error and never a signal, and the views of struct in_addr and in6_addr. What is Linux's:
  * the numbers behind the names, handles that are descriptors, and sockets that stay open after WSACleanup until the process ends.
  *
  * It takes the place of the system's sys/socket.h and netinet/in.h, and can't be mixed with them in one file.
@@ -14,11 +14,20 @@
 #error "winsock2.h takes the place of sys/socket.h and netinet/in.h: include only one of them"
 #endif
 
+/* 32 bits with a sign, as in Winsock; the system's has none. A macro, for the system's headers may have had the name before. */
+#ifndef __socklen_t_defined
+#define __socklen_t_defined
+#endif
+typedef int tunsock_ws_socklen;
+#define socklen_t tunsock_ws_socklen
+
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/select.h>
 #include <sys/time.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 /* Types */
 
@@ -31,14 +40,42 @@ typedef unsigned int u_int;
 typedef uint32_t tunsock_ws_ulong;
 #define u_long tunsock_ws_ulong
 
+typedef char CHAR;
+typedef unsigned char UCHAR;
 typedef unsigned char BYTE;
+typedef int16_t SHORT;
+typedef uint16_t USHORT;
 typedef uint16_t WORD;
+typedef int INT;
+typedef unsigned int UINT;
+typedef int32_t LONG;
+typedef uint32_t ULONG;
 typedef uint32_t DWORD;
+typedef int BOOL;
+typedef void *PVOID, *LPVOID;
+typedef char *PSTR, *LPSTR;
+typedef const char *PCSTR, *LPCSTR;
+typedef unsigned int GROUP;
 /** A socket's handle. */
 typedef uintptr_t SOCKET;
 
 #define INVALID_SOCKET ((SOCKET)~(SOCKET)0)
 #define SOCKET_ERROR (-1)
+
+#ifndef TRUE
+#define TRUE 1
+#define FALSE 0
+#endif
+/* Words around declarations that mean nothing here. */
+#define FAR
+#define PASCAL
+#define WSAAPI
+#ifndef __cdecl
+#define __cdecl
+#endif
+#ifndef ZeroMemory
+#define ZeroMemory(to, len) memset((to), 0, (len))
+#endif
 
 #define MAKEWORD(low, high) ((WORD)(((BYTE)(low)) | ((WORD)((BYTE)(high))) << 8))
 #define LOBYTE(word) ((BYTE)((word) & 0xff))
@@ -83,6 +120,37 @@ struct sockaddr_in {
     char sin_zero[8];
 };
 
+/** An IPv6 address in network byte order, and its views. */
+struct in6_addr {
+    union {
+        u_char Byte[16];
+        u_short Word[8];
+    } u;
+};
+/** The address's octets. */
+#define s6_addr u.Byte
+/** The same. */
+#define s6_bytes u.Byte
+/** Its halves of four octets. */
+#define s6_words u.Word
+
+/** Address of an IPv6 socket. */
+struct sockaddr_in6 {
+    short sin6_family;
+    u_short sin6_port;
+    u_long sin6_flowinfo;
+    struct in6_addr sin6_addr;
+    u_long sin6_scope_id;
+};
+
+/** Room for an address of any family. */
+struct sockaddr_storage {
+    short ss_family;
+    char __ss_pad1[6];
+    int64_t __ss_align;
+    char __ss_pad2[112];
+};
+
 /** Value of SO_LINGER. */
 struct linger {
     int l_onoff;
@@ -99,6 +167,28 @@ struct hostent {
 };
 #define h_addr h_addr_list[0]
 
+/** What getservbyname knows of a service. */
+struct servent {
+    char *s_name;
+    char **s_aliases;
+    int s_port;
+    char *s_proto;
+};
+
+/** What getprotobyname knows of a protocol. */
+struct protoent {
+    char *p_name;
+    char **p_aliases;
+    int p_proto;
+};
+
+/** What WSAPoll waits for at one handle. */
+typedef struct pollfd_of_winsock {
+    SOCKET fd;
+    SHORT events;
+    SHORT revents;
+} WSAPOLLFD, *PWSAPOLLFD, *LPWSAPOLLFD;
+
 /** What WSAStartup tells. */
 typedef struct WSAData {
     WORD wVersion;
@@ -110,10 +200,16 @@ typedef struct WSAData {
     char *lpVendorInfo;
 } WSADATA, *LPWSADATA;
 
-typedef struct in_addr IN_ADDR;
+typedef struct in_addr IN_ADDR, *PIN_ADDR, *LPIN_ADDR;
+typedef struct in6_addr IN6_ADDR, *PIN6_ADDR, *LPIN6_ADDR;
 typedef struct sockaddr SOCKADDR, *PSOCKADDR, *LPSOCKADDR;
 typedef struct sockaddr_in SOCKADDR_IN, *PSOCKADDR_IN, *LPSOCKADDR_IN;
+typedef struct sockaddr_in6 SOCKADDR_IN6, *PSOCKADDR_IN6, *LPSOCKADDR_IN6;
+typedef struct sockaddr_storage SOCKADDR_STORAGE, *PSOCKADDR_STORAGE, *LPSOCKADDR_STORAGE;
 typedef struct hostent HOSTENT, *PHOSTENT, *LPHOSTENT;
+typedef struct servent SERVENT, *PSERVENT, *LPSERVENT;
+typedef struct protoent PROTOENT, *PPROTOENT, *LPPROTOENT;
+typedef u_short ADDRESS_FAMILY;
 typedef struct linger LINGER;
 typedef struct timeval TIMEVAL;
 #ifndef __cplusplus
@@ -122,6 +218,9 @@ typedef struct in_addr in_addr;
 typedef struct sockaddr sockaddr;
 typedef struct sockaddr_in sockaddr_in;
 typedef struct hostent hostent;
+typedef struct in6_addr in6_addr;
+typedef struct sockaddr_in6 sockaddr_in6;
+typedef struct sockaddr_storage sockaddr_storage;
 #endif
 
 /** The value of IP_ADD_MEMBERSHIP and IP_DROP_MEMBERSHIP. */
@@ -137,7 +236,9 @@ struct ip_mreq {
 #define AF_UNSPEC 0
 #define AF_INET 2
 #define PF_UNSPEC AF_UNSPEC
+#define AF_INET6 10
 #define PF_INET AF_INET
+#define PF_INET6 AF_INET6
 
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
@@ -147,11 +248,17 @@ struct ip_mreq {
 #define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define IPPROTO_IPV6 41
+#define IPPROTO_ICMPV6 58
+#define IPPROTO_RAW 255
 
 #define INADDR_ANY ((u_long)0x00000000)
 #define INADDR_LOOPBACK ((u_long)0x7f000001)
 #define INADDR_BROADCAST ((u_long)0xffffffff)
 #define INADDR_NONE ((u_long)0xffffffff)
+
+#define IN6ADDR_ANY_INIT {{{0}}}
+#define IN6ADDR_LOOPBACK_INIT {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}}
 
 #define SOL_SOCKET 1
 #define SO_REUSEADDR 2
@@ -168,6 +275,9 @@ struct ip_mreq {
 #define SO_RCVTIMEO 20
 #define SO_SNDTIMEO 21
 #define SO_ACCEPTCONN 30
+/* That nobody else may have the address: the contrary of SO_REUSEADDR. */
+#define SO_EXCLUSIVEADDRUSE ((int)(~SO_REUSEADDR))
+#define SO_DONTLINGER ((int)(~SO_LINGER))
 #define TCP_NODELAY 1
 #define TCP_MAXSEG 2
 #define TCP_KEEPIDLE 4
@@ -182,11 +292,25 @@ struct ip_mreq {
 #define IP_MULTICAST_LOOP 34
 #define IP_ADD_MEMBERSHIP 35
 #define IP_DROP_MEMBERSHIP 36
+#define IP_UNBLOCK_SOURCE 37
+#define IP_BLOCK_SOURCE 38
+#define IP_ADD_SOURCE_MEMBERSHIP 39
+#define IP_DROP_SOURCE_MEMBERSHIP 40
+#define IPV6_UNICAST_HOPS 16
+#define IPV6_MULTICAST_IF 17
+#define IPV6_MULTICAST_HOPS 18
+#define IPV6_MULTICAST_LOOP 19
+#define IPV6_JOIN_GROUP 20
+#define IPV6_LEAVE_GROUP 21
+#define IPV6_ADD_MEMBERSHIP IPV6_JOIN_GROUP
+#define IPV6_DROP_MEMBERSHIP IPV6_LEAVE_GROUP
+#define IPV6_V6ONLY 26
 
 #define SOMAXCONN 0x7fffffff
 
 #define MSG_OOB 0x1
 #define MSG_PEEK 0x2
+#define MSG_DONTROUTE 0x4
 #define MSG_WAITALL 0x100
 
 #define SD_RECEIVE 0
@@ -197,7 +321,25 @@ struct ip_mreq {
 #define FIONBIO 0x5421
 #define SIOCATMARK 0x8905
 
+#define POLLIN 0x0001
+#define POLLPRI 0x0002
+#define POLLOUT 0x0004
+#define POLLERR 0x0008
+#define POLLHUP 0x0010
+#define POLLNVAL 0x0020
+#define POLLRDNORM 0x0040
+#define POLLRDBAND 0x0080
+#define POLLWRNORM 0x0100
+#define POLLWRBAND 0x0200
+
+#define WSA_FLAG_OVERLAPPED 0x01
+#define WSA_FLAG_NO_HANDLE_INHERIT 0x80
+
 /* Errors */
+
+#define WSA_INVALID_HANDLE 6
+#define WSA_NOT_ENOUGH_MEMORY 8
+#define WSA_INVALID_PARAMETER 87
 
 #define WSAEINTR 10004
 #define WSAEBADF 10009
@@ -236,10 +378,18 @@ struct ip_mreq {
 #define WSAENAMETOOLONG 10063
 #define WSAEHOSTDOWN 10064
 #define WSAEHOSTUNREACH 10065
+#define WSAENOTEMPTY 10066
+#define WSAEPROCLIM 10067
+#define WSAEUSERS 10068
+#define WSAEDQUOT 10069
+#define WSAESTALE 10070
+#define WSAEREMOTE 10071
 #define WSASYSNOTREADY 10091
 #define WSAVERNOTSUPPORTED 10092
 #define WSANOTINITIALISED 10093
+#define WSAEDISCON 10101
 #define WSASYSCALLFAILURE 10107
+#define WSATYPE_NOT_FOUND 10109
 #define WSAHOST_NOT_FOUND 11001
 #define WSATRY_AGAIN 11002
 #define WSANO_RECOVERY 11003
@@ -281,13 +431,29 @@ int getsockname(SOCKET s, struct sockaddr *addr, int *len) TUNSOCK_WS_(getsockna
 int getpeername(SOCKET s, struct sockaddr *addr, int *len) TUNSOCK_WS_(getpeername);
 int getsockopt(SOCKET s, int level, int name, char *value, int *len) TUNSOCK_WS_(getsockopt);
 int setsockopt(SOCKET s, int level, int name, const char *value, int len) TUNSOCK_WS_(setsockopt);
+/** The wider socket(): without a protocol's description (NULL) and a group (0). */
+SOCKET WSASocketA(int family, int type, int protocol, void *description, GROUP group, DWORD flags) TUNSOCK_WS_(WSASocketA);
+#define WSASocket WSASocketA
+/** Waits for events at handles, as poll does; milliseconds, negative for ever. */
+int WSAPoll(WSAPOLLFD *fds, u_long count, int timeout) TUNSOCK_WS_(WSAPoll);
 struct hostent *gethostbyname(const char *name) TUNSOCK_WS_(gethostbyname);
 struct hostent *gethostbyaddr(const char *addr, int len, int family) TUNSOCK_WS_(gethostbyaddr);
+struct servent *getservbyname(const char *name, const char *protocol) TUNSOCK_WS_(getservbyname);
+struct servent *getservbyport(int port, const char *protocol) TUNSOCK_WS_(getservbyport);
+struct protoent *getprotobyname(const char *name) TUNSOCK_WS_(getprotobyname);
+struct protoent *getprotobynumber(int number) TUNSOCK_WS_(getprotobynumber);
 
 /* The system's sys/select.h declares this name with a first argument that means something. */
 int tunsock_ws_select(int ignored, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, const struct timeval *timeout);
 #define select(ignored, readfds, writefds, exceptfds, timeout) \
     tunsock_ws_select(ignored, readfds, writefds, exceptfds, timeout)
+
+/* As unistd.h does this one. */
+int tunsock_ws_gethostname(char *name, int len);
+#define gethostname(name, len) tunsock_ws_gethostname(name, len)
+
+/** The address of no host, and of this one. */
+extern const struct in6_addr in6addr_any, in6addr_loopback;
 
 /** An IPv4 address from text, in network byte order; INADDR_NONE when it is none. */
 uint32_t inet_addr(const char *text);

@@ -124,6 +124,7 @@ fn the_headers_compile_alone_and_strictly() {
             ("tunsock.h", None),
             ("tunsock.h", Some("-DTUNSOCK_POSIX_NAMES")),
             ("winsock2.h", None),
+            ("ws2tcpip.h", None),
         ] {
             let source = lab::scratch("abi").join(format!("alone.{language}"));
             std::fs::write(

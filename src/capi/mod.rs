@@ -39,6 +39,8 @@ pub(crate) mod types;
 pub(crate) mod user;
 mod wait;
 mod winsock;
+mod winsock_names;
+mod winsock_options;
 
 pub(crate) use calls::*;
 pub(crate) use control::*;

@@ -13,17 +13,19 @@ use super::types::*;
 use super::*;
 
 /// SOCKET: unsigned, as wide as a pointer.
-type Socket = usize;
+pub(super) type Socket = usize;
 /// INVALID_SOCKET.
 const INVALID: Socket = usize::MAX;
 /// SOCKET_ERROR.
 const FAILED: c_int = -1;
 
-const WSAEFAULT: c_int = 10014;
-const WSAEINVAL: c_int = 10022;
+pub(super) const WSAEFAULT: c_int = 10014;
+pub(super) const WSAEINVAL: c_int = 10022;
 const WSAENOTSOCK: c_int = 10038;
+pub(super) const WSAEAFNOSUPPORT: c_int = 10047;
 const WSAVERNOTSUPPORTED: c_int = 10092;
 const WSANOTINITIALISED: c_int = 10093;
+pub(super) const WSANO_DATA: c_int = 11004;
 
 /// What tunsock_WSAStartup tells; `winsock2.h` calls it WSADATA.
 #[repr(C)]
@@ -52,7 +54,8 @@ thread_local! {
     static LAST_ERROR: Cell<c_int> = const { Cell::new(0) };
 }
 
-fn set_last_error(error: c_int) {
+/// Sets WSAGetLastError's value.
+pub(super) fn set_last_error(error: c_int) {
     // A thread on its way out has nobody to ask for it any more.
     let _ = LAST_ERROR.try_with(|last| last.set(error));
 }
@@ -301,96 +304,6 @@ pub unsafe extern "C" fn tunsock_ws_getpeername(
     result(|| unsafe { tunsock_getpeername(number(socket), addr, len.cast()) })
 }
 
-/// getsockopt. Times (SO_RCVTIMEO, SO_SNDTIMEO) are an int of milliseconds.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_ws_getsockopt(
-    socket: Socket,
-    level: c_int,
-    name: c_int,
-    value: *mut c_char,
-    len: *mut c_int,
-) -> c_int {
-    result(|| {
-        if !is_time(level, name) {
-            // SAFETY: the caller's own arguments.
-            return unsafe {
-                tunsock_getsockopt(number(socket), level, name, value.cast(), len.cast())
-            };
-        }
-        let mut time = tunsock_timeval {
-            tv_sec: 0,
-            tv_usec: 0,
-        };
-        let mut time_len = size_of::<tunsock_timeval>() as tunsock_socklen_t;
-        // SAFETY: `time` has the room that `time_len` says.
-        let outcome = unsafe {
-            tunsock_getsockopt(
-                number(socket),
-                level,
-                name,
-                (&raw mut time).cast(),
-                &raw mut time_len,
-            )
-        };
-        if outcome != 0 {
-            return outcome;
-        }
-        errno::answer(|| {
-            // SAFETY: any bytes are an int.
-            if unsafe { user::read(len)? } < 4 {
-                return Err(errno::Errno(libc::EFAULT));
-            }
-            let millis = time
-                .tv_sec
-                .saturating_mul(1000)
-                .saturating_add(time.tv_usec / 1000);
-            user::write(
-                value.cast::<c_int>(),
-                c_int::try_from(millis).unwrap_or(c_int::MAX),
-            )?;
-            user::write(len, 4)?;
-            Ok(0)
-        })
-    })
-}
-
-/// setsockopt. Times (SO_RCVTIMEO, SO_SNDTIMEO) are an int of milliseconds, 0 for ever.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tunsock_ws_setsockopt(
-    socket: Socket,
-    level: c_int,
-    name: c_int,
-    value: *const c_char,
-    len: c_int,
-) -> c_int {
-    result(|| {
-        if !is_time(level, name) || len != 4 {
-            // SAFETY: the caller's own arguments.
-            return unsafe {
-                tunsock_setsockopt(number(socket), level, name, value.cast(), len as c_uint)
-            };
-        }
-        // SAFETY: any bytes are a number.
-        let millis = match unsafe { user::read(value.cast::<c_uint>()) } {
-            Ok(millis) => millis,
-            Err(fault) => return errno::answer(|| Err(fault)),
-        };
-        let time = tunsock_timeval {
-            tv_sec: c_long::from(millis / 1000),
-            tv_usec: c_long::from(millis % 1000) * 1000,
-        };
-        // SAFETY: `time` has the bytes that its size says.
-        unsafe {
-            let len = size_of::<tunsock_timeval>() as c_uint;
-            tunsock_setsockopt(number(socket), level, name, (&raw const time).cast(), len)
-        }
-    })
-}
-
-fn is_time(level: c_int, name: c_int) -> bool {
-    level == libc::SOL_SOCKET && matches!(name, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO)
-}
-
 /// select. The first argument is ignored, as in Winsock, and the time is not changed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_ws_select(
@@ -446,8 +359,17 @@ pub unsafe extern "C" fn tunsock_ws_gethostbyaddr(
 }
 
 /// A handle as a descriptor; one that can't be a descriptor is none.
-fn number(socket: Socket) -> c_int {
+pub(super) fn number(socket: Socket) -> c_int {
     c_int::try_from(socket).unwrap_or(-1)
+}
+
+/// Whether WSAStartup was called; WSANOTINITIALISED if not.
+pub(super) fn started() -> bool {
+    let started = STARTED.load(Ordering::Relaxed) != 0;
+    if !started {
+        set_last_error(WSANOTINITIALISED);
+    }
+    started
 }
 
 fn fail(error: c_int) -> c_int {
@@ -456,9 +378,9 @@ fn fail(error: c_int) -> c_int {
 }
 
 /// Runs a call that returns -1 and errno on failure, with Winsock's rules around it.
-fn result(call: impl FnOnce() -> c_int) -> c_int {
-    if STARTED.load(Ordering::Relaxed) == 0 {
-        return fail(WSANOTINITIALISED);
+pub(super) fn result(call: impl FnOnce() -> c_int) -> c_int {
+    if !started() {
+        return FAILED;
     }
     let outcome = call();
     if outcome < 0 {
@@ -467,7 +389,8 @@ fn result(call: impl FnOnce() -> c_int) -> c_int {
     outcome
 }
 
-fn socket_or_invalid(call: impl FnOnce() -> c_int) -> Socket {
+/// As `result` for a call that returns a socket.
+pub(super) fn socket_or_invalid(call: impl FnOnce() -> c_int) -> Socket {
     Socket::try_from(result(call)).unwrap_or(INVALID)
 }
 
@@ -481,8 +404,7 @@ fn counted(len: c_int, call: impl FnOnce(usize) -> isize) -> c_int {
 }
 
 fn host(call: impl FnOnce() -> *mut tunsock_hostent) -> *mut tunsock_hostent {
-    if STARTED.load(Ordering::Relaxed) == 0 {
-        set_last_error(WSANOTINITIALISED);
+    if !started() {
         return std::ptr::null_mut();
     }
     let found = call();
@@ -497,7 +419,7 @@ fn host(call: impl FnOnce() -> *mut tunsock_hostent) -> *mut tunsock_hostent {
 }
 
 /// Winsock's error for an errno. Most are 10000 and the number that the errno has in 4.3BSD.
-fn error_of(errno: c_int) -> c_int {
+pub(super) fn error_of(errno: c_int) -> c_int {
     match errno {
         libc::EINTR => 10004,
         libc::EBADF | libc::ENOTSOCK => WSAENOTSOCK,
@@ -516,7 +438,7 @@ fn error_of(errno: c_int) -> c_int {
         libc::ESOCKTNOSUPPORT => 10044,
         libc::EOPNOTSUPP => 10045,
         libc::EPFNOSUPPORT => 10046,
-        libc::EAFNOSUPPORT => 10047,
+        libc::EAFNOSUPPORT => WSAEAFNOSUPPORT,
         libc::EADDRINUSE => 10048,
         libc::EADDRNOTAVAIL => 10049,
         libc::ENETDOWN => 10050,
