@@ -128,6 +128,15 @@ pub(super) fn readable(attribute: Attribute) -> bool {
     )
 }
 
+/// do_ip_setsockopt: "if (optlen < 1) return -EINVAL" of those for which no value is not 0.
+pub(super) fn needs_value(attribute: Attribute, level: c_int) -> bool {
+    let some = matches!(
+        attribute,
+        Attribute::FreeBind | Attribute::Transparent | Attribute::MinTtl
+    );
+    some && level == libc::IPPROTO_IP
+}
+
 /// EPERM where Linux asks for a right that the process has not (capabilities(7)).
 pub(super) fn allowed(attribute: Attribute, value: c_int) -> CResult<()> {
     let any = match attribute {

@@ -1,5 +1,7 @@
 //! Making, naming, connecting and shutting down sockets.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use libc::c_int;
 use tunsock_stack::{Domain, Error, Kind, Shutdown, SockOpt, SockOptName};
 
@@ -109,7 +111,8 @@ pub unsafe extern "C" fn tunsock_bind(
             .unwrap_or_else(|| unsafe { originals::bind(fd, addr.cast(), len) });
     };
     answer(|| {
-        socket.bind(RawAddr::read(addr, len)?.for_bind(socket.kind().0)?)?;
+        let (domain, kind) = socket.kind();
+        socket.bind(RawAddr::read(addr, len)?.for_bind(domain, kind)?)?;
         Ok(0)
     })
 }
@@ -206,10 +209,12 @@ pub unsafe extern "C" fn tunsock_connect(
             }
             Ok(target) => target,
             // __inet_stream_connect looks at the state before tcp_v4_connect looks at the address.
-            Err(_)
-                if kind == Kind::Stream && (socket.listening() || socket.peer_addr().is_ok()) =>
-            {
-                return Err(Error::IsConnected.into());
+            Err(errno) if kind == Kind::Stream && raw.has_family() => {
+                return match socket.connect(of_other_family(domain)) {
+                    Ok(()) => Ok(0),
+                    Err(Fail::Stack(Error::AddressFamily)) => Err(errno),
+                    Err(fail) => Err(fail.into()),
+                };
             }
             Err(errno) => return Err(errno),
         };
@@ -226,8 +231,16 @@ pub unsafe extern "C" fn tunsock_connect(
     })
 }
 
+/// An address that a stream socket of this domain refuses with EAFNOSUPPORT, if it is asked for one at all.
+fn of_other_family(domain: Domain) -> SocketAddr {
+    match domain {
+        Domain::V4 => (Ipv6Addr::LOCALHOST, 0).into(),
+        Domain::V6 => (Ipv4Addr::LOCALHOST, 0).into(),
+    }
+}
+
 /// IPV6_V6ONLY.
-fn only_v6(socket: &SocketFile) -> bool {
+pub(super) fn only_v6(socket: &SocketFile) -> bool {
     socket.get_option(SockOptName::V6Only) == Ok(SockOpt::V6Only(true))
 }
 

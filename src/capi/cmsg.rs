@@ -22,6 +22,8 @@ use crate::runtime::sys;
 const EINVAL: Errno = Errno(libc::EINVAL);
 /// sizeof(struct cmsghdr): length (which counts it), level, type.
 const HEAD: usize = 16;
+/// Most bytes of control messages that one call may have (net.core.optmem_max of Linux 6.x).
+const OPTMEM_MAX: usize = 128 << 10;
 /// Control messages are aligned to this.
 const ALIGN: usize = 8;
 /// Of asm-generic/socket.h.
@@ -226,25 +228,35 @@ fn v6(ip: IpAddr) -> Ipv6Addr {
     }
 }
 
-/// What the control messages of a send call ask for. EINVAL for one that Linux would act on and that is not known, as it says of
-/// those that it does not know; levels that a kind of socket does not look at are passed over.
+/// A send call's control messages as they stand in the caller's memory. ENOBUFS for more than anybody needs (sock_kmalloc).
 ///
 /// # Safety
 /// `control` has `len` readable bytes, unless it is recognisably bad.
-pub(super) unsafe fn read(
+pub(super) unsafe fn memory<'a>(control: *mut c_void, len: usize) -> CResult<&'a [u8]> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if len > OPTMEM_MAX {
+        return Err(Errno(libc::ENOBUFS));
+    }
+    // SAFETY: the caller vouches.
+    unsafe { user::bytes(control, len) }
+}
+
+/// What the control messages of a call that sends to `to` (`None`: the peer) ask for. EINVAL for one that Linux would act on and that is not
+/// known, as it says of those that it does not know; levels that a kind of socket does not look at, or not for that destination, are passed over.
+pub(super) fn read(
     socket: &SocketFile,
-    control: *mut c_void,
-    len: usize,
+    control: &[u8],
+    to: Option<SocketAddr>,
 ) -> CResult<SendControl> {
     let mut out = SendControl::default();
-    let mut rest = if control.is_null() {
-        &[][..]
-    } else {
-        // SAFETY: the caller vouches.
-        unsafe { user::bytes(control, len)? }
-    };
+    let mut rest = control;
     let (domain, kind) = socket.kind();
     let stream = kind == Kind::Stream;
+    // udpv6_sendmsg hands what goes to an IPv4 address to udp_sendmsg.
+    let to = to.or_else(|| socket.peer_addr().ok());
+    let v4 = domain == Domain::V4 || to.is_some_and(|to| to.ip().to_canonical().is_ipv4());
     while let Some((head, _)) = rest.split_first_chunk::<HEAD>() {
         let entry = usize::from_ne_bytes(std::array::from_fn(|at| head[at]));
         let field = |at: usize| c_int::from_ne_bytes(std::array::from_fn(|i| head[at + i]));
@@ -259,8 +271,15 @@ pub(super) unsafe fn read(
                 libc::UDP_SEGMENT => out.segment = Some(u16::from_ne_bytes(message.exactly()?)),
                 _ => return Err(EINVAL),
             },
-            (libc::SOL_IP, ..) if !stream => of_ip(&message, &mut out)?,
-            (libc::SOL_IPV6, Domain::V6, _) if !stream => of_ipv6(&message, &mut out)?,
+            (libc::SOL_IP, ..) if !stream && v4 => of_ip(&message, &mut out)?,
+            (libc::SOL_IPV6, ..) if !stream && !v4 => of_ipv6(&message, &mut out)?,
+            // ip_cmsg_send, for an IPv6 socket: a source, which has to be an IPv4 address.
+            (libc::SOL_IPV6, Domain::V6, Kind::Datagram) if message.kind == libc::IPV6_PKTINFO => {
+                of_ipv6(&message, &mut out)?;
+                if out.source.is_none_or(|(from, _)| from.is_ipv6()) {
+                    return Err(EINVAL);
+                }
+            }
             _ => {}
         }
         rest = rest.get(entry.next_multiple_of(ALIGN)..).unwrap_or(&[]);

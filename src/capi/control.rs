@@ -176,7 +176,11 @@ pub unsafe extern "C" fn tunsock_ioctl(fd: c_int, request: c_ulong, arg: *mut c_
         libc::TIOCOUTQ => answer(|| number_out(arg, socket.unsent_bytes()?)),
         SIOCOUTQNSD if is_stream(&socket) => answer(|| number_out(arg, socket.never_sent_bytes()?)),
         SIOCATMARK if is_stream(&socket) => answer(|| at_mark(&socket, arg)),
-        SIOCOUTQNSD | SIOCATMARK => answer(|| Err(Errno(libc::ENOTTY))),
+        // sock_do_ioctl: not of this protocol, then perhaps about an interface.
+        SIOCOUTQNSD | SIOCATMARK => {
+            let v4 = socket.kind().0 == Domain::V4;
+            answer(|| interfaces::request(v4, c_ulong::from(request as c_uint), arg))
+        }
         FIOSETOWN | SIOCSPGRP => answer(|| {
             // SAFETY: any bytes are an int.
             sigio::set_owner(&socket, unsafe { user::read(arg.cast::<c_int>())? })

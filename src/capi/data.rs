@@ -7,6 +7,7 @@ use libc::{c_int, c_void, size_t, ssize_t};
 use smallvec::SmallVec;
 use tunsock_stack::{Controls, Domain, Error, Kind, Received, RecvFlags, SendControl, SendFlags};
 
+use super::calls::only_v6;
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{self, RawAddr, Target};
 use super::types::{tunsock_iovec, tunsock_sockaddr, tunsock_socklen_t};
@@ -69,6 +70,10 @@ pub unsafe extern "C" fn tunsock_sendto(
         };
     };
     answer(|| {
+        // import_ubuf comes before move_addr_to_kernel.
+        if user::outside(data, clamp(len)) {
+            return Err(Errno(libc::EFAULT));
+        }
         let to = if addr.is_null() {
             None
         } else {
@@ -118,7 +123,9 @@ pub unsafe extern "C" fn tunsock_writev(
     answer(|| {
         let count = usize::try_from(count).map_err(|_| Errno(libc::EINVAL))?;
         // SAFETY: the caller vouches for the pieces.
-        let pieces = unsafe { gather(pieces, count, libc::EINVAL)? };
+        let Some(pieces) = (unsafe { gather(pieces, count, libc::EINVAL)? }) else {
+            return Err(unreadable(&socket, 0, true));
+        };
         // do_iter_readv_writev: nothing to write asks nothing, even of a datagram socket.
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Ok(0);
@@ -186,10 +193,11 @@ pub unsafe extern "C" fn tunsock_read(fd: c_int, data: *mut c_void, len: size_t)
         return netlink::after_read(fd, unsafe { originals::read(fd, data, len) });
     };
     // sock_read_iter: "match SYS5 behaviour", a read of nothing asks nothing.
-    // SAFETY: the caller vouches for `data`.
-    answer(|| match unsafe { user::room(data, clamp(len))? } {
-        [] => Ok(0),
-        room => Ok(recv_bytes(&socket, room, 0)?.0),
+    answer(|| match len {
+        0 if user::outside(data, 0) => Err(Errno(libc::EFAULT)),
+        0 => Ok(0),
+        // SAFETY: the caller vouches for `data`.
+        _ => Ok(unsafe { recv_memory(&socket, data, len, 0)? }.0),
     })
 }
 
@@ -208,7 +216,9 @@ pub unsafe extern "C" fn tunsock_readv(
     answer(|| {
         let count = usize::try_from(count).map_err(|_| Errno(libc::EINVAL))?;
         // SAFETY: the caller vouches for the pieces.
-        let mut pieces = unsafe { scatter(pieces, count, libc::EINVAL)? };
+        let Some(mut pieces) = (unsafe { scatter(pieces, count, libc::EINVAL)? }) else {
+            return Ok(recv_nowhere(&socket, 1, 0)?.0);
+        };
         if pieces.iter().all(|piece| piece.is_empty()) {
             return Ok(0);
         }
@@ -221,9 +231,24 @@ pub(super) fn clamp(len: size_t) -> usize {
     len.min(MAX_RW_COUNT)
 }
 
-/// The address that a send call goes to: checked on datagram sockets, ignored on streams unless MSG_FASTOPEN opens one. Before the address udp_sendmsg looks at
-/// the length, above 65535 bytes it is EMSGSIZE; udpv6_sendmsg does not.
+/// The address that a send call goes to: checked on datagram sockets, ignored on streams unless MSG_FASTOPEN opens one.
 pub(super) fn destination(
+    socket: &SocketFile,
+    to: Option<RawAddr>,
+    len: usize,
+    flags: c_int,
+) -> CResult<Option<SocketAddr>> {
+    let checked = check_destination(socket, to, len, flags);
+    if checked.is_err() {
+        // inet_send_prepare has given the socket a port before anybody looks at the address.
+        socket.autobind();
+    }
+    checked
+}
+
+/// What udp_sendmsg and its kin say of a destination. Before the address udp_sendmsg looks at the length, above 65535 bytes it is
+/// EMSGSIZE; udpv6_sendmsg does not.
+fn check_destination(
     socket: &SocketFile,
     to: Option<RawAddr>,
     len: usize,
@@ -234,10 +259,27 @@ pub(super) fn destination(
         (Some(_), (Domain::V4, kind)) if kind != Kind::Stream && len > 0xffff => {
             Err(Errno(libc::EMSGSIZE))
         }
+        (Some(_), (domain, kind))
+            if flags & libc::MSG_OOB != 0 && !takes_urgent_flag(domain, kind) =>
+        {
+            Err(Errno(libc::EOPNOTSUPP))
+        }
         (_, (_, Kind::Stream)) | (None, _) => Ok(None),
+        // udpv6_sendmsg hands it to udp_sendmsg before it looks at the port, if it may.
+        (Some(to), (Domain::V6, Kind::Datagram)) if to.leads_to_v4() && only_v6(socket) => {
+            Err(Errno(libc::ENETUNREACH))
+        }
         (Some(to), (domain, Kind::Datagram)) => to.for_send(domain),
         (Some(to), (domain, Kind::Raw(_) | Kind::Ping)) => to.for_raw(domain).map(Some),
     }
+}
+
+/// udp_sendmsg and those of raw and ping sockets refuse MSG_OOB, udpv6_sendmsg does not look at it.
+fn takes_urgent_flag(domain: Domain, kind: Kind) -> bool {
+    matches!(
+        (domain, kind),
+        (_, Kind::Stream) | (Domain::V6, Kind::Datagram)
+    )
 }
 
 /// The address that MSG_FASTOPEN connects to. tcp_sendmsg_fastopen looks at the socket before anybody looks at the address.
@@ -272,17 +314,24 @@ unsafe fn to_send<'a>(
     flags: c_int,
     unaddressed: bool,
 ) -> CResult<&'a [u8]> {
+    let len = clamp(len);
     // SAFETY: the caller vouches.
-    let fault = match unsafe { user::bytes(data, clamp(len)) } {
-        Ok(data) => return Ok(data),
-        Err(fault) => fault,
-    };
+    match unsafe { user::bytes(data, len) } {
+        Ok(data) => Ok(data),
+        Err(fault) if user::outside(data, len) => Err(fault),
+        Err(_) => Err(unreadable(socket, flags, unaddressed)),
+    }
+}
+
+/// What Linux says of data that it finds to be nowhere when it copies it, which it does last.
+pub(super) fn unreadable(socket: &SocketFile, flags: c_int, unaddressed: bool) -> Errno {
+    let fault = Errno(libc::EFAULT);
     match socket.kind().1 {
-        Kind::Stream if flags & libc::MSG_FASTOPEN != 0 => Err(fault),
+        Kind::Stream if flags & libc::MSG_FASTOPEN != 0 => fault,
         // A stream takes nothing of nothing, or says what is wrong with it.
-        Kind::Stream => send_bytes(socket, &[], flags, None).and(Err(fault)),
-        _ if unaddressed && socket.peer_addr().is_err() => Err(Errno(libc::EDESTADDRREQ)),
-        _ => Err(fault),
+        Kind::Stream => send_bytes(socket, &[], flags, None).err().unwrap_or(fault),
+        _ if unaddressed && !socket.has_peer() => Errno(libc::EDESTADDRREQ),
+        _ => fault,
     }
 }
 
@@ -309,7 +358,7 @@ pub(super) fn send_pieces(
     to: Option<SocketAddr>,
     control: &SendControl,
 ) -> CResult<ssize_t> {
-    let (_, kind) = socket.kind();
+    let (domain, kind) = socket.kind();
     let mut wanted = SendFlags::empty();
     wanted.set(SendFlags::OOB, flags & libc::MSG_OOB != 0);
     wanted.set(SendFlags::MORE, flags & libc::MSG_MORE != 0);
@@ -317,8 +366,7 @@ pub(super) fn send_pieces(
     wanted.set(SendFlags::EOR, flags & libc::MSG_EOR != 0);
     let fast_open = kind == Kind::Stream && flags & libc::MSG_FASTOPEN != 0;
     wanted.set(SendFlags::FASTOPEN, fast_open);
-    // udp_sendmsg refuses MSG_OOB.
-    if kind != Kind::Stream && wanted.contains(SendFlags::OOB) {
+    if wanted.contains(SendFlags::OOB) && !takes_urgent_flag(domain, kind) {
         return Err(Errno(libc::EOPNOTSUPP));
     }
     let control = SendControl {
@@ -366,18 +414,35 @@ unsafe fn recv_memory(
 ) -> CResult<(ssize_t, Received)> {
     let len = clamp(len);
     // SAFETY: the caller vouches for `data`.
-    let bad = match unsafe { user::room(data, len) } {
-        Ok(room) => return recv_bytes(socket, room, flags),
-        Err(errno) => errno,
-    };
-    match socket.kind().1 {
-        // tcp_recvmsg discards without looking at the memory.
-        Kind::Stream if flags & libc::MSG_TRUNC != 0 => {
-            recv_bytes(socket, &mut vec![0; len.min(DISCARD_AT_ONCE)], flags)
-        }
-        Kind::Stream => Err(bad),
-        // udp_recvmsg takes the datagram off its queue before it copies.
-        _ => recv_bytes(socket, &mut [], flags).and(Err(bad)),
+    match unsafe { user::room(data, len) } {
+        Ok(room) => recv_bytes(socket, room, flags),
+        Err(fault) if user::outside(data, len) => Err(fault),
+        Err(_) => recv_nowhere(socket, len, flags),
+    }
+}
+
+/// Receives up to `len` bytes into memory that is nowhere, which Linux finds when it copies: what the socket has to say comes first.
+pub(super) fn recv_nowhere(
+    socket: &SocketFile,
+    len: usize,
+    flags: c_int,
+) -> CResult<(ssize_t, Received)> {
+    let fault = Err(Errno(libc::EFAULT));
+    let stream = socket.kind().1 == Kind::Stream && flags & libc::MSG_ERRQUEUE == 0;
+    // tcp_recvmsg discards without looking at the memory.
+    if stream && flags & libc::MSG_TRUNC != 0 {
+        return recv_bytes(socket, &mut vec![0; len.min(DISCARD_AT_ONCE)], flags);
+    }
+    if stream {
+        let looks = (flags | libc::MSG_PEEK) & !libc::MSG_WAITALL;
+        let (got, received) = recv_bytes(socket, &mut [0], looks)?;
+        return if got > 0 { fault } else { Ok((0, received)) };
+    }
+    // udp_recvmsg takes the datagram off its queue before it copies.
+    let (_, received) = recv_bytes(socket, &mut [], flags)?;
+    match received.full_len {
+        0 => Ok((0, received)),
+        _ => fault,
     }
 }
 
@@ -401,9 +466,12 @@ pub(super) fn recv_pieces(
 ) -> CResult<(ssize_t, Received)> {
     let (_, kind) = socket.kind();
     let stream = kind == Kind::Stream;
+    // raw_recvmsg, rawv6_recvmsg, ping_recvmsg; udp_recvmsg does not know MSG_OOB.
+    if matches!(kind, Kind::Raw(_) | Kind::Ping) && flags & libc::MSG_OOB != 0 {
+        return Err(Errno(libc::EOPNOTSUPP));
+    }
     let mut wanted = RecvFlags::empty();
     wanted.set(RecvFlags::PEEK, flags & libc::MSG_PEEK != 0);
-    // udp_recvmsg does not know MSG_OOB.
     wanted.set(RecvFlags::OOB, stream && flags & libc::MSG_OOB != 0);
     wanted.set(RecvFlags::TRUNC, flags & libc::MSG_TRUNC != 0);
     let errors = flags & libc::MSG_ERRQUEUE != 0;
@@ -419,7 +487,8 @@ pub(super) fn recv_pieces(
     Ok((count as ssize_t, received))
 }
 
-/// Pieces to send from; their number is checked first (`too_many` names the errno), then their lengths, then their addresses.
+/// Pieces to send from; their number is checked first (`too_many` names the errno), then their lengths, then whether user space can have
+/// them. `None`: one is nowhere all the same, which is for the socket to say something of.
 ///
 /// # Safety
 /// Pieces that pass the checks are readable for `'a`.
@@ -427,7 +496,7 @@ pub(super) unsafe fn gather<'a>(
     pieces: *const tunsock_iovec,
     count: usize,
     too_many: c_int,
-) -> CResult<SmallVec<[IoSlice<'a>; 16]>> {
+) -> CResult<Option<SmallVec<[IoSlice<'a>; 16]>>> {
     // SAFETY: the caller vouches.
     let pieces = unsafe { list(pieces, count, too_many)? };
     let mut left = MAX_RW_COUNT;
@@ -437,13 +506,11 @@ pub(super) unsafe fn gather<'a>(
         // SAFETY: the caller vouches.
         match unsafe { user::bytes(piece.iov_base, len) } {
             Ok(bytes) => out.push(IoSlice::new(bytes)),
-            // What comes before a bad piece is sent: a partial count, as on Linux.
-            Err(_) if left < MAX_RW_COUNT => break,
-            Err(errno) => return Err(errno),
+            Err(_) => return Ok(None),
         }
         left -= len;
     }
-    Ok(out)
+    Ok(Some(out))
 }
 
 /// Pieces to receive into, as `gather`.
@@ -454,7 +521,7 @@ pub(super) unsafe fn scatter<'a>(
     pieces: *const tunsock_iovec,
     count: usize,
     too_many: c_int,
-) -> CResult<SmallVec<[IoSliceMut<'a>; 16]>> {
+) -> CResult<Option<SmallVec<[IoSliceMut<'a>; 16]>>> {
     // SAFETY: the caller vouches.
     let pieces = unsafe { list(pieces, count, too_many)? };
     let mut left = MAX_RW_COUNT;
@@ -464,12 +531,13 @@ pub(super) unsafe fn scatter<'a>(
         // SAFETY: the caller vouches.
         match unsafe { user::room(piece.iov_base, len) } {
             Ok(room) => out.push(IoSliceMut::new(room)),
+            // What comes before a bad piece has room for as much as that.
             Err(_) if left < MAX_RW_COUNT => break,
-            Err(errno) => return Err(errno),
+            Err(_) => return Ok(None),
         }
         left -= len;
     }
-    Ok(out)
+    Ok(Some(out))
 }
 
 /// The caller's array of pieces, with import_iovec's checks: number, then "negative" lengths.
@@ -498,6 +566,12 @@ unsafe fn list<'a>(
         .any(|piece| isize::try_from(piece.iov_len).is_err())
     {
         return Err(Errno(libc::EINVAL));
+    }
+    if pieces
+        .iter()
+        .any(|piece| user::outside(piece.iov_base, clamp(piece.iov_len)))
+    {
+        return Err(Errno(libc::EFAULT));
     }
     Ok(pieces)
 }

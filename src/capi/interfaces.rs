@@ -251,8 +251,13 @@ fn fill(to: &mut [u8; 32], addr: IpAddr, scope: u32) {
 /// would change something.
 /// `v4`: the socket is of AF_INET.
 pub(super) fn request(v4: bool, request: c_ulong, arg: *mut c_void) -> CResult<c_int> {
+    if request == SIOCGIFCONF {
+        return configuration(&interfaces()?, arg);
+    }
+    // sock_do_ioctl reads it before anybody looks at the request.
+    let mut bytes = [0; REQUEST_LEN];
+    user::copy_in(&mut bytes, arg)?;
     match request {
-        SIOCGIFCONF => return configuration(&interfaces()?, arg),
         // inet6_ioctl leaves these to nobody.
         SIOCGIFADDR | SIOCGIFDSTADDR | SIOCGIFBRDADDR | SIOCGIFNETMASK if !v4 => {
             return Err(Errno(libc::ENOTTY));
@@ -264,8 +269,6 @@ pub(super) fn request(v4: bool, request: c_ulong, arg: *mut c_void) -> CResult<c
         0x8911 | 0x8914..=0x8924 | 0x8943 => return Err(Errno(libc::EPERM)),
         _ => return Err(Errno(libc::ENOTTY)),
     }
-    let mut bytes = [0; REQUEST_LEN];
-    user::copy_in(&mut bytes, arg)?;
     let all = interfaces()?;
     if request == SIOCGIFNAME {
         let index = u32::from_ne_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]);

@@ -1,11 +1,16 @@
 //! sendmsg, recvmsg and their many-message forms.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use libc::{c_int, c_uint, ssize_t};
-use tunsock_stack::{Controls, Kind};
+use tunsock_stack::{Controls, Domain, Kind, SendControl};
 
-use super::data::{destination, gather, recv_pieces, scatter, send_pieces, sender};
+use super::calls::only_v6;
+use super::data::{
+    destination, gather, recv_nowhere, recv_pieces, scatter, send_bytes, send_pieces, sender,
+    unreadable,
+};
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{RawAddr, encode};
 use super::types::{tunsock_mmsghdr, tunsock_msghdr, tunsock_socklen_t, tunsock_timespec};
@@ -118,6 +123,12 @@ pub unsafe extern "C" fn tunsock_recvmmsg(
             let time = super::wait::duration_of(unsafe { user::read(timeout)? })?;
             Instant::now().checked_add(time)
         };
+        // do_recvmmsg: a pending error comes before what can be received.
+        if flags & libc::MSG_ERRQUEUE == 0
+            && let Some(error) = socket.take_error()
+        {
+            return Err(error.into());
+        }
         let mut flags = flags;
         let got = each(messages, count, |entry| {
             // SAFETY: the caller vouches for the array and what it points to.
@@ -135,7 +146,7 @@ pub unsafe extern "C" fn tunsock_recvmmsg(
             }
             Ok(end.is_none_or(|end| Instant::now() < end))
         })?;
-        if let Some(end) = end {
+        if let Some(end) = end.filter(|_| got > 0) {
             let left: Duration = end.saturating_duration_since(Instant::now());
             user::write(timeout, super::wait::timespec_of(left))?;
         }
@@ -184,25 +195,40 @@ unsafe fn send_message(
         // SAFETY: the caller vouches for the name.
         Some(unsafe { RawAddr::read_clamped(message.msg_name, message.msg_namelen)? })
     };
-    // SAFETY: the caller vouches for the pieces and the control messages.
+    // SAFETY: the caller vouches for the pieces.
     let pieces = unsafe { gather(message.msg_iov, message.msg_iovlen, libc::EMSGSIZE)? };
-    // SAFETY: as above.
-    let control = unsafe { cmsg::read(socket, message.msg_control, message.msg_controllen) };
     // An empty name (msg_namelen 0) is no name.
     let to = to.filter(|_| message.msg_namelen != 0);
-    let control = control.map_err(|errno| {
-        // udp_sendmsg looks whether it has a destination first.
-        let nowhere = socket.kind().1 != Kind::Stream && to.is_none();
-        match nowhere && socket.peer_addr().is_err() {
-            true => Errno(libc::EDESTADDRREQ),
-            false => errno,
-        }
-    })?;
+    // SAFETY: the caller vouches for the control messages.
+    let control = unsafe { cmsg::memory(message.msg_control, message.msg_controllen)? };
+    let Some(pieces) = pieces else {
+        return Err(unreadable(socket, flags, to.is_none()));
+    };
     let len = pieces
         .iter()
         .fold(0usize, |sum, piece| sum.saturating_add(piece.len()));
     let to = destination(socket, to, len, flags)?;
+    let control = match control {
+        [] => SendControl::default(),
+        control => cmsg::read(socket, control, to)
+            .map_err(|errno| before_control(socket, to, flags).unwrap_or(errno))?,
+    };
     send_pieces(socket, &pieces, flags, to, &control)
+}
+
+/// What Linux says before it looks at control messages: of a stream that it is none any more (sk_stream_wait_connect), of another socket that
+/// it has nobody to send to.
+fn before_control(socket: &SocketFile, to: Option<SocketAddr>, flags: c_int) -> Option<Errno> {
+    match (socket.kind().1, to) {
+        (Kind::Stream, _) if flags & libc::MSG_FASTOPEN != 0 => None,
+        (Kind::Stream, _) => send_bytes(socket, &[], flags, None).err(),
+        (_, None) => (!socket.has_peer()).then_some(Errno(libc::EDESTADDRREQ)),
+        // udpv6_sendmsg hands it to udp_sendmsg, if it may.
+        (_, Some(to)) => {
+            (socket.kind().0 == Domain::V6 && to.ip().to_canonical().is_ipv4() && only_v6(socket))
+                .then_some(Errno(libc::ENETUNREACH))
+        }
+    }
 }
 
 unsafe fn receive_message(
@@ -216,15 +242,20 @@ unsafe fn receive_message(
         return Err(Errno(libc::EINVAL));
     }
     // SAFETY: as above.
-    let mut pieces = unsafe { scatter(head.msg_iov, head.msg_iovlen, libc::EMSGSIZE)? };
+    let pieces = unsafe { scatter(head.msg_iov, head.msg_iovlen, libc::EMSGSIZE)? };
+    let Some(mut pieces) = pieces else {
+        return Ok(recv_nowhere(socket, 1, flags)?.0);
+    };
     let mut controls = Controls::new();
     let (count, received) = recv_pieces(socket, &mut pieces, flags, Some(&mut controls))?;
     let (bytes, full) =
         sender(socket, &received).map_or(([0; 28], 0), |(from, domain)| encode(from, domain));
     if !head.msg_name.is_null() {
         let copied = full.min(head.msg_namelen as usize);
-        // SAFETY: as above.
-        unsafe { user::room(head.msg_name, copied)? }.copy_from_slice(&bytes[..copied]);
+        if copied > 0 {
+            // SAFETY: as above.
+            unsafe { user::room(head.msg_name, copied)? }.copy_from_slice(&bytes[..copied]);
+        }
     }
     let errors = flags & libc::MSG_ERRQUEUE != 0;
     let mut out_flags = flags & libc::MSG_CMSG_CLOEXEC;

@@ -19,7 +19,7 @@ const EADDRNOTAVAIL: Errno = Errno(libc::EADDRNOTAVAIL);
 const EPROTO: Errno = Errno(libc::EPROTO);
 
 /// What linux/in.h and linux/in6.h have and libc may not.
-const MCAST_MSFILTER: c_int = 48;
+pub(super) const MCAST_MSFILTER: c_int = 48;
 const IPV6_MULTICAST_ALL: c_int = 29;
 
 /// Bytes of struct ip_mreq and struct ip_mreqn.
@@ -93,7 +93,12 @@ fn set_v6(socket: &SocketFile, name: c_int, given: &Given) -> Option<CResult<()>
     let option = |option: CResult<McOpt>| -> CResult<()> {
         Ok(socket.set_option(SockOpt::Multicast(option?))?)
     };
+    // do_ipv6_setsockopt: not on a stream.
+    let of_stream = socket.kind().1 == Kind::Stream;
     Some(match name {
+        libc::IPV6_MULTICAST_HOPS | libc::IPV6_MULTICAST_IF if of_stream => {
+            given.int().and(Err(Errno(libc::ENOPROTOOPT)))
+        }
         libc::IPV6_MULTICAST_HOPS => option(given.int().map(McOpt::Hops)),
         libc::IPV6_MULTICAST_LOOP => option(match given.int() {
             Ok(n @ 0..=1) => Ok(McOpt::Loop6(n == 1)),

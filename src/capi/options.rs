@@ -47,12 +47,17 @@ pub unsafe extern "C" fn tunsock_getsockopt(
             .unwrap_or_else(|| unsafe { originals::getsockopt(fd, level, name, value, len) });
     };
     answer(|| {
-        if lacks(&socket, level) {
-            return Err(ENOPROTOOPT);
-        }
+        reaches(&socket, level, name)?;
         // SAFETY: any bytes are a length.
         let room = unsafe { user::read(len)? } as c_int;
-        let room = usize::try_from(room).map_err(|_| EINVAL)?;
+        let room = match usize::try_from(room) {
+            Ok(room) => room,
+            // do_ipv6_getsockopt: "min_t(unsigned int, sizeof(int), len)".
+            Err(_) if level == libc::IPPROTO_IPV6 && name != multicast::MCAST_MSFILTER => {
+                c_int::MAX as usize
+            }
+            Err(_) => return Err(EINVAL),
+        };
         if let Some(outcome) = multicast::get_filter(&socket, level, name, value, len, room) {
             return outcome.map(|()| 0);
         }
@@ -78,6 +83,34 @@ pub unsafe extern "C" fn tunsock_getsockopt(
         user::write(len, written as tunsock_socklen_t)?;
         Ok(0)
     })
+}
+
+/// Whether the level, on such a socket, is one whose code looks at the caller's length at all: what sock_common_getsockopt's way by protocol and
+/// family says before that.
+fn reaches(socket: &SocketFile, level: c_int, name: c_int) -> CResult<()> {
+    let (domain, kind) = socket.kind();
+    match (level, domain, kind) {
+        (libc::SOL_SOCKET, ..)
+        | (libc::IPPROTO_TCP, _, Kind::Stream)
+        | (libc::IPPROTO_UDP, _, Kind::Datagram)
+        | (libc::IPPROTO_IP, Domain::V4, _)
+        | (libc::IPPROTO_IPV6 | libc::SOL_RAW, Domain::V6, Kind::Raw(_)) => Ok(()),
+        // raw_getsockopt, rawv6_getsockopt: a filter belongs to a socket of ICMP.
+        (libc::SOL_RAW, Domain::V4, Kind::Raw(_)) if name != raw::ICMP_FILTER => Err(ENOPROTOOPT),
+        (libc::SOL_RAW, Domain::V4, Kind::Raw(raw::ICMP)) => Ok(()),
+        (libc::IPPROTO_ICMPV6, Domain::V6, Kind::Raw(raw::ICMPV6)) => match name {
+            raw::ICMP6_FILTER => Ok(()),
+            _ => Err(ENOPROTOOPT),
+        },
+        (libc::SOL_RAW, Domain::V4, Kind::Raw(_))
+        | (libc::IPPROTO_ICMPV6, Domain::V6, Kind::Raw(_)) => Err(Errno(libc::EOPNOTSUPP)),
+        // ipv6_getsockopt: IPv4's options too, but on a raw socket.
+        (libc::IPPROTO_IP, Domain::V6, Kind::Raw(_)) => Err(ENOPROTOOPT),
+        (libc::IPPROTO_IP | libc::IPPROTO_IPV6, Domain::V6, _) => Ok(()),
+        // A level nobody knows ends in do_ip_getsockopt or ipv6_getsockopt.
+        (_, Domain::V4, _) => Err(Errno(libc::EOPNOTSUPP)),
+        (_, Domain::V6, _) => Err(ENOPROTOOPT),
+    }
 }
 
 /// Sets an option. An option that the stack does not act on is refused, never taken in silence.
@@ -240,6 +273,9 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
             _ => given.int()?,
         };
         attributes::allowed(attribute, value)?;
+        if given.len == 0 && attributes::needs_value(attribute, level) {
+            return Err(EINVAL);
+        }
         if attribute == Attribute::BoundIf {
             attributes::may_bind_again(socket)?;
         }
@@ -256,6 +292,10 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
         (libc::IPPROTO_TCP, (_, Kind::Stream)) => set_tcp(name, given)?,
         (libc::IPPROTO_IP, _) => set_ip(name, given)?,
         (libc::IPPROTO_IPV6, (Domain::V6, _)) => set_ipv6(name, given)?,
+        // udp_lib_setsockopt reads an int before it looks at the name, do_rawv6_setsockopt too.
+        (libc::IPPROTO_UDP, (_, Kind::Datagram)) | (libc::SOL_RAW, (Domain::V6, Kind::Raw(_))) => {
+            return given.int().and(Err(ENOPROTOOPT));
+        }
         _ => return Err(ENOPROTOOPT),
     };
     Ok(socket.set_option(option)?)
@@ -436,9 +476,8 @@ fn get(socket: &SocketFile, level: c_int, name: c_int) -> CResult<Value> {
                 _ => return Err(ENOPROTOOPT),
             },
         ),
-        // A level nobody knows ends in do_ip_getsockopt (EOPNOTSUPP) or do_ipv6_getsockopt (ENOPROTOOPT).
-        (_, Domain::V4, _) => Err(Errno(libc::EOPNOTSUPP)),
-        (_, Domain::V6, _) => Err(ENOPROTOOPT),
+        // The level is one that `reaches`, but has no option of that name.
+        _ => Err(ENOPROTOOPT),
     }
 }
 

@@ -12,9 +12,12 @@ const EINVAL: Errno = Errno(libc::EINVAL);
 const EOPNOTSUPP: Errno = Errno(libc::EOPNOTSUPP);
 
 /// ICMP_FILTER of linux/icmp.h, on the level SOL_RAW.
-const ICMP_FILTER: c_int = 1;
+pub(super) const ICMP_FILTER: c_int = 1;
 /// ICMP6_FILTER of netinet/icmp6.h, on the level IPPROTO_ICMPV6.
-const ICMP6_FILTER: c_int = 1;
+pub(super) const ICMP6_FILTER: c_int = 1;
+/// Protocols of raw sockets that have a filter.
+pub(super) const ICMP: u8 = libc::IPPROTO_ICMP as u8;
+pub(super) const ICMPV6: u8 = libc::IPPROTO_ICMPV6 as u8;
 
 /// A raw socket of that protocol: as on Linux for who has CAP_NET_RAW, though what it sends leaves by the stack alone.
 pub(super) fn raw_kind(protocol: c_int) -> CResult<Kind> {
@@ -98,6 +101,10 @@ pub(super) fn get(socket: &SocketFile, level: c_int, name: c_int) -> Option<CRes
     let raw = matches!(kind, Kind::Raw(_));
     let which = match (level, name, domain) {
         (libc::IPPROTO_IP, libc::IP_HDRINCL, Domain::V4) => RawOptName::HdrIncl,
+        // Nothing but a raw socket of IPv4 ever has it, and others may ask.
+        (libc::IPPROTO_IP, libc::IP_HDRINCL, Domain::V6) if !raw => {
+            return Some(Ok(Value::IpInt(0)));
+        }
         (libc::IPPROTO_IPV6 | libc::SOL_RAW, libc::IPV6_HDRINCL, Domain::V6) if raw => {
             RawOptName::HdrIncl
         }

@@ -87,8 +87,11 @@ impl RawAddr {
     }
 
     /// For bind(2), inet_bind and inet6_bind.
-    pub(super) fn for_bind(&self, domain: Domain) -> CResult<SocketAddr> {
+    pub(super) fn for_bind(&self, domain: Domain, kind: Kind) -> CResult<SocketAddr> {
+        let raw = matches!(kind, Kind::Raw(_));
         match domain {
+            // raw_bind does not look at the family.
+            Domain::V4 if raw => Ok(self.v4()?.into()),
             Domain::V4 => {
                 let addr = self.v4()?;
                 // inet_bind lets AF_UNSPEC pass for the wildcard address only ("BSD-ish programs").
@@ -100,18 +103,32 @@ impl RawAddr {
             }
             Domain::V6 => {
                 let addr = self.v6()?;
-                if self.family() == libc::AF_INET6 {
-                    Ok(addr.into())
-                } else {
-                    Err(EAFNOSUPPORT)
+                match self.family() {
+                    libc::AF_INET6 => Ok(addr.into()),
+                    // rawv6_bind.
+                    _ if raw => Err(EINVAL),
+                    _ => Err(EAFNOSUPPORT),
                 }
             }
         }
     }
 
+    /// Whether it is long enough to have a family.
+    pub(super) fn has_family(&self) -> bool {
+        self.len >= size_of::<libc::sa_family_t>()
+    }
+
     /// Whether it says that it is a sockaddr_in.
     pub(super) fn is_v4(&self) -> bool {
-        self.len >= size_of::<libc::sa_family_t>() && self.family() == libc::AF_INET
+        self.has_family() && self.family() == libc::AF_INET
+    }
+
+    /// Whether it is an IPv4 address, or an IPv6 address that stands for one.
+    pub(super) fn leads_to_v4(&self) -> bool {
+        match self.v6() {
+            Ok(addr) if self.family() == libc::AF_INET6 => addr.ip().to_ipv4_mapped().is_some(),
+            _ => self.is_v4(),
+        }
     }
 
     /// For connect(2): inet_stream_connect, inet_dgram_connect and what they call.
@@ -126,6 +143,10 @@ impl RawAddr {
         let addr = match (domain, kind, family) {
             // ip6_datagram_connect takes an IPv4 address too.
             (Domain::V6, Kind::Datagram, libc::AF_INET) => mapped(self.v4()?),
+            // ip6_datagram_connect_v6_only looks at the family before the length.
+            (Domain::V6, Kind::Raw(_) | Kind::Ping, _) if family != libc::AF_INET6 => {
+                return Err(EAFNOSUPPORT);
+            }
             (Domain::V6, ..) => {
                 let addr = self.v6()?;
                 if family != libc::AF_INET6 {
@@ -262,9 +283,11 @@ pub(super) unsafe fn write_fast(
         None => ([0; IN6_LEN], 0),
     };
     let copied = full.min(room);
-    // SAFETY: the caller vouches.
-    let out = unsafe { user::room(to.cast(), copied)? };
-    out.copy_from_slice(&bytes[..copied]);
+    if copied > 0 {
+        // SAFETY: the caller vouches.
+        let out = unsafe { user::room(to.cast(), copied)? };
+        out.copy_from_slice(&bytes[..copied]);
+    }
     // SAFETY: the caller vouches.
     unsafe { len.write_unaligned(full as tunsock_socklen_t) };
     Ok(())
@@ -348,31 +371,31 @@ mod tests {
     fn bind_rules() {
         let any = [0, 0, 0, 0];
         assert_eq!(
-            v4(libc::AF_INET, any, 7, 15).for_bind(Domain::V4),
+            v4(libc::AF_INET, any, 7, 15).for_bind(Domain::V4, Kind::Stream),
             Err(EINVAL)
         );
         assert_eq!(
-            v4(libc::AF_UNSPEC, any, 7, 16).for_bind(Domain::V4),
+            v4(libc::AF_UNSPEC, any, 7, 16).for_bind(Domain::V4, Kind::Stream),
             Ok((any, 7).into())
         );
         assert_eq!(
-            v4(libc::AF_UNSPEC, [1, 2, 3, 4], 7, 16).for_bind(Domain::V4),
+            v4(libc::AF_UNSPEC, [1, 2, 3, 4], 7, 16).for_bind(Domain::V4, Kind::Stream),
             Err(EAFNOSUPPORT)
         );
         assert_eq!(
-            v6(libc::AF_INET6, "::1", 7, 28).for_bind(Domain::V4),
+            v6(libc::AF_INET6, "::1", 7, 28).for_bind(Domain::V4, Kind::Stream),
             Err(EAFNOSUPPORT)
         );
         assert_eq!(
-            v4(libc::AF_INET, any, 7, 16).for_bind(Domain::V6),
+            v4(libc::AF_INET, any, 7, 16).for_bind(Domain::V6, Kind::Stream),
             Err(EINVAL)
         );
         assert_eq!(
-            v4(libc::AF_INET, any, 7, 28).for_bind(Domain::V6),
+            v4(libc::AF_INET, any, 7, 28).for_bind(Domain::V6, Kind::Stream),
             Err(EAFNOSUPPORT)
         );
         assert_eq!(
-            v6(libc::AF_INET6, "::1", 7, 24).for_bind(Domain::V6),
+            v6(libc::AF_INET6, "::1", 7, 24).for_bind(Domain::V6, Kind::Stream),
             Ok("[::1]:7".parse().unwrap())
         );
     }

@@ -11,7 +11,8 @@ use rustix::pipe::{SpliceFlags, tee};
 use tunsock_stack::SendControl;
 
 use super::data::{
-    clamp, gather, raise_sigpipe, recv_bytes, recv_pieces, scatter, send_bytes, send_pieces,
+    clamp, gather, raise_sigpipe, recv_bytes, recv_nowhere, recv_pieces, scatter, send_bytes,
+    send_pieces, unreadable,
 };
 use super::errno::{CResult, Errno, answer};
 use super::types::tunsock_iovec;
@@ -164,11 +165,17 @@ pub unsafe extern "C" fn tunsock_preadv2(
     answer(|| {
         let count = usize::try_from(count).map_err(|_| Errno(libc::EINVAL))?;
         // SAFETY: the caller vouches for the pieces.
-        let mut pieces = unsafe { scatter(pieces, count, libc::EINVAL)? };
-        if pieces.iter().all(|piece| piece.is_empty()) {
+        let pieces = unsafe { scatter(pieces, count, libc::EINVAL)? };
+        if pieces
+            .as_ref()
+            .is_some_and(|pieces| pieces.iter().all(|piece| piece.is_empty()))
+        {
             return Ok(0);
         }
         let flags = message_flags(flags)? & !libc::MSG_NOSIGNAL;
+        let Some(mut pieces) = pieces else {
+            return Ok(recv_nowhere(&socket, 1, flags)?.0);
+        };
         Ok(recv_pieces(&socket, &mut pieces, flags, None)?.0)
     })
 }
@@ -193,10 +200,16 @@ pub unsafe extern "C" fn tunsock_pwritev2(
         let count = usize::try_from(count).map_err(|_| Errno(libc::EINVAL))?;
         // SAFETY: the caller vouches for the pieces.
         let pieces = unsafe { gather(pieces, count, libc::EINVAL)? };
-        if pieces.iter().all(|piece| piece.is_empty()) {
+        if pieces
+            .as_ref()
+            .is_some_and(|pieces| pieces.iter().all(|piece| piece.is_empty()))
+        {
             return Ok(0);
         }
         let flags = message_flags(flags)?;
+        let Some(pieces) = pieces else {
+            return Err(unreadable(&socket, flags, true));
+        };
         send_pieces(&socket, &pieces, flags, None, &SendControl::default())
     })
 }

@@ -33,16 +33,24 @@ pub(super) fn check<T>(at: *const T, len: usize) -> CResult<()> {
     }
 }
 
+/// Memory that user space can't have, of which Linux says EFAULT before it looks at anything else, even when it is of no length
+/// (access_ok).
+#[inline]
+pub(super) fn outside<T>(at: *const T, len: usize) -> bool {
+    let start = at as usize;
+    start >= HIGHEST || len > HIGHEST - start
+}
+
 /// The caller's bytes at `at`.
 ///
 /// # Safety
 /// `at` passes `check` and, if it does, is readable and unchanged for `'a`.
 #[inline]
 pub(super) unsafe fn bytes<'a>(at: *const c_void, len: usize) -> CResult<&'a [u8]> {
-    check(at, len)?;
-    if len == 0 {
+    if len == 0 && !outside(at, 0) {
         return Ok(&[]);
     }
+    check(at, len.max(1))?;
     // SAFETY: the caller vouches; not NULL by `check`; no object is larger than isize::MAX, lengths were clamped before.
     Ok(unsafe { std::slice::from_raw_parts(at.cast(), len) })
 }
@@ -53,10 +61,10 @@ pub(super) unsafe fn bytes<'a>(at: *const c_void, len: usize) -> CResult<&'a [u8
 /// `at` passes `check` and, if it does, is writable and nobody else's for `'a`.
 #[inline]
 pub(super) unsafe fn room<'a>(at: *mut c_void, len: usize) -> CResult<&'a mut [u8]> {
-    check(at, len)?;
-    if len == 0 {
+    if len == 0 && !outside(at, 0) {
         return Ok(&mut []);
     }
+    check(at, len.max(1))?;
     // SAFETY: the caller vouches; the bytes may be uninitialised for the compiler that made the caller, not for us.
     Ok(unsafe { std::slice::from_raw_parts_mut(at.cast(), len) })
 }

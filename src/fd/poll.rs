@@ -206,6 +206,7 @@ pub(super) fn to_poll(ready: Ready) -> c_short {
         (Ready::IN, POLLIN | POLLRDNORM),
         (Ready::PRI, POLLPRI),
         (Ready::OUT, POLLOUT | POLLWRNORM),
+        (Ready::BAND, POLLWRBAND),
         (Ready::ERR, POLLERR),
         (Ready::HUP, POLLHUP),
         (Ready::RDHUP, POLLRDHUP),
@@ -223,7 +224,10 @@ pub(super) fn to_interest(events: c_short) -> Ready {
     let mut interest = Ready::empty();
     interest.set(Ready::IN, events & (POLLIN | POLLRDNORM) != 0);
     interest.set(Ready::PRI, events & POLLPRI != 0);
-    interest.set(Ready::OUT, events & (POLLOUT | POLLWRNORM) != 0);
+    interest.set(
+        Ready::OUT,
+        events & (POLLOUT | POLLWRNORM | POLLWRBAND) != 0,
+    );
     interest.set(Ready::RDHUP, events & POLLRDHUP != 0);
     interest
 }

@@ -386,6 +386,18 @@ impl SocketFile {
         asked.map_err(Fail::Stack)
     }
 
+    /// Whether a call that names no destination has one.
+    pub(crate) fn has_peer(&self) -> bool {
+        self.runtime
+            .ask(|stack| Ok(stack.has_peer(self.id)))
+            .unwrap_or(false)
+    }
+
+    /// A port for a datagram socket that has none; without one it goes on.
+    pub(crate) fn autobind(&self) {
+        let _ = self.with(|stack, _, id| stack.autobind(id));
+    }
+
     /// SO_ERROR: the pending error, thereby cleared.
     pub(crate) fn take_error(&self) -> Option<Error> {
         match self.with(|stack, _, id| Ok(stack.take_error(id))) {

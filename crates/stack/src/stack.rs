@@ -262,6 +262,21 @@ impl Stack {
     pub fn bind(&mut self, id: SocketId, addr: SocketAddr) -> Result<()> {
         let socket = self.get(id)?;
         let (domain, kind) = (socket.domain, socket.kind());
+        let group = addr.ip().is_ipv6() && addr.ip().is_multicast();
+        if group && kind == Kind::Stream {
+            return Err(Error::Invalid);
+        }
+        // __inet6_bind: bound or connected already, whatever the address; __inet_bind looks at the address first.
+        // So does raw_bind.
+        let first = match domain {
+            Domain::V6 => matches!(kind, Kind::Stream | Kind::Datagram),
+            Domain::V4 => matches!(kind, Kind::Raw(_)),
+        };
+        if first {
+            self.may_bind(id)?;
+        }
+        let socket = self.get(id)?;
+        may_have_scope(socket, addr)?;
         let addr = address::inward(domain, kind, socket.opts.v6only, addr, Use::Bind)?;
         let ip = addr.ip();
         let standing = self.ip.standing(ip);
@@ -272,20 +287,11 @@ impl Stack {
             return Err(Error::AddressNotAvailable);
         }
         may_bind_by(socket, ip)?;
-        // raw_bind: a raw socket may be bound again until it is connected; what it has for a port is its protocol.
+        self.may_bind(id)?;
+        let socket = self.get(id)?;
         let raw = matches!(kind, Kind::Raw(_));
-        let settled = match raw {
-            true => socket.peer().is_some(),
-            false => socket.local().is_some_and(|local| local.port() != 0),
-        };
-        if settled {
-            return Err(Error::Invalid);
-        }
         let no_port = !raw && addr.port() == 0 && socket.has(Attribute::BindAddressNoPort);
         match kind {
-            Kind::Stream if tcp::calls::state(self, id)? != State::Closed => {
-                return Err(Error::Invalid);
-            }
             // IP_BIND_ADDRESS_NO_PORT (__inet_bind): connect chooses the port, when it knows all four.
             _ if no_port => (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, 0))),
             Kind::Stream => {
@@ -298,8 +304,35 @@ impl Stack {
         }
         let socket = self.get_mut(id)?;
         socket.addr_locked = !ip.is_unspecified();
+        // __inet6_bind: sk_ipv6only.
+        let by_inet6 = matches!(kind, Kind::Stream | Kind::Datagram);
+        if by_inet6 && ip.is_ipv6() && !ip.is_unspecified() && !socket.opts.v6only {
+            socket.opts.v6only = true;
+        }
         socket.port_locked = addr.port() != 0;
         Ok(())
+    }
+
+    /// `Invalid`: the socket has a port or a connection.
+    fn may_bind(&self, id: SocketId) -> Result<()> {
+        let socket = self.get(id)?;
+        let may = match socket.kind() {
+            // What a connection had goes back with its end (tcp_set_state), though getsockname goes on telling it.
+            Kind::Stream => tcp::calls::state(self, id)? == State::Closed && !self.ports.holds(id),
+            // raw_bind, rawv6_bind.
+            Kind::Raw(_) => socket.peer().is_none(),
+            Kind::Datagram | Kind::Ping => socket.local().is_none_or(|local| local.port() == 0),
+        };
+        may.then_some(()).ok_or(Error::Invalid)
+    }
+
+    /// Gives a datagram or ping socket a port, if it has none (inet_autobind). `WouldBlock`: none is left.
+    pub fn autobind(&mut self, id: SocketId) -> Result<()> {
+        match self.get(id)?.kind() {
+            Kind::Stream => Ok(()),
+            Kind::Datagram => udp::calls::autobind(self, id),
+            Kind::Raw(_) | Kind::Ping => raw::calls::autobind(self, id),
+        }
     }
 
     /// listen(2). Binds to an ephemeral port when unbound.
@@ -332,7 +365,12 @@ impl Stack {
         let socket = self.get(id)?;
         let (domain, kind, v6only) = (socket.domain, socket.kind(), socket.opts.v6only);
         let bound = socket.local().map(|local| local.ip());
-        let inward = address::inward(domain, kind, v6only, addr, Use::Peer);
+        // tcp_v6_connect has its own word for groups.
+        let scope = match kind {
+            Kind::Stream if addr.ip().is_multicast() => Ok(()),
+            _ => may_have_scope(socket, addr),
+        };
+        let inward = scope.and_then(|()| address::inward(domain, kind, v6only, addr, Use::Peer));
         match kind {
             Kind::Datagram => {
                 udp::calls::autobind(self, id)?;
@@ -343,7 +381,7 @@ impl Stack {
                 raw::calls::connect(self, id, inward?)
             }
             // Linux inet_stream_connect looks at the state first: EISCONN and EALREADY come before any fault of the address.
-            Kind::Stream if tcp::calls::state(self, id)? != State::Closed => {
+            Kind::Stream if !tcp::calls::is_fresh(self, id)? => {
                 tcp::calls::connect(self, now, id, inward.unwrap_or(addr))
             }
             Kind::Stream => {
@@ -352,6 +390,7 @@ impl Stack {
                 address::check_family(bound, ip)?;
                 // Linux tcp_v4_connect, tcp_v6_connect: no TCP to broadcast or group addresses.
                 if ip.is_multicast() || self.ip.is_broadcast(ip) {
+                    self.path_of(id, ip)?;
                     return Err(Error::NetworkUnreachable);
                 }
                 tcp::calls::connect(self, now, id, SocketAddr::new(ip, inward.port()))
@@ -400,9 +439,12 @@ impl Stack {
         let (domain, kind, v6only) = (socket.domain, socket.kind(), socket.opts.v6only);
         match kind {
             Kind::Stream if tcp::fastopen_client::opens(self, id, flags) => {
-                let dest = dest
-                    .map(|dest| address::inward(domain, kind, v6only, dest, Use::Peer))
-                    .transpose()?;
+                // __inet_stream_connect looks at the state before the address.
+                let inward = |dest| address::inward(domain, kind, v6only, dest, Use::Peer);
+                let dest = match (dest, dest.map(inward)) {
+                    (_, Some(Err(error))) if tcp::calls::is_fresh(self, id)? => return Err(error),
+                    (given, inward) => inward.and_then(Result::ok).or(given),
+                };
                 tcp::fastopen_client::send(self, now, id, data, flags, dest, control)
             }
             // Linux ignores a destination given to a TCP socket.
@@ -542,6 +584,11 @@ impl Stack {
         Ok(address::outward(socket.domain, peer))
     }
 
+    /// Whether connect(2) has given it a peer, be it one with port 0.
+    pub fn has_peer(&self, id: SocketId) -> bool {
+        self.get(id).is_ok_and(|socket| socket.peer().is_some())
+    }
+
     /// What the socket is ready for now. A stale handle is `ERR | HUP`.
     pub fn readiness(&self, id: SocketId) -> Ready {
         match self.get(id).map(Socket::kind) {
@@ -670,6 +717,26 @@ impl Stack {
     pub(crate) fn get_mut(&mut self, id: SocketId) -> Result<&mut Socket> {
         self.sockets.get_mut(id).ok_or(Error::BadHandle)
     }
+}
+
+/// bind and connect want to know the interface of an address that is another host's on each (__ipv6_addr_needs_scope_id): by the address, or by what
+/// the socket is bound to, or for groups sends by. `Invalid`.
+fn may_have_scope(socket: &Socket, addr: SocketAddr) -> Result<()> {
+    let SocketAddr::V6(addr) = addr else {
+        return Ok(());
+    };
+    let octets = addr.ip().octets();
+    let group = addr.ip().is_multicast() && matches!(octets[1] & 0x0f, 1 | 2);
+    let chosen = group
+        && socket
+            .multicast
+            .as_deref()
+            .is_some_and(|mc| mc.iface6.is_some());
+    let needs = group || addr.ip().is_unicast_link_local();
+    if needs && addr.scope_id() == 0 && socket.bound_if() == 0 && !chosen {
+        return Err(Error::Invalid);
+    }
+    Ok(())
 }
 
 /// What bind asks of a socket that is bound to an interface (inet6_bind, ipv6_chk_addr): that it is there, and has ::1 if that is

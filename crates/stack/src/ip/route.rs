@@ -231,8 +231,18 @@ impl IpLayer {
             return self.path_to_group(dst, src, None);
         }
         let mtu = routes.mtu_to(dst).ok_or(Error::NetworkUnreachable)?;
+        let inward = src.is_some_and(|addr| addr.is_loopback());
+        // ip_route_output_key_hash_rcu, "special hack": 255.255.255.255 goes by the interface that has the source.
+        if inward && dst == IpAddr::V4(Ipv4Addr::BROADCAST) {
+            return Ok(Path {
+                src: src.ok_or(Error::NetworkUnreachable)?,
+                mtu: LOCAL_MTU,
+                local: true,
+                via: inside(Iface::Loopback),
+            });
+        }
         // RFC 1122 3.2.1.3 (g): loopback addresses stay inside. Linux refuses the route with EINVAL.
-        if src.is_some_and(|addr| addr.is_loopback()) {
+        if inward && dst.is_ipv4() {
             return Err(Error::Invalid);
         }
         let src = src.or_else(|| routes.source_to_remote(dst));
@@ -242,9 +252,10 @@ impl IpLayer {
             mtu: learnt.map_or(mtu, |learnt| learnt.min(mtu)),
             local: false,
             via: Via {
+                // RFC 4291 2.5.3: ::1 stays inside too, but IPv6 has a way on Linux: the packets are lost.
+                device: !inward,
                 // RFC 1122 3.3.6: a host receives its own broadcasts.
                 inside: there.broadcast.then_some(Iface::Device),
-                ..Via::OUT
             },
         })
     }
@@ -320,6 +331,9 @@ impl IpLayer {
     ) -> Result<Path> {
         let routes = &self.routes;
         let src = src.filter(|addr| !addr.is_unspecified());
+        // ip_route_output_key_hash_rcu, "special hack": without another choice by the interface that has the source.
+        let of_source = src.filter(|addr| addr.is_ipv4() && dst.is_ipv4());
+        let iface = iface.or_else(|| self.iface_of(of_source?));
         if iface == Some(Iface::Loopback) {
             // Linux has ff00::/8 on every device but `lo`.
             if dst.is_ipv6() {
@@ -335,7 +349,8 @@ impl IpLayer {
         if iface.is_none() && !self.group_reachable(dst) {
             return Err(Error::NetworkUnreachable);
         }
-        if src.is_some_and(|addr| addr.is_loopback()) {
+        let inward = src.is_some_and(|addr| addr.is_loopback());
+        if inward && dst.is_ipv4() {
             return Err(Error::Invalid);
         }
         let src = src.or_else(|| routes.source(dst));
@@ -344,7 +359,10 @@ impl IpLayer {
             mtu: routes.mtu,
             local: false,
             // What else concerns groups (our own copy of what we send) is for `multicast` to say.
-            via: Via::OUT,
+            via: Via {
+                device: !inward,
+                ..Via::OUT
+            },
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Membership, Wish};
+use super::{McSocket, Membership, Wish};
 use crate::error::{Error, Result};
 use crate::ip::Iface;
 use crate::socket::{Domain, SocketId};
@@ -178,7 +178,8 @@ impl Stack {
             return Err(Error::AddressInUse);
         }
         let socket = self.sockets.get_mut(id).ok_or(Error::BadHandle)?;
-        let mc = socket.multicast.get_or_insert_default();
+        let domain = socket.domain;
+        let mc = (socket.multicast).get_or_insert_with(|| Box::new(McSocket::new(domain)));
         let same_family = |m: &&Membership| m.group.is_ipv6() == v6;
         let count = mc.memberships.iter().filter(same_family).count();
         let most = if v6 {

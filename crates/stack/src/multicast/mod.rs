@@ -14,9 +14,9 @@ use rand_chacha::ChaCha8Rng;
 use crate::error::{Error, Result};
 use crate::ip::{Iface, Path};
 use crate::keyed::{KeyedMap, KeyedState};
-use crate::socket::SocketId;
 use crate::socket::attribute::Attribute;
 use crate::socket::table::Socket;
+use crate::socket::{Domain, SocketId};
 use crate::stack::Stack;
 use crate::time::{Instant, earliest};
 
@@ -72,20 +72,26 @@ pub(crate) fn family(addr: IpAddr) -> usize {
     usize::from(addr.is_ipv6())
 }
 
-impl Default for McSocket {
-    fn default() -> McSocket {
+impl McSocket {
+    /// As a new socket has it.
+    pub(crate) fn new(domain: Domain) -> McSocket {
         McSocket {
             // RFC 1112 6.1: groups are not left without being told to.
             ttl: 1,
             hops: 1,
             loops: [true; 2],
-            all: [true; 2],
+            all: [all4(domain), true],
             iface4: None,
             addr4: Ipv4Addr::UNSPECIFIED,
             iface6: None,
             memberships: Vec::new(),
         }
     }
+}
+
+/// IP_MULTICAST_ALL of a new socket: inet_create sets it, inet6_create does not.
+fn all4(domain: Domain) -> bool {
+    domain == Domain::V4
 }
 
 impl MulticastLayer {
@@ -188,8 +194,11 @@ impl Stack {
         if !dst.is_multicast() {
             return true;
         }
-        let Some(mc) = self.sockets.get(id).and_then(|s| s.multicast.as_deref()) else {
+        let Some(socket) = self.sockets.get(id) else {
             return true;
+        };
+        let Some(mc) = socket.multicast.as_deref() else {
+            return dst.is_ipv6() || all4(socket.domain);
         };
         let same = |m: &&Membership| m.group == dst && m.iface == iface;
         match mc.memberships.iter().find(same) {
@@ -215,10 +224,14 @@ impl Stack {
     ) -> Result<Path> {
         let socket = self.sockets.get(id).ok_or(Error::BadHandle)?;
         let bound = socket.local().map(|local| local.ip());
-        crate::socket::address::check_family(bound, dst)?;
+        // An address that connect chose binds to no family (udpv6_sendmsg, __ip6_datagram_connect).
+        let fixed = bound.filter(|ip| ip.is_ipv4() || socket.addr_locked);
+        crate::socket::address::check_family(fixed, dst)?;
         // A socket bound to a broadcast or group address sends from the device's own (Linux: inet_saddr is 0 then).
-        let src = bound
-            .filter(|ip| !ip.is_unspecified() && !ip.is_multicast() && !self.ip.is_broadcast(*ip));
+        let src = bound.filter(|ip| {
+            let usable = !ip.is_unspecified() && !ip.is_multicast() && !self.ip.is_broadcast(*ip);
+            usable && ip.is_ipv4() == dst.is_ipv4()
+        });
         let src = from.or(src);
         if !dst.is_multicast() {
             let by = by.map_or_else(|| socket.unicast_if(dst.is_ipv6()), Iface::index);
@@ -233,7 +246,7 @@ impl Stack {
             0 => None,
             index => Some(Iface::from_index(index).ok_or(Error::NoDevice)?),
         };
-        let default = McSocket::default();
+        let default = McSocket::new(socket.domain);
         let mc = socket.multicast.as_deref().unwrap_or(&default);
         let (iface, src) = match dst {
             IpAddr::V4(_) => {

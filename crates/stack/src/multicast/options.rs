@@ -17,7 +17,8 @@ pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: McOpt) -> Result<()> {
     };
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let (v6, stream) = (socket.domain == Domain::V6, socket.kind() == Kind::Stream);
-    let mc = socket.multicast.get_or_insert_default();
+    let domain = socket.domain;
+    let mc = (socket.multicast).get_or_insert_with(|| Box::new(super::McSocket::new(domain)));
     let [loop4, loop6] = &mut mc.loops;
     let [all4, all6] = &mut mc.all;
     match opt {
@@ -41,7 +42,7 @@ pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: McOpt) -> Result<()> {
 /// getsockopt(2).
 pub(crate) fn get(stack: &Stack, id: SocketId, name: McOptName) -> Result<McOpt> {
     let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
-    let default = super::McSocket::default();
+    let default = super::McSocket::new(socket.domain);
     let mc = socket.multicast.as_deref().unwrap_or(&default);
     let v6 = socket.domain == Domain::V6;
     let index = |iface: Option<Iface>| iface.map_or(0, Iface::index);

@@ -102,7 +102,10 @@ pub(crate) fn send(
     dest: Option<SocketAddr>,
     control: &SendControl,
 ) -> Result<usize> {
-    let len = control::datagram_len(data, flags)?;
+    let len = control::datagram_len(data)?;
+    if flags.contains(SendFlags::OOB) {
+        return Err(Error::NotSupported);
+    }
     // One copy: checksums are put into it, and it may have to be cut.
     let mut bytes = stack.ip.queue().buffer();
     for part in data {
@@ -123,7 +126,6 @@ fn send_bytes(
     let socket = stack.get(id)?;
     let (domain, kind, broadcast) = (socket.domain, socket.kind(), socket.opts.broadcast);
     let raw = socket.raw().ok_or(Error::NotSupported)?;
-    let stamps = control.timestamping(socket)?;
     let (hdrincl, offset) = (raw.hdrincl, raw.checksum);
     let own = raw.protocol(domain);
     if kind == Kind::Ping {
@@ -141,6 +143,7 @@ fn send_bytes(
     };
     let peer = socket.peer();
     let to = dest.or(peer).ok_or(Error::DestinationRequired)?.ip();
+    let stamps = control.timestamping(socket)?;
     let bound = socket.local().map(|local| local.ip());
     let ident = socket.local().map_or(0, |local| local.port());
     let to = stack.ip.resolve_unspecified(to, bound);
@@ -149,11 +152,14 @@ fn send_bytes(
         return Err(Error::AccessDenied);
     }
     let socket = stack.get_mut(id)?;
-    if let Some(error) = socket.pending_error.take() {
-        return Err(error);
-    }
-    if socket.udp().is_some_and(|inbox| inbox.write_shut) {
-        return Err(Error::BrokenPipe);
+    // __ip_append_data allocates for raw sockets (transhdrlen 0) without a look at the socket's state.
+    if hdrincl || kind == Kind::Ping {
+        if let Some(error) = socket.pending_error.take() {
+            return Err(error);
+        }
+        if socket.udp().is_some_and(|inbox| inbox.write_shut) {
+            return Err(Error::BrokenPipe);
+        }
     }
     if hdrincl {
         send_whole(stack, &path, to, bytes)?;
@@ -258,12 +264,10 @@ fn send_whole(stack: &mut Stack, path: &Path, to: IpAddr, bytes: &mut [u8]) -> R
     }
     if let IpAddr::V4(src) = path.src {
         let header_len = usize::from(bytes.first().copied().unwrap_or(0) & 0x0f) * 4;
-        if header_len > bytes.len() {
+        if header_len > bytes.len() || header_len < ipv4::HEADER_LEN {
             return Err(Error::Invalid);
         }
-        if header_len >= ipv4::HEADER_LEN {
-            fill_header(stack, src, to, bytes, header_len);
-        }
+        fill_header(stack, src, to, bytes, header_len);
     }
     let mut frame = stack.ip.queue().buffer();
     frame.extend_from_slice(&VnetHdr::default().emit());

@@ -519,7 +519,10 @@ impl Stack {
 /// getsockopt(2).
 pub(crate) fn get(stack: &Stack, id: SocketId, attribute: Attribute) -> Result<i32> {
     let socket = stack.sockets.get(id).ok_or(Error::BadHandle)?;
-    applies(socket, attribute)?;
+    // sk_getsockopt tells every socket that it has no SO_ZEROCOPY.
+    if attribute != Attribute::ZeroCopy {
+        applies(socket, attribute)?;
+    }
     let opts = socket.rare();
     Ok(match attribute {
         Attribute::Timestamp

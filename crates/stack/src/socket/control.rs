@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::error::{Error, Result};
 use crate::socket::attribute::{Attribute, ExtraOpts, sof};
 use crate::socket::table::Socket;
-use crate::socket::{Domain, SendFlags, address};
+use crate::socket::{Domain, address};
 use crate::time::Instant;
 
 /// Where an extended error comes from (`SO_EE_ORIGIN_*`).
@@ -122,17 +122,14 @@ pub struct SendControl {
     pub dont_route: bool,
 }
 
-/// Octets of one datagram or packet to be sent. `MessageTooLong` beyond what IP can carry, `NotSupported` for MSG_OOB.
-pub(crate) fn datagram_len(data: &[IoSlice<'_>], flags: SendFlags) -> Result<usize> {
+/// Octets of one datagram or packet to be sent. `MessageTooLong` beyond what IP can carry.
+pub(crate) fn datagram_len(data: &[IoSlice<'_>]) -> Result<usize> {
     // Vectors may name the same memory more than once: the sum can be more than there is.
     let len = data
         .iter()
         .fold(0usize, |len, part| len.saturating_add(part.len()));
     if len > 0xffff {
         return Err(Error::MessageTooLong);
-    }
-    if flags.contains(SendFlags::OOB) {
-        return Err(Error::NotSupported);
     }
     Ok(len)
 }

@@ -58,6 +58,8 @@ bitflags! {
         const PRI = 2;
         /// EPOLLOUT | EPOLLWRNORM: enough room to send.
         const OUT = 4;
+        /// EPOLLWRBAND: room for data of priority, which datagram sockets tell of with OUT.
+        const BAND = 64;
         /// EPOLLERR: an error is pending.
         const ERR = 8;
         /// EPOLLHUP: both directions are over.

@@ -65,6 +65,12 @@ pub(crate) fn accept(
     Ok((child, peer))
 }
 
+/// Whether connect(2) would begin a connection: only then it looks at the address (__inet_stream_connect).
+pub(crate) fn is_fresh(stack: &Stack, id: SocketId) -> Result<bool> {
+    let (_, tcp) = socket(stack, id)?;
+    Ok(tcp.link == Link::Unconnected && tcp.state() == State::Closed)
+}
+
 /// connect(2) (inet_stream_connect).
 pub(crate) fn connect(stack: &mut Stack, now: Instant, id: SocketId, to: SocketAddr) -> Result<()> {
     let (_, tcp) = socket(stack, id)?;
@@ -90,9 +96,8 @@ pub(crate) fn connect(stack: &mut Stack, now: Instant, id: SocketId, to: SocketA
                 .pending_error
                 .take()
                 .unwrap_or(Error::ConnectionAborted);
-            if let Some(tcp) = socket.tcp_mut() {
-                tcp.link = Link::Unconnected;
-            }
+            // sock_error of __inet_stream_connect: what is left of the attempt goes.
+            disconnect(stack, now, id)?;
             Err(error)
         }
         (Link::Connecting, _) => {
@@ -212,13 +217,7 @@ pub(crate) fn disconnect(stack: &mut Stack, now: Instant, id: SocketId) -> Resul
                 .map(|local| SocketAddr::new(wildcard, local.port())),
         );
     }
-    if !sock.port_locked {
-        sock.set_local(
-            sock.local()
-                .filter(|_| sock.addr_locked)
-                .map(|local| SocketAddr::new(local.ip(), 0)),
-        );
-    }
+    // tcp_disconnect: the port goes back, but inet_sport stays, and getsockname tells it.
     let tcp = sock.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(mut tcb) = tcp.tcb.take() {
         tcb.release(&mut layer.pool);
@@ -241,6 +240,9 @@ pub(crate) fn shutdown(stack: &mut Stack, now: Instant, id: SocketId, how: Shutd
         State::Listen => {
             if rd {
                 listener::stop(stack, now, id);
+                if !socket(stack, id)?.0.port_locked {
+                    stack.ports.release(id);
+                }
                 stack.notify(id, Ready::IN | Ready::OUT | Ready::HUP | Ready::RDHUP);
             }
             return Ok(());
@@ -259,6 +261,9 @@ pub(crate) fn shutdown(stack: &mut Stack, now: Instant, id: SocketId, how: Shutd
     let tcp = tcp_mut(stack, id)?;
     tcp.shut_rd |= rd;
     tcp.shut_wr |= wr;
+    if let Some(tcb) = tcp.tcb.as_deref_mut() {
+        tcb.deaf |= rd;
+    }
     if tcp.link == Link::Connecting && !matches!(state, State::Closed | State::SynReceived) {
         tcp.link = Link::Connected;
     }

@@ -328,6 +328,13 @@ impl Tcb {
             verdict.fate = Fate::Closed;
             return STOP;
         }
+        // RFC 1122 4.2.2.13: so is data that the program has said it will not read (tcp_rcv_state_process, TCPABORTONDATA).
+        let half = matches!(self.state, State::FinWait1 | State::FinWait2);
+        if self.deaf && half && (seg.header.seq + seg.payload.len() as u32).after(self.rcv.nxt) {
+            verdict.reset_reply = Some(seg.header.ack);
+            verdict.fate = Fate::Failed(Error::ConnectionReset);
+            return STOP;
+        }
         self.ecn_received(seg.header, seg.tos);
         let text_seq = seg.header.seq + u32::from(seg.has(Flags::SYN));
         let (start, data) = self.trim(text_seq, seg.payload);

@@ -75,7 +75,10 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let (domain, opts) = (socket.domain, socket.opts.clone());
     let wildcard = socket.wildcard();
-    let (local, shape) = (socket.local(), socket.shape(wildcard));
+    // An address that was bound to stays when the port has gone (SOCK_BINDADDR_LOCK).
+    let fixed = socket.local().filter(|_| socket.addr_locked);
+    let addr = fixed.map_or(wildcard, |local| local.ip());
+    let (local, shape) = (socket.local(), socket.shape(addr));
     let own = socket.local_ports();
     let tcp = socket.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(listener) = &mut tcp.listener {
@@ -89,7 +92,7 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
         Some(local) if stack.ports.holds(id) => local,
         _ => {
             let port = stack.ports.bind(Kind::Stream, id, shape, 0, own)?;
-            SocketAddr::new(wildcard, port)
+            SocketAddr::new(addr, port)
         }
     };
     stack.ports.set_listening(id, true)?;

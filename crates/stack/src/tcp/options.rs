@@ -336,8 +336,8 @@ pub(crate) fn get_option(stack: &Stack, id: SocketId, name: SockOptName) -> Resu
 
 /// Linux, retrans_to_secs(): what a count of SYN-ACKs sent again amounts to in seconds.
 fn deferral_seconds(retries: u8) -> i32 {
-    match retries {
-        0 => 0,
-        n => (1i32 << u32::from(n).min(16)) - 1,
-    }
+    // retrans_to_secs: each wait is twice the one before, up to TCP_RTO_MAX.
+    (0..u32::from(retries))
+        .map(|n| (1i32 << n.min(7)).min(120))
+        .sum()
 }

@@ -112,6 +112,8 @@ pub(crate) struct Tcb {
     pub(crate) soft_error: Option<Error>,
     /// The program has closed the socket: nobody will read.
     pub(crate) orphan: bool,
+    /// shutdown with SHUT_RD: nobody reads what comes after our FIN.
+    pub(crate) deaf: bool,
     /// Something has come or gone since it was last put to rest.
     pub(crate) stirred: bool,
     /// Segments of a super-segment at least; 0: the device cuts none.
@@ -288,6 +290,7 @@ impl Tcb {
             tuning: birth.tuning,
             soft_error: None,
             orphan: false,
+            deaf: false,
             stirred: false,
             gso: birth.gso,
             challenge_after: Instant::ZERO,

@@ -8,7 +8,7 @@ use crate::ip::Path;
 use crate::socket::attribute::Attribute;
 use crate::socket::control::{self, Controls, SendControl};
 use crate::socket::table::Socket;
-use crate::socket::{Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
+use crate::socket::{Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
 use crate::stack::Stack;
 use crate::udp::output::{self, Datagram};
 use crate::udp::queue::Read;
@@ -72,8 +72,11 @@ pub(crate) fn send(
     dest: Option<SocketAddr>,
     control: &SendControl,
 ) -> Result<usize> {
-    let len = control::datagram_len(data, flags)?;
+    let len = control::datagram_len(data);
     let socket = stack.get(id)?;
+    if socket.domain == Domain::V4 {
+        len?;
+    }
     let corked = socket.udp().and_then(|udp| udp.corked.as_deref());
     let dest = match (corked, dest, socket.peer()) {
         (Some(corked), _, _) => corked.dest,
@@ -81,6 +84,11 @@ pub(crate) fn send(
         (None, Some(dest), _) | (None, None, Some(dest)) => dest,
         (None, None, None) => return Err(Error::DestinationRequired),
     };
+    let len = len?;
+    // udp_sendmsg; udpv6_sendmsg does not look at it.
+    if flags.contains(SendFlags::OOB) && dest.is_ipv4() {
+        return Err(Error::NotSupported);
+    }
     // The first part's control messages are the datagram's.
     let first = corked.map(|corked| corked.control);
     let control = first.as_ref().unwrap_or(control);
@@ -289,7 +297,7 @@ pub(crate) fn readiness(stack: &Stack, id: SocketId) -> Ready {
     let Some(udp) = socket.udp() else {
         return Ready::empty();
     };
-    let mut ready = Ready::OUT;
+    let mut ready = Ready::OUT | Ready::BAND;
     let reports = socket.has_reports();
     ready.set(Ready::ERR, socket.pending_error.is_some() || reports);
     let urgent = ready.contains(Ready::ERR) && socket.has(Attribute::SelectErrQueue);

@@ -58,7 +58,7 @@ fn shutdown_as_on_linux() {
     net.send(B, s, b"late", Some(&from.to_string())).unwrap();
     let (now, a) = (net.now, &mut net.hosts[A]);
     a.shutdown(now, c, Shutdown::Read).unwrap();
-    let all = Ready::IN | Ready::OUT | Ready::RDHUP | Ready::HUP;
+    let all = Ready::IN | Ready::OUT | Ready::BAND | Ready::RDHUP | Ready::HUP;
     assert_eq!(a.readiness(c), all);
     assert_eq!(net.recv(A, c).unwrap().0, b"late");
     let (data, received) = net.recv_with(A, c, 9, RecvFlags::empty()).unwrap();
