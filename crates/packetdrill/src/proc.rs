@@ -161,6 +161,7 @@ mod tests {
     fn listener(addr: &str) -> SocketInfo {
         let local: SocketAddr = addr.parse().expect("an address");
         SocketInfo {
+            id: None,
             kind: Kind::Stream,
             state: State::Listen,
             local,

@@ -51,8 +51,9 @@ impl Stack {
     pub fn sockets(&self) -> Vec<SocketInfo> {
         let mut rows = Vec::new();
         tcp::calls::list(self, &mut rows);
-        rows.extend(self.sockets.values().filter_map(udp::row));
-        rows.extend(self.sockets.values().filter_map(raw::row));
+        let all = || self.sockets.iter();
+        rows.extend(all().filter_map(|(id, socket)| udp::row(id, socket)));
+        rows.extend(all().filter_map(|(id, socket)| raw::row(id, socket)));
         rows
     }
 

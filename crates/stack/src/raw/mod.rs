@@ -166,8 +166,8 @@ fn strike<K: std::hash::Hash + Eq>(map: &mut KeyedMap<K, Group>, key: K, id: Soc
 }
 
 /// A raw or ping socket's row in the listing; the local port is the protocol or the identifier, as Linux lists it.
-pub(crate) fn row(socket: &Socket) -> Option<SocketInfo> {
+pub(crate) fn row(id: SocketId, socket: &Socket) -> Option<SocketInfo> {
     let raw = socket.raw()?;
     let local = socket.local()?;
-    Some(listed(socket, &raw.inbox, local))
+    Some(listed(id, socket, &raw.inbox, local))
 }

@@ -350,6 +350,8 @@ pub enum SockOptName {
 /// A row of the socket listing.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct SocketInfo {
+    /// The socket; `None` of a half-open connection and of a TIME-WAIT remnant, which are none.
+    pub id: Option<SocketId>,
     /// Kind.
     pub kind: Kind,
     /// TCP state; for UDP `Established` when connected, else `Closed`.

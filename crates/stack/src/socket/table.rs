@@ -58,11 +58,6 @@ impl Sockets {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SocketId, &Socket)> {
         self.0.iter().map(|(id, socket)| (id, socket.as_ref()))
     }
-
-    /// All.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &Socket> {
-        self.0.values().map(Box::as_ref)
-    }
 }
 
 /// An address and a port in 20 octets: a `SocketAddr` has room for what no address in here has.

@@ -12,6 +12,7 @@ use super::{fastopen_client, gso_for, listener, mtu_search};
 use crate::config::Ecn;
 use crate::error::{Error, Result};
 use crate::ip::DstKind;
+use crate::socket::address::outward;
 use crate::socket::table::Socket;
 use crate::socket::{Closed, Kind, Ready, Shutdown, SocketId, SocketInfo, State, TcpInfo};
 use crate::stack::Stack;
@@ -394,7 +395,8 @@ pub(crate) fn peer_addr(stack: &Stack, id: SocketId) -> Result<SocketAddr> {
 
 /// Rows for a listing: sockets, half-open connections, TIME-WAIT remnants.
 pub(crate) fn list(stack: &Stack, out: &mut Vec<SocketInfo>) {
-    let row = |state, local, peer, recv_q, send_q| SocketInfo {
+    let row = |id, state, local, peer, recv_q, send_q| SocketInfo {
+        id,
         kind: Kind::Stream,
         state,
         local,
@@ -405,40 +407,27 @@ pub(crate) fn list(stack: &Stack, out: &mut Vec<SocketInfo>) {
     for (id, sock) in stack.sockets.iter() {
         let Some(tcp) = sock.tcp() else { continue };
         let nowhere = SocketAddr::new(sock.wildcard(), 0);
-        let local = sock.local().unwrap_or(nowhere);
+        let local = outward(sock.domain, sock.local().unwrap_or(nowhere));
+        let any = outward(sock.domain, nowhere);
+        let id = Some(id);
         out.push(match (&tcp.listener, &tcp.tcb) {
-            (Some(l), _) => row(State::Listen, local, nowhere, l.queue.len(), l.backlog),
+            (Some(l), _) => row(id, State::Listen, local, any, l.queue.len(), l.backlog),
             (None, Some(tcb)) => {
-                let unsent = unsent_bytes(stack, id).unwrap_or(0);
-                row(
-                    tcb.state,
-                    local,
-                    sock.peer().unwrap_or(nowhere),
-                    tcb.readable(),
-                    unsent,
-                )
+                let unsent = id.map_or(0, |id| unsent_bytes(stack, id).unwrap_or(0));
+                let peer = outward(sock.domain, sock.peer().unwrap_or(nowhere));
+                row(id, tcb.state, local, peer, tcb.readable(), unsent)
             }
-            (None, None) => row(State::Closed, local, nowhere, 0, 0),
+            (None, None) => row(id, State::Closed, local, any, 0, 0),
         });
     }
-    for entry in stack.tcp.half_open.values() {
-        out.push(row(
-            State::SynReceived,
-            entry.tuple.local_addr(),
-            entry.tuple.remote_addr(),
-            0,
-            0,
-        ));
-    }
-    for tw in stack.tcp.time_wait.values() {
-        out.push(row(
-            State::TimeWait,
-            tw.tuple.local_addr(),
-            tw.tuple.remote_addr(),
-            0,
-            0,
-        ));
-    }
+    let passing = |state, tuple: &Tuple| {
+        let (local, peer) = (tuple.local_addr(), tuple.remote_addr());
+        row(None, state, local, peer, 0, 0)
+    };
+    let half_open = stack.tcp.half_open.values();
+    out.extend(half_open.map(|entry| passing(State::SynReceived, &entry.tuple)));
+    let time_wait = stack.tcp.time_wait.values();
+    out.extend(time_wait.map(|tw| passing(State::TimeWait, &tw.tuple)));
 }
 
 /// Whether a closed connection still has octets or a FIN that the peer has not acknowledged.

@@ -246,20 +246,26 @@ pub(crate) fn is_bound(socket: &Socket) -> bool {
 }
 
 /// A UDP socket's row in the listing; unbound ones have none.
-pub(crate) fn row(socket: &Socket) -> Option<SocketInfo> {
+pub(crate) fn row(id: SocketId, socket: &Socket) -> Option<SocketInfo> {
     let udp = socket.udp().filter(|_| socket.kind() == Kind::Datagram)?;
     let local = socket.local().filter(|local| local.port() != 0)?;
-    Some(listed(socket, udp, local))
+    Some(listed(id, socket, udp, local))
 }
 
 /// The row of a socket with datagrams.
-pub(crate) fn listed(socket: &Socket, inbox: &UdpSocket, local: SocketAddr) -> SocketInfo {
+pub(crate) fn listed(
+    id: SocketId,
+    socket: &Socket,
+    inbox: &UdpSocket,
+    local: SocketAddr,
+) -> SocketInfo {
     let any: IpAddr = match local {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let peer = socket.peer().unwrap_or(SocketAddr::new(any, 0));
     SocketInfo {
+        id: Some(id),
         kind: socket.kind(),
         state: match socket.peer() {
             Some(_) => State::Established,
