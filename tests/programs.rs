@@ -1,4 +1,4 @@
-//! Real programs: curl, python3, redis, nc, socat, ping, ip, and C programs, one side under `tunsock run` and the other on the
+//! Real programs: curl, python3, redis, nc, socat, ping, ip, ss, and C programs, one side under `tunsock run` and the other on the
 //! kernel's sockets, in a network namespace that each trial makes for itself.
 //!
 //! What can't run (no root, no TUN, a program that is not installed) is ignored with its reason, loudly.
@@ -105,6 +105,11 @@ const TRIALS: &[lab::Row<Lab>] = &[
         "ip::children_are_told_too",
         &["ip", "python3"],
         interfaces::children_are_told_too,
+    ),
+    (
+        "ss::tells_of_the_stack",
+        &["ss"],
+        interfaces::ss_tells_of_the_stack,
     ),
     (
         "traceroute::finds_the_host",

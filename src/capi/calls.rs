@@ -22,7 +22,7 @@ const TYPE_MAX: c_int = 11;
 const PROTOCOL_MAX: c_int = libc::IPPROTO_MPTCP + 1;
 
 /// Makes a socket. AF_INET and AF_INET6 with SOCK_STREAM (TCP) or SOCK_DGRAM (UDP) are the stack's own; AF_NETLINK
-/// with NETLINK_ROUTE tells of the stack; any other family is the system's. SOCK_NONBLOCK and SOCK_CLOEXEC may be or-ed to the type.
+/// with NETLINK_ROUTE or NETLINK_SOCK_DIAG tells of the stack; any other family is the system's. SOCK_NONBLOCK and SOCK_CLOEXEC may be or-ed to the type.
 ///
 /// Returns a descriptor, or -1 with errno EINVAL (bad type or protocol), EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT,
 /// EPERM (raw and packet sockets, which never reach the machine's own network), EMFILE, ENFILE, ENOMEM, or what opening the

@@ -126,19 +126,20 @@ pub(super) fn congestion_name(which: CongestionControl) -> [u8; NAME_LEN] {
 pub(super) fn info(socket: &SocketFile) -> CResult<Box<[u8; INFO_LEN]>> {
     match socket.tcp_info() {
         Ok(info) => Ok(encode(&info)),
-        // Without a connection only the state has something to say.
-        Err(crate::fd::Fail::Stack(Error::Invalid)) => {
-            let state = if socket.listening() {
-                State::Listen
-            } else {
-                State::Closed
-            };
-            let mut out = Box::new([0; INFO_LEN]);
-            out[0] = state_number(state);
-            Ok(out)
-        }
+        Err(crate::fd::Fail::Stack(Error::Invalid)) => Ok(unconnected(if socket.listening() {
+            State::Listen
+        } else {
+            State::Closed
+        })),
         Err(error) => Err(error.into()),
     }
+}
+
+/// `struct tcp_info` without a connection: only the state has something to say.
+pub(super) fn unconnected(state: State) -> Box<[u8; INFO_LEN]> {
+    let mut out = Box::new([0; INFO_LEN]);
+    out[0] = state_number(state);
+    out
 }
 
 /// TCP_CC_INFO: `struct tcp_bbr_info`, of zeros before there is a connection; nothing of algorithms that have nothing to tell.
@@ -170,7 +171,7 @@ pub(super) fn congestion_info(socket: &SocketFile) -> CResult<Option<[u8; CC_INF
 }
 
 /// The kernel's number of a state (net/tcp_states.h).
-fn state_number(state: State) -> u8 {
+pub(super) fn state_number(state: State) -> u8 {
     match state {
         State::Established => 1,
         State::SynSent => 2,
@@ -196,7 +197,7 @@ fn millis(time: Duration) -> u32 {
 
 /// Field by field in the header's order; what has no meaning here (a full send buffer, receiver's RTT) is 0, an unlimited rate is the
 /// largest number, as the kernel has it.
-fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
+pub(super) fn encode(i: &TcpInfo) -> Box<[u8; INFO_LEN]> {
     let mut out = Box::new([0; INFO_LEN]);
     let mut at = 0;
     let mut put = |bytes: &[u8]| {

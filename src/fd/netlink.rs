@@ -32,6 +32,8 @@ const PORT_TRIES: usize = 16;
 pub(crate) enum Protocol {
     /// NETLINK_ROUTE: interfaces, addresses, routes (rtnetlink(7)).
     Route,
+    /// NETLINK_SOCK_DIAG: sockets (sock_diag(7)).
+    SockDiag,
 }
 
 /// A netlink socket: shared by every descriptor that dup made of it.

@@ -1,4 +1,4 @@
-//! Programs that ask for interfaces and routes: iproute2 by netlink, python3 by the library's functions.
+//! Programs that ask for interfaces, routes and sockets: iproute2 by netlink, python3 by the library's functions.
 
 use super::*;
 
@@ -71,6 +71,29 @@ pub(super) fn children_are_told_too(lab: &Lab) -> Outcome {
     let said = output(lab, command.args(["-c", script]), "")?;
     says(&said, "(1, 'lo'), (2, 'tunsock0')")?;
     says(&said, "inet 10.83.0.2/24 scope global tunsock0")
+}
+
+/// ss(8), which is a process of its own, has no internet sockets; those that the machine has are not told. Sockets of other families are.
+pub(super) fn ss_tells_of_the_stack(lab: &Lab) -> Outcome {
+    let machines = TcpListener::bind(("0.0.0.0", 0))?;
+    let port = machines.local_addr()?.port();
+    for args in [
+        &["-Htan"][..],
+        &["-Huan"],
+        &["-Hwan"],
+        &["-Htln", "sport", "=", ":1"],
+    ] {
+        let said = output(lab, lab.on_the_stack(&[], "ss").args(args), "")?;
+        if !said.trim().is_empty() {
+            return Err(format!("ss {args:?}: {said}").into());
+        }
+    }
+    let local = lab.dir.join("local");
+    let _held = std::os::unix::net::UnixListener::bind(&local)?;
+    let said = output(lab, lab.on_the_stack(&[], "ss").arg("-Hxln"), "")?;
+    says(&said, &local.to_string_lossy())?;
+    let here = Command::new("ss").arg("-Htln").output()?;
+    says(&String::from_utf8_lossy(&here.stdout), &format!(":{port}"))
 }
 
 fn make_other(lab: &Lab) -> Outcome {

@@ -10,7 +10,7 @@ use netlink_packet_route::address::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use tunsock_stack::{Interface, Stack};
 
-use super::answer::{List, Request};
+use super::answer::{List, Message, Request};
 use super::attributes::{Attributes, ask};
 use crate::capi::errno::{CResult, Errno};
 
@@ -44,7 +44,7 @@ pub(super) fn list(request: &Request<'_>) -> CResult<List> {
         }
         for one in all.iter().filter(|one| index == 0 || one.index == index) {
             let addrs = one.addrs.iter().filter(|net| net.addr().is_ipv6() == v6);
-            messages.extend(addrs.map(|net| message(one, net)));
+            messages.extend(addrs.map(|net| Message::Route(message(one, net))));
         }
     }
     Ok(List {

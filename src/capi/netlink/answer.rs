@@ -7,8 +7,9 @@ use netlink_packet_core::{
     NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable, Parseable,
 };
 use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_sock_diag::{SOCK_DESTROY, SOCK_DIAG_BY_FAMILY, SockDiagMessage};
 
-use super::{addresses, links, routes, rules};
+use super::{addresses, links, routes, rules, sockets};
 use crate::capi::errno::{CResult, Errno};
 use crate::fd::Protocol;
 
@@ -34,6 +35,9 @@ const RTM_GETNEXTHOP: u16 = 106;
 const RTM_MAX: u16 = 123;
 const KIND: u16 = 3;
 const KIND_GET: u16 = 2;
+
+const AF_INET: u8 = libc::AF_INET as u8;
+const AF_INET6: u8 = libc::AF_INET6 as u8;
 
 /// Octets of one answer's datagram, unless a message alone has more: NLMSG_GOODSIZE, what a reader with a page of room gets whole.
 const GOOD_SIZE: usize = 3776;
@@ -64,16 +68,49 @@ pub(super) struct Request<'a> {
 /// What an answer consists of.
 pub(super) enum Answer {
     /// One message.
-    One(RouteNetlinkMessage),
+    One(Message),
     /// A list.
     List(List),
+    /// What somebody else has answered, its acknowledgement included.
+    Whole(Vec<Vec<u8>>),
+}
+
+/// A message of an answer.
+pub(super) enum Message {
+    /// Of NETLINK_ROUTE.
+    Route(RouteNetlinkMessage),
+    /// Of NETLINK_SOCK_DIAG.
+    Socket(SockDiagMessage),
+}
+
+impl NetlinkSerializable for Message {
+    fn message_type(&self) -> u16 {
+        match self {
+            Message::Route(message) => message.message_type(),
+            Message::Socket(message) => message.message_type(),
+        }
+    }
+
+    fn buffer_len(&self) -> usize {
+        match self {
+            Message::Route(message) => NetlinkSerializable::buffer_len(message),
+            Message::Socket(message) => NetlinkSerializable::buffer_len(message),
+        }
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        match self {
+            Message::Route(message) => message.serialize(buffer),
+            Message::Socket(message) => message.serialize(buffer),
+        }
+    }
 }
 
 /// A list of messages and its end.
 #[derive(Default)]
 pub(super) struct List {
     /// Its messages.
-    pub(super) messages: Vec<RouteNetlinkMessage>,
+    pub(super) messages: Vec<Message>,
     /// It is not everything there is (NLM_F_DUMP_FILTERED).
     pub(super) filtered: bool,
     /// What went wrong, as the end of the list tells it.
@@ -109,15 +146,18 @@ pub(super) fn to_request(datagram: &[u8], asker: &Asker) -> Vec<Vec<u8>> {
         } else {
             match asker.protocol {
                 Protocol::Route => route(&request, asker),
+                Protocol::SockDiag => sockets(&request, message, asker),
             }
         };
         match outcome {
             // The end of a list stands for the acknowledgement.
             Ok(Some(Answer::List(list))) => send_list(list, &request, asker, &mut answers),
+            Ok(Some(Answer::Whole(datagrams))) => answers.extend(datagrams),
             outcome => {
                 let error = outcome.as_ref().err().copied();
                 if let Ok(Some(Answer::One(message))) = outcome {
-                    answers.push(written(message.into(), 0, &request, asker));
+                    let message = NetlinkPayload::InnerMessage(message);
+                    answers.push(written(message, 0, &request, asker));
                 }
                 if error.is_some() || header.flags & NLM_F_ACK != 0 {
                     answers.push(acknowledgement(error, message, &request, asker));
@@ -161,11 +201,11 @@ fn route(request: &Request<'_>, asker: &Asker) -> CResult<Option<Answer>> {
     }
     let answer = match (kind, lists) {
         (RTM_GETLINK, true) => Answer::List(links::list(request)?),
-        (RTM_GETLINK, false) => Answer::One(links::one(request)?),
+        (RTM_GETLINK, false) => Answer::One(Message::Route(links::one(request)?)),
         (RTM_GETADDR, true) => Answer::List(addresses::list(request)?),
-        (RTM_GETADDR, false) => Answer::One(addresses::one(request)?),
+        (RTM_GETADDR, false) => Answer::One(Message::Route(addresses::one(request)?)),
         (RTM_GETROUTE, true) => Answer::List(routes::list(request)?),
-        (RTM_GETROUTE, false) => Answer::One(routes::one(request)?),
+        (RTM_GETROUTE, false) => Answer::One(Message::Route(routes::one(request)?)),
         (RTM_GETRULE, true) => Answer::List(rules::list(request)),
         // A TUN device has no neighbours and no queue, and nobody made any of the others.
         (
@@ -181,6 +221,32 @@ fn route(request: &Request<'_>, asker: &Asker) -> CResult<Option<Answer>> {
     Ok(Some(answer))
 }
 
+/// sock_diag_rcv_msg: of internet sockets the stack tells; those of other families are the kernel's, and so is the answer about them.
+fn sockets(request: &Request<'_>, message: &[u8], asker: &Asker) -> CResult<Option<Answer>> {
+    let ends = match request.header.message_type {
+        SOCK_DIAG_BY_FAMILY => false,
+        SOCK_DESTROY => true,
+        // The form that was there before (TCPDIAG_GETSOCK, DCCPDIAG_GETSOCK).
+        18 | 19 => return Err(Errno(libc::EOPNOTSUPP)),
+        _ => return Err(Errno(libc::EINVAL)),
+    };
+    let lists = request.header.flags & NLM_F_DUMP != 0 && !ends;
+    if lists && asker.waiting {
+        return Err(Errno(libc::EBUSY));
+    }
+    let answer = match request.body {
+        // Nobody has the right to end others' connections (sock_diag_destroy).
+        [AF_INET | AF_INET6, ..] if ends => {
+            return sockets::one(request).and(Err(Errno(libc::EPERM)));
+        }
+        [] | [_] => return Err(Errno(libc::EINVAL)),
+        [AF_INET | AF_INET6, ..] if lists => Answer::List(sockets::list(request)?),
+        [AF_INET | AF_INET6, ..] => Answer::One(sockets::one(request)?),
+        _ => Answer::Whole(sockets::by_kernel(message, asker.port)?),
+    };
+    Ok(Some(answer))
+}
+
 /// A list's datagrams: as many messages in each as are good for a reader with little room, and its end (netlink_dump).
 fn send_list(list: List, request: &Request<'_>, asker: &Asker, answers: &mut Vec<Vec<u8>>) {
     let filtered = if list.filtered {
@@ -191,7 +257,8 @@ fn send_list(list: List, request: &Request<'_>, asker: &Asker, answers: &mut Vec
     let flags = NLM_F_MULTIPART | filtered;
     let mut datagram: Vec<u8> = Vec::new();
     for message in list.messages {
-        let message = written(message.into(), flags, request, asker);
+        let message = NetlinkPayload::InnerMessage(message);
+        let message = written(message, flags, request, asker);
         if !datagram.is_empty() && datagram.len() + message.len() > GOOD_SIZE {
             answers.push(std::mem::take(&mut datagram));
         }
@@ -202,7 +269,7 @@ fn send_list(list: List, request: &Request<'_>, asker: &Asker, answers: &mut Vec
     }
     let mut end = DoneMessage::default();
     end.code = list.failed.map_or(0, |Errno(why)| -why);
-    let end = NetlinkPayload::<RouteNetlinkMessage>::Done(end);
+    let end = NetlinkPayload::<Message>::Done(end);
     answers.push(written(end, flags, request, asker));
 }
 
@@ -221,13 +288,13 @@ fn acknowledgement(
         false => message.get(..HEADER_LEN).unwrap_or_default().to_vec(),
     };
     let flags = if whole { 0 } else { NLM_F_CAPPED };
-    let told = NetlinkPayload::<RouteNetlinkMessage>::Error(told);
+    let told = NetlinkPayload::<Message>::Error(told);
     written(told, flags, request, asker)
 }
 
 /// A message as it goes out, padded to whole words.
-fn written<T: NetlinkSerializable>(
-    payload: NetlinkPayload<T>,
+fn written(
+    payload: NetlinkPayload<Message>,
     flags: u16,
     request: &Request<'_>,
     asker: &Asker,
@@ -242,4 +309,89 @@ fn written<T: NetlinkSerializable>(
     message.serialize(&mut bytes);
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asker(protocol: Protocol, strict: bool) -> Asker {
+        Asker {
+            protocol,
+            port: 7,
+            strict,
+            short_errors: false,
+            waiting: false,
+        }
+    }
+
+    /// A request of zeros.
+    fn request(kind: u16, flags: u16, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER_LEN + len];
+        let total = bytes.len() as u32;
+        bytes[..4].copy_from_slice(&total.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+        bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | flags).to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    fn no_octets_of_a_request_do_any_harm() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut draw = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as usize % below
+        };
+        for round in 0..40_000 {
+            let protocol = match round % 3 {
+                0 => Protocol::SockDiag,
+                _ => Protocol::Route,
+            };
+            let kind = match protocol {
+                Protocol::Route => 16 + draw(100),
+                Protocol::SockDiag => 16 + draw(8),
+            };
+            let flags = if draw(2) == 0 { NLM_F_DUMP } else { NLM_F_ACK };
+            let mut bytes = request(kind as u16, flags, draw(120));
+            let len = bytes.len();
+            // Mostly small numbers, as lengths and types of attributes are, behind a header that is mostly let alone.
+            for _ in 0..draw(40) {
+                let at = match draw(8) {
+                    0 => draw(len),
+                    _ => (HEADER_LEN + draw(len)).min(len - 1),
+                };
+                bytes[at] = if draw(3) == 0 { draw(256) } else { draw(20) } as u8;
+            }
+            // Sockets of other families are not this process's to ask for in a test.
+            if protocol == Protocol::SockDiag && len > HEADER_LEN {
+                bytes[HEADER_LEN] = [AF_INET, AF_INET6][draw(2)];
+                let total = len as u32;
+                bytes[..4].copy_from_slice(&total.to_ne_bytes());
+            }
+            for answer in to_request(&bytes, &asker(protocol, draw(2) == 0)) {
+                assert!(answer.len() >= HEADER_LEN && answer.len() % 4 == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_stays_within_good_datagrams() {
+        let list = to_request(
+            &request(RTM_GETROUTE, NLM_F_DUMP, 12),
+            &asker(Protocol::Route, false),
+        );
+        assert!(list.len() >= 2 && list.iter().all(|datagram| datagram.len() <= GOOD_SIZE));
+        // The end: NLMSG_DONE, and no error.
+        let end = list.last().expect("an end");
+        assert_eq!((end.len(), end[4], &end[16..]), (20, 3, &[0; 4][..]));
+        let again = Asker {
+            waiting: true,
+            ..asker(Protocol::Route, false)
+        };
+        let refused = to_request(&request(RTM_GETROUTE, NLM_F_DUMP, 12), &again);
+        let code = i32::from_ne_bytes(refused[0][16..20].try_into().expect("four octets"));
+        assert_eq!(code, -libc::EBUSY);
+    }
 }

@@ -7,7 +7,7 @@ use netlink_packet_route::link::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use tunsock_stack::{Interface, Stack};
 
-use super::answer::{List, Request};
+use super::answer::{List, Message, Request};
 use super::attributes::{Attributes, ask};
 use crate::capi::errno::{CResult, Errno};
 use crate::capi::interfaces::{IFF_LOWER_UP, QUEUE_LOOPBACK, QUEUE_TUN, flags, hardware};
@@ -68,7 +68,9 @@ pub(super) fn list(request: &Request<'_>) -> CResult<List> {
         _ => AddressFamily::Unspec,
     };
     Ok(List {
-        messages: shown.map(|one| message(one, family)).collect(),
+        messages: shown
+            .map(|one| Message::Route(message(one, family)))
+            .collect(),
         filtered: master || of_tun,
         failed: None,
     })

@@ -1,13 +1,15 @@
 //! Netlink sockets in C's words: addresses, groups and options that differ between the socket that the kernel has and the one that the
-//! program means; and the requests, which are answered in here from the stack's interfaces and routes.
+//! program means; and the requests, which are answered in here from the stack's interfaces, routes and sockets.
 
 mod addresses;
 mod answer;
 mod attributes;
+mod filter;
 mod links;
 mod moving;
 mod routes;
 mod rules;
+mod sockets;
 
 use libc::{c_int, c_uint, c_void};
 
@@ -23,14 +25,16 @@ pub(super) use moving::{
 
 /// Of linux/netlink.h: protocols, options of SOL_NETLINK.
 const NETLINK_ROUTE: c_int = 0;
+const NETLINK_SOCK_DIAG: c_int = 4;
 const NETLINK_ADD_MEMBERSHIP: c_int = 1;
 const NETLINK_DROP_MEMBERSHIP: c_int = 2;
 const NETLINK_LIST_MEMBERSHIPS: c_int = 9;
 const NETLINK_CAP_ACK: c_int = 10;
 const NETLINK_GET_STRICT_CHK: c_int = 12;
 
-/// RTNLGRP_MAX of linux/rtnetlink.h.
+/// RTNLGRP_MAX of linux/rtnetlink.h, and what the kernel gives every protocol at least.
 const ROUTE_GROUPS: u32 = 39;
+const LEAST_GROUPS: u32 = 32;
 
 /// sizeof(struct sockaddr_nl): family, padding, port, groups.
 const NAME_LEN: usize = size_of::<libc::sockaddr_nl>();
@@ -58,6 +62,7 @@ fn netlink_of(fd: c_int) -> Option<InCall> {
 pub(super) fn open(kind: c_int, protocol: c_int) -> Option<c_int> {
     let protocol = match protocol {
         NETLINK_ROUTE => Protocol::Route,
+        NETLINK_SOCK_DIAG => Protocol::SockDiag,
         _ => return None,
     };
     Some(answer(|| Ok(fd::open_netlink(protocol, kind)?)))
@@ -225,6 +230,7 @@ pub(super) fn get_option(
         if !lists {
             let protocol = match socket.file.protocol() {
                 Protocol::Route => NETLINK_ROUTE,
+                Protocol::SockDiag => NETLINK_SOCK_DIAG,
             };
             let bytes = protocol.to_ne_bytes();
             let copied = room.min(bytes.len());
@@ -253,6 +259,7 @@ pub(super) fn get_option(
 fn groups_of(protocol: Protocol) -> u32 {
     match protocol {
         Protocol::Route => ROUTE_GROUPS,
+        Protocol::SockDiag => LEAST_GROUPS,
     }
 }
 

@@ -9,7 +9,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use tunsock_stack::{RouteEntry, RouteKind, Stack, Way};
 
-use super::answer::{List, Request};
+use super::answer::{List, Message, Request};
 use super::attributes::{Attributes, ask};
 use crate::capi::errno::{CResult, Errno};
 
@@ -79,7 +79,7 @@ pub(super) fn list(request: &Request<'_>) -> CResult<List> {
     }
     let passing = shown.into_iter().filter(|route| filter.passes(route));
     Ok(List {
-        messages: passing.map(listed).collect(),
+        messages: passing.map(|route| Message::Route(listed(route))).collect(),
         filtered: filter.any,
         failed: None,
     })

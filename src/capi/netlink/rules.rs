@@ -4,7 +4,7 @@ use netlink_packet_route::route::RouteProtocol;
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleHeader, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::answer::{List, Request};
+use super::answer::{List, Message, Request};
 
 /// Tables and preferences of fib_default_rules_init and fib6_rules_net_init.
 const LOCAL: (u8, u32) = (255, 0);
@@ -29,7 +29,7 @@ pub(super) fn list(request: &Request<'_>) -> List {
 }
 
 /// RTM_NEWRULE (fib_nl_fill_rule).
-fn message(family: AddressFamily, (table, preference): (u8, u32)) -> RouteNetlinkMessage {
+fn message(family: AddressFamily, (table, preference): (u8, u32)) -> Message {
     let mut message = RuleMessage::default();
     message.header = RuleHeader {
         family,
@@ -45,5 +45,5 @@ fn message(family: AddressFamily, (table, preference): (u8, u32)) -> RouteNetlin
     if preference != 0 {
         message.attributes.push(RuleAttribute::Priority(preference));
     }
-    RouteNetlinkMessage::NewRule(message)
+    Message::Route(RouteNetlinkMessage::NewRule(message))
 }
