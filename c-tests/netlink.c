@@ -309,6 +309,90 @@ CASE(waiting_for_answers)
     ERR(send(copy, &r, r.head.nlmsg_len, 0), EBADF);
 }
 
+/* In one list, and in one set, with sockets of other families. */
+CASE(waiting_beside_others)
+{
+    int fd = netlink(), datagrams, set = (int)OK(epoll_create1(0));
+    struct addr at;
+    struct request r = ask_for(RTM_GETLINK, NLM_F_DUMP, sizeof(r.link));
+    datagrams = bound_udp(AF_INET, &at);
+    struct epoll_event first = {.events = EPOLLIN, .data.fd = fd}, second = {.events = EPOLLIN, .data.fd = datagrams}, got[2];
+    OK(epoll_ctl(set, EPOLL_CTL_ADD, datagrams, &second));
+    OK(epoll_ctl(set, EPOLL_CTL_ADD, fd, &first));
+    ERR(epoll_ctl(set, EPOLL_CTL_ADD, fd, &first), EEXIST);
+    ERR(epoll_ctl(fd, EPOLL_CTL_ADD, datagrams, &second), EINVAL);
+    struct pollfd list[2] = {{fd, POLLIN, 0}, {datagrams, POLLIN, 0}};
+    EQ(poll(list, 2, 0), 0);
+    EQ(epoll_wait(set, got, 2, 0), 0);
+    tell(fd, &r);
+    EQ(poll(list, 2, LONG_MS), 1);
+    EQ(list[0].revents, POLLIN);
+    EQ(epoll_wait(set, got, 2, LONG_MS), 1);
+    EQ(got[0].data.fd, fd);
+    EQ(sendto(datagrams, "x", 1, 0, &at.sa, at.len), 1);
+    wait_for(datagrams, POLLIN);
+    EQ(poll(list, 2, LONG_MS), 2);
+    EQ(epoll_wait(set, got, 2, LONG_MS), 2);
+    fd_set readable;
+    FD_ZERO(&readable);
+    FD_SET(fd, &readable);
+    FD_SET(datagrams, &readable);
+    EQ(select((fd > datagrams ? fd : datagrams) + 1, &readable, NULL, NULL, NULL), 2);
+    OK(epoll_ctl(set, EPOLL_CTL_DEL, fd, NULL));
+    EQ(epoll_wait(set, got, 2, LONG_MS), 1);
+    EQ(got[0].data.fd, datagrams);
+}
+
+CASE(closed_in_a_range)
+{
+    int fd = netlink(), kept = (int)OK(dup2(netlink(), 100));
+    struct request r = ask_for(RTM_GETLINK, NLM_F_DUMP, sizeof(r.link));
+    OK(close_range((unsigned)fd, 99, 0));
+    ERR(send(fd, &r, r.head.nlmsg_len, 0), EBADF);
+    EQ(ask(kept, &r, NULL, NULL), 0);
+    /* The number stands for something else. */
+    int plain[2];
+    OK(pipe(plain));
+    EQ(plain[0], fd);
+    EQ(write(plain[1], "abc", 3), 3);
+    char bytes[3];
+    EQ(read(fd, bytes, 3), 3);
+    int other = netlink();
+    EQ(dup2(plain[0], other), other);
+    EQ(write(plain[1], "abc", 3), 3);
+    EQ(read(other, bytes, 3), 3);
+    ERR(send(other, "abc", 3, 0), ENOTSOCK);
+}
+
+static void ask_late(void *arg)
+{
+    struct request r = ask_for(RTM_GETLINK, 0, sizeof(r.link));
+    r.link.ifi_index = LO;
+    int fd = *(int *)arg;
+    EQ(send(fd, &r, r.head.nlmsg_len, 0), r.head.nlmsg_len);
+}
+
+/* Who waits for an answer gets that to a question which another thread asks; a time limit ends the wait, and so does a signal. */
+CASE(a_reader_waits)
+{
+    int fd = netlink();
+    static struct answer a;
+    struct task t;
+    start(&t, SHORT_MS, ask_late, &fd);
+    EQ(recv(fd, a.bytes, sizeof(a.bytes), 0) > 0, 1);
+    EQ(a.first.nlmsg_type, RTM_NEWLINK);
+    join(&t);
+    struct timeval limit = {.tv_usec = SHORT_MS * 1000};
+    OK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)));
+    ERR(recv(fd, a.bytes, sizeof(a.bytes), 0), EAGAIN);
+    limit.tv_usec = 0;
+    OK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)));
+    catch_signal(SIGUSR1, 0);
+    send_signal_after(&t, SHORT_MS, SIGUSR1);
+    ERR(recv(fd, a.bytes, sizeof(a.bytes), 0), EINTR);
+    join(&t);
+}
+
 CASE(reading_and_writing)
 {
     int fd = netlink();

@@ -99,11 +99,13 @@ pub(in crate::capi) unsafe fn write_pieces(
     count: c_int,
 ) -> Option<ssize_t> {
     let count = usize::try_from(count).ok().filter(|_| fd::any_netlink())?;
-    // SAFETY: the caller vouches for the pieces.
-    let all = unsafe { data::gather(pieces, count, libc::EINVAL) }.ok()?;
-    // do_iter_readv_writev: nothing to write asks nothing.
-    if all.iter().all(|piece| piece.is_empty()) {
-        return None;
+    {
+        // SAFETY: the caller vouches for the pieces.
+        let all = unsafe { data::gather(pieces, count, libc::EINVAL) }.ok()?;
+        // do_iter_readv_writev: nothing to write asks nothing.
+        if all.iter().all(|piece| piece.is_empty()) {
+            return None;
+        }
     }
     let message = tunsock_msghdr {
         msg_iov: pieces.cast_mut(),
