@@ -1,6 +1,7 @@
 /* Corners that random calls have found (c-tests/fuzz/): which of two wrong things is said, and what stays after a failure. */
-#include "harness.h"
+#include "device.h"
 
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 static int option(int fd, int level, int name, socklen_t len)
@@ -271,6 +272,7 @@ BOTH(control_messages_come_after_the_state)
     struct addr nowhere = loopback(family, 0);
     int fd = udp(family);
     ERR(send_with(tcp(family), SOL_SOCKET, 999, NULL), EPIPE);
+    ERR(send_with(tcp(family), SOL_SOCKET, SO_TIMESTAMPING, NULL), EPIPE);
     ERR(send_with(fd, SOL_SOCKET, 999, NULL), EDESTADDRREQ);
     ERR(send_with(fd, SOL_SOCKET, 999, &nowhere), EINVAL);
     /* A peer with port 0 is one. */
@@ -319,6 +321,7 @@ CASE(urgent_datagrams)
     ERR(sendto(udp(AF_INET), "x", 1, MSG_OOB, &four.sa, four.len), EOPNOTSUPP);
     ERR(sendto(udp(AF_INET), "x", 1, MSG_OOB, &none.sa, none.len), EOPNOTSUPP);
     ERR(sendto(udp(AF_INET6), "x", 1, MSG_OOB, &four.sa, four.len), EOPNOTSUPP);
+    ERR(send(udp(AF_INET), "x", 1, MSG_OOB), EOPNOTSUPP);
     char c;
     int raw = socket(AF_INET, SOCK_RAW, 200);
     if (raw < 0)
@@ -339,6 +342,11 @@ BOTH(a_refused_datagram_has_got_its_port)
     int fd = udp(family);
     ERR(sendto(fd, "x", 1, 0, &none.sa, none.len), EINVAL);
     struct addr local = local_of(fd);
+    TRUE(port_of(&local) != 0);
+    fd = udp(family);
+    none.sa.sa_family = AF_UNIX;
+    ERR(connect(fd, &none.sa, none.len), EAFNOSUPPORT);
+    local = local_of(fd);
     TRUE(port_of(&local) != 0);
 }
 
@@ -366,6 +374,19 @@ BOTH(raw_sockets_bind_once_they_are_connected_no_more)
     ERR(bind(fd, &own.sa, own.len), EINVAL);
 }
 
+CASE(the_loopback_address_is_on_no_other_interface)
+{
+    struct addr own = loopback(AF_INET6, 4000);
+    struct in6_pktinfo from = {.ipi6_addr = in6addr_loopback, .ipi6_ifindex = 2};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof from)] = {0};
+    struct msghdr h = {.msg_name = &own.sa, .msg_namelen = own.len, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof from), .cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO};
+    memcpy(CMSG_DATA(c), &from, sizeof from);
+    need_device();
+    ERR(sendmsg(udp(AF_INET6), &h, 0), EINVAL);
+}
+
 CASE(raw_ipv6_connects_to_ipv6_whatever_the_length)
 {
     struct addr four = loopback(AF_INET, 0);
@@ -375,9 +396,16 @@ CASE(raw_ipv6_connects_to_ipv6_whatever_the_length)
 BOTH(raw_sockets_send_when_they_are_shut)
 {
     struct addr own = loopback(family, 0);
-    int fd = raw(family, 200);
+    int fd = raw(family, 200), whole = raw(AF_INET, 255);
     ERR(shutdown(fd, SHUT_RDWR), ENOTCONN);
     EQ(sendto(fd, "four", 4, 0, &own.sa, own.len), 4);
+    /* But with headers of their own. */
+    char packet[20] = {0};
+    own = loopback(AF_INET, 0);
+    signal(SIGPIPE, SIG_IGN);
+    ERR(shutdown(whole, SHUT_WR), ENOTCONN);
+    ERR(sendto(whole, packet, 19, 0, &own.sa, own.len), EINVAL);
+    ERR(sendto(whole, packet, 20, 0, &own.sa, own.len), EPIPE);
 }
 
 CASE(a_header_of_ones_own_has_a_length)
@@ -417,6 +445,7 @@ CASE(levels_of_raw_sockets)
     ERR(option(four, SOL_RAW, 1, -1), EOPNOTSUPP);
     ERR(option(six, IPPROTO_ICMPV6, 1, -1), EOPNOTSUPP);
     ERR(option(echo, IPPROTO_ICMPV6, 9, -1), ENOPROTOOPT);
+    ERR(option(six, SOL_RAW, 9, -1), ENOPROTOOPT);
     ERR(option(six, IPPROTO_IP, IP_TTL, 4), ENOPROTOOPT);
     int on = 1;
     ERR(setsockopt(six, IPPROTO_IP, IP_PKTINFO, &on, sizeof on), ENOPROTOOPT);
@@ -443,6 +472,50 @@ BOTH(some_options_have_no_empty_value)
     ERR(setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, 0), EINVAL);
     ERR(setsockopt(fd, IPPROTO_IP, IP_MINTTL, &one, 0), EINVAL);
     OK(setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &one, 0));
+}
+
+CASE(an_int_is_read_before_the_name_is_looked_at)
+{
+    int six = udp(AF_INET6), one = 1;
+    ERR(setsockopt(six, IPPROTO_IPV6, 12, bad_pointer, 4), EFAULT);
+    ERR(setsockopt(six, IPPROTO_IPV6, 12, bad_pointer, 3), ENOPROTOOPT);
+    ERR(setsockopt(six, IPPROTO_IPV6, MCAST_LEAVE_SOURCE_GROUP, bad_pointer, 4), EFAULT);
+    set_int(six, IPPROTO_IPV6, 62 /* IPV6_DONTFRAG */, 1);
+    OK(setsockopt(six, IPPROTO_IPV6, 62, &one, 0));
+    EQ(get_int(six, IPPROTO_IPV6, 62), 0);
+    char long_one[20] = {1};
+    ERR(setsockopt(udp(AF_INET), IPPROTO_IP, 50 /* IP_UNICAST_IF */, long_one, sizeof long_one), EINVAL);
+}
+
+CASE(what_is_only_read_is_not_read_from)
+{
+    ERR(setsockopt(udp(AF_INET), IPPROTO_IP, IP_MTU, bad_pointer, 4), ENOPROTOOPT);
+}
+
+CASE(filters_of_no_family)
+{
+    char filter[144] = {0};
+    socklen_t len = sizeof filter;
+    ERR(getsockopt(udp(AF_INET), IPPROTO_IP, MCAST_MSFILTER, filter, &len), EINVAL);
+    ERR(getsockopt(udp(AF_INET6), IPPROTO_IPV6, MCAST_MSFILTER, filter, &len), EADDRNOTAVAIL);
+}
+
+CASE(no_value_is_nothing_on_ipv6)
+{
+    int fd = udp(AF_INET6);
+    set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 9);
+    OK(setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, NULL, 4));
+    EQ(get_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS), 0);
+    ERR(setsockopt(tcp(AF_INET6), IPPROTO_IPV6, IPV6_MULTICAST_HOPS, NULL, 4), ENOPROTOOPT);
+}
+
+BOTH(nothing_is_appended_to_a_connection)
+{
+    int fd = tcp_pair(family).client, file = OK(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    OK(fcntl(fd, F_SETFL, O_APPEND));
+    ERR(sendfile(fd, file, NULL, 10), EINVAL);
+    OK(fcntl(fd, F_SETFL, 0));
+    EQ(sendfile(fd, file, NULL, 10), 10);
 }
 
 BOTH(long_waits_for_data_are_counted_in_retransmissions)

@@ -74,7 +74,7 @@ static bool nobodys_value(const struct option *o)
     if (o->level == SOL_SOCKET)
         return o->name == SO_INCOMING_CPU || o->name == 55 /* SO_MEMINFO */ || o->name == 57 /* SO_COOKIE */ || o->name == 56;
     if (o->level == IPPROTO_TCP)
-        return o->name == TCP_INFO || o->name == TCP_MAXSEG || o->name == TCP_CONGESTION || o->name == TCP_QUICKACK || o->name == 26 /* TCP_CC_INFO */ || o->name == TCP_TIMESTAMP || o->name == 28 /* TCP_SAVED_SYN */;
+        return o->name == TCP_INFO || o->name == TCP_MAXSEG || o->name == TCP_WINDOW_CLAMP || o->name == TCP_CONGESTION || o->name == TCP_QUICKACK || o->name == 26 /* TCP_CC_INFO */ || o->name == TCP_TIMESTAMP || o->name == 28 /* TCP_SAVED_SYN */;
     return false;
 }
 

@@ -30,7 +30,7 @@ static void open_any(int slot)
     /* No family and no protocol that a module of the machine's might answer for. */
     int family = chance(90) ? some_family() : (int)ONE_OF(AF_UNSPEC, 100, -1);
     int type = (int)ONE_OF(SOCK_STREAM, SOCK_STREAM, SOCK_DGRAM, SOCK_DGRAM, SOCK_RAW, 0, 11, 15, -1);
-    int protocol = (int)ONE_OF(0, 0, 0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, 200, 255, 256, -1);
+    int protocol = (int)ONE_OF(0, 0, 0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, 200, 255, -1);
     if (type == SOCK_RAW && chance(50))
         protocol = 200;
     int flags = SOCK_NONBLOCK | (int)ONE_OF(0, SOCK_CLOEXEC, 0, 0x100);
@@ -360,7 +360,8 @@ static void send_step(void)
     int flags = send_flags(slot);
     long n;
     prepare(slot, len);
-    switch (below(4)) {
+    /* Of bad memory for a destination Linux says what it says of the route first. */
+    switch (data == scratch ? below(4) : below(2)) {
     case 0:
         n = send(slots[slot].fd, data, len, flags);
         result(n, "send(%d %s, %s, %zu, %#x)", slot, names[slots[slot].what], data == scratch ? "data" : "bad", len, flags);
@@ -372,8 +373,7 @@ static void send_step(void)
         result(n, "write(%d %s, %s, %zu)", slot, names[slots[slot].what], data == scratch ? "data" : "bad", len);
         break;
     default:
-        /* Which of two wrong things is said depends on how far the kernel came. */
-        some_address(&w, slot, data == scratch);
+        some_address(&w, slot, true);
         n = sendto(slots[slot].fd, data, len, flags, w.at, w.len);
         result(n, "sendto(%d %s, %s, %zu, %#x, %s)", slot, names[slots[slot].what], data == scratch ? "data" : "bad", len, flags, w.text);
         break;
@@ -622,7 +622,8 @@ static void epoll_step(void)
     }
     struct epoll_event got[SLOTS * 2];
     int most = (int)ONE_OF(28, 28, 28, 28, 0, -1);
-    struct epoll_event *at = chance(96) ? got : bad_memory();
+    /* Memory that is only found when there is something to write: never there, for what would be written is taken back then. */
+    struct epoll_event *at = chance(96) ? got : (void *)0xffff800000000000;
     struct timespec now = {0, 0};
     int n = chance(80) ? epoll_wait(slots[set].fd, at, most, 0) : epoll_pwait2(slots[set].fd, at, most, &now, NULL);
     result(n, "epoll_wait(%d %s, %s, %d)", set, names[slots[set].what], at == got ? "room" : "bad", most);

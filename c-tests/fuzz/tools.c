@@ -251,9 +251,9 @@ void address_of_slot(struct where *w, int slot)
 static void known_address(struct where *w, int family)
 {
     static const char *const four[] = {"127.0.0.1", "127.0.0.1", "0.0.0.0", "10.83.0.2", "127.0.0.9", "10.83.0.77", "255.255.255.255",
-                                       "239.1.2.3", "192.0.2.1", "127.255.255.255", "10.83.0.255", "10.83.0.0", "224.0.0.1", "0.1.2.3", "240.0.0.1"};
+                                       "239.1.2.3", "192.0.2.1", "127.255.255.255", "10.83.0.255", "10.83.0.0", "224.0.0.1", "0.1.2.3"};
     static const char *const six[] = {"::1", "::1", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "fd83::2", "fd83::77", "fe80::1",
-                                      "ff15::123", "::ffff:10.83.0.2", "ff02::1", "::127.0.0.1", "::ffff:239.1.2.3", "ff01::1"};
+                                      "ff15::123", "::ffff:10.83.0.2", "ff02::1", "fd83::78", "::ffff:239.1.2.3", "ff01::1"};
     int port = (int)ONE_OF(4000, 4001, 4002, 4003, 4000, 4001, 0);
     if (family == AF_INET6)
         v6(w, six[below(LEN(six))], port, 0);
@@ -320,7 +320,9 @@ int send_flags(int slot)
     if (chance(15))
         flags |= (int)ONE_OF(MSG_EOR, MSG_OOB, MSG_NOSIGNAL, MSG_DONTWAIT);
     /* What a stream keeps back goes by a timer; of a datagram's later parts nothing but the data is looked at. */
-    return slots[slot].what == OTHER ? flags : flags & ~MSG_MORE;
+    flags &= slots[slot].what == OTHER ? -1 : ~MSG_MORE;
+    /* On a connection it would be another connect. */
+    return slots[slot].what == STREAM ? flags & ~MSG_FASTOPEN : flags;
 }
 
 int recv_flags(void)

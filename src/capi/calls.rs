@@ -205,6 +205,7 @@ pub unsafe extern "C" fn tunsock_connect(
         let target = match raw.for_connect(domain, kind) {
             // __ip6_datagram_connect.
             Ok(Target::Connect(_)) if domain == Domain::V6 && raw.is_v4() && only_v6(&socket) => {
+                socket.autobind();
                 return Err(Errno(libc::EAFNOSUPPORT));
             }
             Ok(target) => target,
@@ -216,7 +217,13 @@ pub unsafe extern "C" fn tunsock_connect(
                     Err(fail) => Err(fail.into()),
                 };
             }
-            Err(errno) => return Err(errno),
+            Err(errno) => {
+                // inet_dgram_connect gives the socket a port before anybody looks at the address.
+                if raw.has_family() {
+                    socket.autobind();
+                }
+                return Err(errno);
+            }
         };
         let outcome = match target {
             Target::Connect(to) => socket.connect(to),

@@ -259,9 +259,7 @@ fn check_destination(
         (Some(_), (Domain::V4, kind)) if kind != Kind::Stream && len > 0xffff => {
             Err(Errno(libc::EMSGSIZE))
         }
-        (Some(_), (domain, kind))
-            if flags & libc::MSG_OOB != 0 && !takes_urgent_flag(domain, kind) =>
-        {
+        (_, (domain, kind)) if flags & libc::MSG_OOB != 0 && !takes_urgent_flag(domain, kind) => {
             Err(Errno(libc::EOPNOTSUPP))
         }
         (_, (_, Kind::Stream)) | (None, _) => Ok(None),

@@ -97,17 +97,17 @@ fn set_v6(socket: &SocketFile, name: c_int, given: &Given) -> Option<CResult<()>
     let of_stream = socket.kind().1 == Kind::Stream;
     Some(match name {
         libc::IPV6_MULTICAST_HOPS | libc::IPV6_MULTICAST_IF if of_stream => {
-            given.int().and(Err(Errno(libc::ENOPROTOOPT)))
+            given.or_zero(Given::int).and(Err(Errno(libc::ENOPROTOOPT)))
         }
-        libc::IPV6_MULTICAST_HOPS => option(given.int().map(McOpt::Hops)),
-        libc::IPV6_MULTICAST_LOOP => option(match given.int() {
+        libc::IPV6_MULTICAST_HOPS => option(given.or_zero(Given::int).map(McOpt::Hops)),
+        libc::IPV6_MULTICAST_LOOP => option(match given.or_zero(Given::int) {
             Ok(n @ 0..=1) => Ok(McOpt::Loop6(n == 1)),
             Ok(_) => Err(EINVAL),
             Err(errno) => Err(errno),
         }),
-        IPV6_MULTICAST_ALL => option(given.int().map(|n| McOpt::All6(n != 0))),
+        IPV6_MULTICAST_ALL => option(given.or_zero(Given::int).map(|n| McOpt::All6(n != 0))),
         // A negative number is no interface's (dev_get_by_index).
-        libc::IPV6_MULTICAST_IF => option(given.int().map(|n| McOpt::If6(n as u32))),
+        libc::IPV6_MULTICAST_IF => option(given.or_zero(Given::int).map(|n| McOpt::If6(n as u32))),
         libc::IPV6_ADD_MEMBERSHIP => member_v6(socket, given, GroupChange::Join),
         libc::IPV6_DROP_MEMBERSHIP => member_v6(socket, given, GroupChange::Leave),
         _ => return set_any(socket, name, given, libc::AF_INET6),
@@ -381,7 +381,12 @@ fn read_any(
     }
     let mut bytes = [0; GROUP_FILTER];
     user::copy_in(&mut bytes, value)?;
-    let place = place_of(&bytes, family).ok_or(EADDRNOTAVAIL)?;
+    // ip_mc_gsfget, ip6_mc_msfget's caller.
+    let wrong = match family {
+        libc::AF_INET => EINVAL,
+        _ => EADDRNOTAVAIL,
+    };
+    let place = place_of(&bytes, family).ok_or(wrong)?;
     let (exclude, sources) = socket.source_filter(place)?;
     let wanted = (u32_at(&bytes, 140) as usize)
         .min(sources.len())

@@ -52,8 +52,8 @@ pub unsafe extern "C" fn tunsock_getsockopt(
         let room = unsafe { user::read(len)? } as c_int;
         let room = match usize::try_from(room) {
             Ok(room) => room,
-            // do_ipv6_getsockopt: "min_t(unsigned int, sizeof(int), len)".
-            Err(_) if level == libc::IPPROTO_IPV6 && name != multicast::MCAST_MSFILTER => {
+            // do_ipv6_getsockopt and do_rawv6_getsockopt: "min_t(unsigned int, sizeof(int), len)".
+            Err(_) if unsigned_length(&socket, level) && name != multicast::MCAST_MSFILTER => {
                 c_int::MAX as usize
             }
             Err(_) => return Err(EINVAL),
@@ -113,6 +113,12 @@ fn reaches(socket: &SocketFile, level: c_int, name: c_int) -> CResult<()> {
     }
 }
 
+/// Whether a level takes a negative length of the caller's for a large one.
+fn unsigned_length(socket: &SocketFile, level: c_int) -> bool {
+    let raw_v6 = matches!(socket.kind(), (Domain::V6, Kind::Raw(_)));
+    level == libc::IPPROTO_IPV6 || (level == libc::SOL_RAW && raw_v6)
+}
+
 /// Sets an option. An option that the stack does not act on is refused, never taken in silence.
 ///
 /// Returns 0, or -1 with errno EBADF, ENOTSOCK, EFAULT, EINVAL (wrong length or value), ENOPROTOOPT (option or level not known),
@@ -167,7 +173,7 @@ impl Given {
     }
 
     /// do_ipv6_setsockopt: a NULL value means 0 there, given a length.
-    fn or_zero<T>(&self, act: impl FnOnce(&Given) -> CResult<T>) -> CResult<T> {
+    pub(super) fn or_zero<T>(&self, act: impl FnOnce(&Given) -> CResult<T>) -> CResult<T> {
         let zero: c_int = 0;
         if !self.value.is_null() {
             return act(self);
@@ -249,6 +255,10 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
     if lacks(socket, level) {
         return Err(ENOPROTOOPT);
     }
+    // do_ipv6_setsockopt reads an int's worth before it looks at the name.
+    if level == libc::IPPROTO_IPV6 && socket.kind().0 == Domain::V6 && given.len >= 4 {
+        given.or_zero(Given::int)?;
+    }
     let of_groups = multicast::set(socket, level, name, given);
     if let Some(outcome) = of_groups.or_else(|| raw::set(socket, level, name, given)) {
         return outcome;
@@ -268,12 +278,19 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
             return Err(EINVAL);
         }
         let value = match level {
+            // do_ip_setsockopt does not know it.
+            libc::IPPROTO_IP if attribute == Attribute::Mtu => return Err(ENOPROTOOPT),
             libc::IPPROTO_IP => given.ip_int()?,
-            libc::IPPROTO_IPV6 => given.or_zero(|given| given.int())?,
+            // Of which do_ipv6_setsockopt does not ask for an int's length.
+            libc::IPPROTO_IPV6 if attribute == Attribute::DontFrag && given.len < 4 => 0,
+            libc::IPPROTO_IPV6 => given.or_zero(Given::int)?,
             _ => given.int()?,
         };
         attributes::allowed(attribute, value)?;
-        if given.len == 0 && attributes::needs_value(attribute, level) {
+        let exactly = matches!(attribute, Attribute::UnicastIf | Attribute::UnicastIf6);
+        if (given.len == 0 && attributes::needs_value(attribute, level))
+            || (exactly && given.len != size_of::<c_int>())
+        {
             return Err(EINVAL);
         }
         if attribute == Attribute::BoundIf {

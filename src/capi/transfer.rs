@@ -43,6 +43,10 @@ pub unsafe extern "C" fn tunsock_sendfile(
             // SAFETY: any bytes are a number; the caller vouches for what passes the check.
             Some(unsafe { user::peek(at)? })
         };
+        // do_splice_direct: what is appended has no place of its own.
+        if socket.status() & libc::O_APPEND != 0 {
+            return Err(Errno(libc::EINVAL));
+        }
         let copied = copy_file(&socket, from, position, clamp(len))?;
         if let Some(position) = position {
             // SAFETY: it was read from just now, and the caller vouches that it can be written.
@@ -268,6 +272,8 @@ pub unsafe extern "C" fn tunsock_splice(
     let flags = SpliceFlags::from_bits_truncate(flags);
     answer(|| match source.is_some() {
         true => to_pipe(socket, pipe, clamp(len), flags),
+        // do_splice.
+        false if socket.status() & libc::O_APPEND != 0 => Err(Errno(libc::EINVAL)),
         false => from_pipe(socket, pipe, clamp(len), flags),
     })
 }

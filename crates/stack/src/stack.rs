@@ -268,9 +268,11 @@ impl Stack {
         }
         // __inet6_bind: bound or connected already, whatever the address; __inet_bind looks at the address first.
         // So does raw_bind.
-        let first = match domain {
-            Domain::V6 => matches!(kind, Kind::Stream | Kind::Datagram),
-            Domain::V4 => matches!(kind, Kind::Raw(_)),
+        let mapped = matches!(addr, SocketAddr::V6(addr) if addr.ip().to_ipv4_mapped().is_some());
+        let first = match (domain, kind) {
+            (Domain::V6, Kind::Raw(_)) => !mapped,
+            (Domain::V6, _) => kind != Kind::Ping,
+            (Domain::V4, _) => matches!(kind, Kind::Raw(_)),
         };
         if first {
             self.may_bind(id)?;

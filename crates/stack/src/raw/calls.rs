@@ -151,6 +151,9 @@ fn send_bytes(
     if stack.ip.is_broadcast(to) && !broadcast {
         return Err(Error::AccessDenied);
     }
+    if hdrincl {
+        may_be_whole(&path, to, bytes)?;
+    }
     let socket = stack.get_mut(id)?;
     // __ip_append_data allocates for raw sockets (transhdrlen 0) without a look at the socket's state.
     if hdrincl || kind == Kind::Ping {
@@ -250,8 +253,8 @@ fn finish_checksum(
     Ok(())
 }
 
-/// IP_HDRINCL (Linux: raw_send_hdrinc): the packet is the program's, but for what raw(7) says is filled in.
-fn send_whole(stack: &mut Stack, path: &Path, to: IpAddr, bytes: &mut [u8]) -> Result<()> {
+/// Whether a packet with its header has a size that can go (raw_send_hdrinc, rawv6_send_hdrinc).
+fn may_be_whole(path: &Path, to: IpAddr, bytes: &[u8]) -> Result<()> {
     let least = match to {
         IpAddr::V4(_) => ipv4::HEADER_LEN,
         IpAddr::V6(_) => ipv6::HEADER_LEN,
@@ -262,6 +265,11 @@ fn send_whole(stack: &mut Stack, path: &Path, to: IpAddr, bytes: &mut [u8]) -> R
     if bytes.len() < least {
         return Err(Error::Invalid);
     }
+    Ok(())
+}
+
+/// IP_HDRINCL (Linux: raw_send_hdrinc): the packet is the program's, but for what raw(7) says is filled in.
+fn send_whole(stack: &mut Stack, path: &Path, to: IpAddr, bytes: &mut [u8]) -> Result<()> {
     if let IpAddr::V4(src) = path.src {
         let header_len = usize::from(bytes.first().copied().unwrap_or(0) & 0x0f) * 4;
         if header_len > bytes.len() || header_len < ipv4::HEADER_LEN {

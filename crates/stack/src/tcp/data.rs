@@ -33,7 +33,8 @@ pub(crate) fn send(
         ..
     } = stack;
     let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
-    let wanted = wanted(sock, flags, control)?;
+    // tcp_sendmsg_locked looks at it when it knows that there is a connection.
+    let wanted = wanted(sock, flags, control);
     let Proto::Tcp(tcp) = &mut sock.proto else {
         return Err(Error::NotSupported);
     };
@@ -49,6 +50,7 @@ pub(crate) fn send(
         State::SynSent | State::SynReceived => return Err(Error::WouldBlock),
         _ => return Err(Error::BrokenPipe),
     }
+    let wanted = wanted?;
     let asked = data.iter().any(|s| !s.is_empty());
     let tcb = tcp.tcb.as_deref_mut().ok_or(Error::BrokenPipe)?;
     tcb.check_app_limited();

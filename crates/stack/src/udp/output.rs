@@ -68,6 +68,11 @@ pub(crate) fn path(
         if ip.is_ipv4() != dst.is_ipv4() {
             return Err(Error::Invalid);
         }
+        // ipv6_chk_addr_and_flags: the loopback's own address is on no other interface.
+        let elsewhere = ip.is_ipv6() && ip.is_loopback() && iface == Some(Iface::Device);
+        if elsewhere && !socket.may_be_anybody() {
+            return Err(Error::Invalid);
+        }
         // ip_route_output_key_hash_rcu, ip6_datagram_send_ctl.
         match stack.ip.is_local(ip) || socket.may_be_anybody() {
             true => {}
