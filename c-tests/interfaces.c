@@ -4,6 +4,7 @@
 #include <ifaddrs.h>
 #include <linux/if_arp.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 
 char *if_indextoname(unsigned index, char *name);
 unsigned if_nametoindex(const char *name);
@@ -190,6 +191,17 @@ CASE(addresses_by_request_v6)
     struct ifreq r = {.ifr_name = "lo"};
     ERR(ioctl(fd, SIOCGIFADDR, &r), ENOTTY);
     ERR(ioctl(fd, SIOCGIFNETMASK, &r), ENOTTY);
+}
+
+/* What an Ethernet device would have to say. */
+BOTH(no_ethernet)
+{
+    int fd = udp(family), flow[64] = {1 /* ETHTOOL_GSET */};
+    struct ifreq r = {.ifr_name = "lo"};
+    r.ifr_data = (void *)flow;
+    ERR(ioctl(fd, SIOCETHTOOL, &r), EOPNOTSUPP);
+    strcpy(r.ifr_name, "nosuch0");
+    ERR(ioctl(fd, SIOCETHTOOL, &r), ENODEV);
 }
 
 BOTH(configuration)

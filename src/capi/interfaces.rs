@@ -30,6 +30,7 @@ const SIOCGIFMTU: c_ulong = 0x8921;
 const SIOCGIFHWADDR: c_ulong = 0x8927;
 const SIOCGIFINDEX: c_ulong = 0x8933;
 const SIOCGIFTXQLEN: c_ulong = 0x8942;
+const SIOCETHTOOL: c_ulong = 0x8946;
 
 /// ARPHRD_LOOPBACK and ARPHRD_NONE of linux/if_arp.h: a TUN device has no link-layer address.
 const ARPHRD_LOOPBACK: u16 = 772;
@@ -264,7 +265,7 @@ pub(super) fn request(v4: bool, request: c_ulong, arg: *mut c_void) -> CResult<c
         }
         SIOCGIFNAME | SIOCGIFFLAGS | SIOCGIFADDR | SIOCGIFDSTADDR | SIOCGIFBRDADDR
         | SIOCGIFNETMASK | SIOCGIFMETRIC | SIOCGIFMTU | SIOCGIFHWADDR | SIOCGIFINDEX
-        | SIOCGIFTXQLEN => {}
+        | SIOCGIFTXQLEN | SIOCETHTOOL => {}
         // SIOCSIFNAME and the other even numbers in between.
         0x8911 | 0x8914..=0x8924 | 0x8943 => return Err(Errno(libc::EPERM)),
         _ => return Err(Errno(libc::ENOTTY)),
@@ -280,6 +281,10 @@ pub(super) fn request(v4: bool, request: c_ulong, arg: *mut c_void) -> CResult<c
             .iter()
             .find(|one| Some(one.name.as_bytes()) == name)
             .ok_or(Errno(libc::ENODEV))?;
+        // Speed, duplex and the like are an Ethernet device's, as the kernel says of its loopback (dev_ethtool).
+        if request == SIOCETHTOOL {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
         about(found, request, &mut bytes)?;
     }
     user::copy_out(arg, &bytes)?;

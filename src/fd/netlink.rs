@@ -266,6 +266,10 @@ fn bind_somewhere(end: c_int) -> Result<u32, Errno> {
 
 /// The socket that a number stands for.
 pub(crate) fn netlink_of(fd: c_int) -> Option<Arc<NetlinkFile>> {
+    // Most numbers are not, and need not be looked at any closer.
+    if !matches!(table::lookup(fd)?, Object::Netlink(_)) {
+        return None;
+    }
     match table::lookup_checked(fd) {
         Some(Object::Netlink(file)) => Some(file),
         _ => None,

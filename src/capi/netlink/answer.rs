@@ -386,6 +386,12 @@ mod tests {
         // The end: NLMSG_DONE, and no error.
         let end = list.last().expect("an end");
         assert_eq!((end.len(), end[4], &end[16..]), (20, 3, &[0; 4][..]));
+        let mut forwarded = request(RTM_GETROUTE, NLM_F_DUMP, 12);
+        forwarded[HEADER_LEN] = 128;
+        assert_eq!(
+            to_request(&forwarded, &asker(Protocol::Route, false)).len(),
+            1
+        );
         let again = Asker {
             waiting: true,
             ..asker(Protocol::Route, false)

@@ -19,6 +19,7 @@ const IFLA_IFNAME: u16 = 3;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_EXT_MASK: u16 = 29;
+const IFLA_TARGET_NETNSID: u16 = 46;
 const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_INFO_KIND: u16 = 1;
 /// What a TUN device carries at least and at most (linux/if_tun.h: ETH_MIN_MTU, tun_net_initialize).
@@ -51,8 +52,10 @@ pub(super) fn list(request: &Request<'_>) -> CResult<List> {
         Ok(given) => given,
         Err(why) => return Ok(List::failed(why, false)),
     };
-    let allowed = [IFLA_MASTER, IFLA_LINKINFO, IFLA_EXT_MASK, IFLA_ALT_IFNAME];
-    if request.strict && !given.numbers().all(|number| allowed.contains(&number)) {
+    // rtnl_dump_ifinfo; and there is no other namespace to be named.
+    let allowed = [IFLA_MASTER, IFLA_LINKINFO, IFLA_EXT_MASK];
+    let strange = request.strict && !given.numbers().all(|number| allowed.contains(&number));
+    if strange || given.get(IFLA_TARGET_NETNSID).is_some() {
         return Ok(List::failed(Errno(libc::EINVAL), false));
     }
     let all = ask(Stack::interfaces)?;
@@ -89,6 +92,9 @@ fn strict_header(body: &[u8]) -> CResult<usize> {
 pub(super) fn one(request: &Request<'_>) -> CResult<RouteNetlinkMessage> {
     let header = LinkHeader::parse(request.body).map_err(|_| Errno(libc::EINVAL))?;
     let given = Attributes::of(request.body, HEADER_LEN, request.strict)?;
+    if given.get(IFLA_TARGET_NETNSID).is_some() {
+        return Err(Errno(libc::EINVAL));
+    }
     let name = (given.text(IFLA_IFNAME)).or_else(|| given.text(IFLA_ALT_IFNAME));
     let all = ask(Stack::interfaces)?;
     let found = match (header.index, name) {

@@ -11,6 +11,7 @@ use tunsock_stack::{RouteEntry, RouteKind, Stack, Way};
 
 use super::answer::{List, Message, Request};
 use super::attributes::{Attributes, ask};
+use super::rules;
 use crate::capi::errno::{CResult, Errno};
 
 const EINVAL: Errno = Errno(libc::EINVAL);
@@ -50,7 +51,11 @@ struct Filter {
 
 /// inet_dump_fib and inet6_dump_fib; a family that is neither: both.
 pub(super) fn list(request: &Request<'_>) -> CResult<List> {
-    let family = AddressFamily::from(request.body.first().copied().unwrap_or(0));
+    let family = request.body.first().copied().unwrap_or(0);
+    if rules::FORWARDING.contains(&family) {
+        return Ok(List::default());
+    }
+    let family = AddressFamily::from(family);
     let filter = match request.strict {
         true => strict_filter(request.body),
         false => Ok(Filter::default()),

@@ -11,9 +11,16 @@ const LOCAL: (u8, u32) = (255, 0);
 const MAIN: (u8, u32) = (254, 32766);
 const DEFAULT: (u8, u32) = (253, 32767);
 
+/// RTNL_FAMILY_IPMR and RTNL_FAMILY_IP6MR of linux/rtnetlink.h: how groups' packets are forwarded, which a host does not do.
+pub(super) const FORWARDING: [u8; 2] = [128, 129];
+
 /// fib_nl_dumprule.
 pub(super) fn list(request: &Request<'_>) -> List {
-    let family = AddressFamily::from(request.body.first().copied().unwrap_or(0));
+    let family = request.body.first().copied().unwrap_or(0);
+    if FORWARDING.contains(&family) {
+        return List::default();
+    }
+    let family = AddressFamily::from(family);
     let mut messages = Vec::new();
     if family != AddressFamily::Inet6 {
         let all = [LOCAL, MAIN, DEFAULT];
