@@ -37,7 +37,8 @@ impl Stack {
             return None;
         };
         let tcb = socket.tcb.as_deref()?;
-        let watched = self.ifaces_matter || self.min_ttl_matters || self.raw.any();
+        let watched =
+            self.ifaces_matter || self.min_ttl_matters || self.filters_matter || self.raw.any();
         if socket.shut_rd || watched || !takes_placed(tcb) {
             return None;
         }
