@@ -207,6 +207,8 @@ impl SocketFile {
         let nonblocking = dontwait || self.nonblocking();
         let timeout = self.send_timeout();
         let whole = !nonblocking && self.kind == Kind::Stream;
+        // Every flush but that at the end of a call releases what is held.
+        let flags = flags | SendFlags::GATHER;
         let asked = data
             .iter()
             .fold(0usize, |sum, part| sum.saturating_add(part.len()));

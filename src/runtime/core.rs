@@ -289,6 +289,12 @@ impl Core {
 
     /// Sends what the stack has to send, tells of readiness, and makes a sleeping driver look at an earlier deadline.
     pub(crate) fn flush(&mut self, now: Instant) {
+        self.stack.release_end();
+        self.flush_full(now);
+    }
+
+    /// As [`Core::flush`], but for the end of what is being written call after call.
+    fn flush_full(&mut self, now: Instant) {
         if self.gone {
             return;
         }
@@ -320,10 +326,10 @@ impl Core {
     /// A call has sent what it had, and does not wait. Acknowledgements of a bulk transfer are taken now if nobody else will: left
     /// lying until the send queue is full, they would make it as large as it may be, and larger than a processor's cache.
     pub(super) fn finish(&mut self, now: Instant) {
-        self.flush(now);
+        self.flush_full(now);
         if std::mem::take(&mut self.burst) && self.driver.as_ref().is_none_or(|d| d.background) {
             self.pump(now, None);
-            self.flush(now);
+            self.flush_full(now);
         }
     }
 

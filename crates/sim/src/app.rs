@@ -420,6 +420,8 @@ impl App {
             pattern::fill(self.keys[0], self.sent, t.scratch);
             let turn = self.sent.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
             let mut flags = self.promise_flags(turn);
+            // Nobody here says when the program does something else: what is held goes by its timer.
+            flags.set(SendFlags::GATHER, turn & 1 == 0);
             let apart = self.urgent.last().is_none_or(|last| self.sent > last + 4);
             if (turn % 100) < u64::from(self.plan.urgent) && apart {
                 flags |= SendFlags::OOB;

@@ -449,3 +449,66 @@ fn a_third_of_a_window_of_three_and_a_half_segments_is_one() {
     s.inject(seg(ACK, 1, 9001, b""));
     assert_eq!(octets(s.drain()), 2000, "none is kept for the next one");
 }
+
+/// Two writes of 8200 octets that follow each other: the first is sent and acknowledged.
+fn writes_on(s: &mut Script, id: SocketId, flags: SendFlags) -> Vec<(u32, usize)> {
+    let text = [1; 8200];
+    let taken = s.stack.send(s.now, id, &[IoSlice::new(&text)], flags, None);
+    assert_eq!(taken, Ok(8200));
+    let first: usize = s.drain().iter().map(|(_, len)| len).sum();
+    assert_eq!(first, 8200, "nothing shows yet that more follows");
+    s.inject(seg(ACK, 1, 8201, b""));
+    let taken = s.stack.send(s.now, id, &[IoSlice::new(&text)], flags, None);
+    assert_eq!(taken, Ok(8200));
+    s.drain()
+}
+
+fn octets(sent: &[(u32, usize)]) -> usize {
+    sent.iter().map(|(_, len)| len).sum()
+}
+
+#[test]
+fn writes_without_a_pause_are_gathered_until_the_caller_does_something_else() {
+    let (mut s, id) = slow(with_offload(), &SACK);
+    let sent = octets(&writes_on(&mut s, id, SendFlags::GATHER));
+    assert!(sent < 8200, "{sent} sent, and nothing held");
+    // A third goes on where the second ended.
+    let text = [1; 8200];
+    let taken = s
+        .stack
+        .send(s.now, id, &[IoSlice::new(&text)], SendFlags::GATHER, None);
+    assert_eq!(taken, Ok(8200));
+    let more = octets(&s.drain());
+    s.stack.release_end();
+    let rest = octets(&s.drain());
+    assert!(rest > 0, "{sent} and {more} sent, and nothing held");
+    s.inject(seg(ACK, 1, 8201 + (sent + more + rest) as u32, b""));
+    assert_eq!(sent + more + rest + octets(&s.drain()), 16_400);
+}
+
+#[test]
+fn what_is_held_of_a_write_goes_by_itself_after_a_millisecond() {
+    let (mut s, id) = slow(with_offload(), &SACK);
+    let sent = octets(&writes_on(&mut s, id, SendFlags::GATHER));
+    assert!(sent < 8200, "{sent} sent, and nothing held");
+    s.wait(1);
+    assert_eq!(sent + octets(&s.drain()), 8200);
+}
+
+#[test]
+fn nothing_is_held_that_is_pushed() {
+    let (mut s, id) = slow(with_offload(), &SACK);
+    assert_eq!(octets(&writes_on(&mut s, id, SendFlags::empty())), 8200);
+    let (mut s, id) = slow(with_offload(), &SACK);
+    let set = s.stack.set_option(s.now, id, SockOpt::NoDelay(true));
+    assert_eq!(set, Ok(()));
+    assert_eq!(octets(&writes_on(&mut s, id, SendFlags::GATHER)), 8200);
+    let (mut s, id) = slow(with_offload(), &SACK);
+    let flags = SendFlags::GATHER | SendFlags::EOR;
+    assert_eq!(octets(&writes_on(&mut s, id, flags)), 8200);
+    // A FIN takes what was held along.
+    let (mut s, id) = slow(with_offload(), &SACK);
+    let sent = octets(&writes_on(&mut s, id, SendFlags::GATHER));
+    assert_eq!(s.stack.shutdown(s.now, id, Shutdown::Write), Ok(()));
+    assert_eq!(sent + octets(&s.drain()), 8200);
+}

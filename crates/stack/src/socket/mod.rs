@@ -100,6 +100,9 @@ bitflags! {
         const WHOLE = 64;
         /// MSG_EOR: what is written next is put into segments of its own.
         const EOR = 128;
+        /// What fills no super-segment may wait for a write that follows without a pause; the caller sees to [`crate::Stack::release_end`] before it
+        /// does something else.
+        const GATHER = 256;
     }
 }
 

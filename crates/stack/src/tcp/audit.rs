@@ -253,7 +253,7 @@ impl Tcb {
             t.cork,
             self.pacing.as_deref().and_then(Pacing::deadline),
         ];
-        let driven = driving.iter().any(Option::is_some);
+        let driven = s.gathers || driving.iter().any(Option::is_some);
         hold!(
             !waits || driven,
             "una {:?} nxt {:?} max {:?} queue ends {:?} wnd {}: nothing will send it",

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::bytes::Pool;
 use super::fastopen::{FastOpenLayer, FastOpenSettings};
 use super::flows::Flows;
+use super::gather::Gathering;
 use super::half_open::{HalfOpen, HalfOpenId};
 use super::listener::Listener;
 use super::memory::Refused;
@@ -48,6 +49,8 @@ pub(crate) struct TcpLayer {
     pub(crate) pool: Pool,
     /// Closed connections that still have octets or a FIN to deliver.
     pub(crate) undelivered: usize,
+    /// Who writes without a pause.
+    pub(crate) gathering: Gathering,
     /// Fast Open's keys and what is remembered of servers.
     pub(crate) fast_open: FastOpenLayer,
     deadlines: BinaryHeap<Reverse<(Instant, SocketId)>>,
@@ -70,6 +73,7 @@ impl TcpLayer {
             refused: Refused::default(),
             pool: Pool::new(config.tcp_mem),
             undelivered: 0,
+            gathering: Gathering::default(),
             deadlines: BinaryHeap::new(),
             fast_open: FastOpenLayer::new(config, secret),
             secret,
@@ -143,12 +147,12 @@ impl TcpLayer {
         let ends = self.time_wait_ends.front(&self.time_wait);
         let ends = ends.map(|(_, tw)| tw.ends());
         if self.half_open.len() == 0 {
-            return earliest([armed, ends]);
+            return earliest([armed, ends, self.gathering.deadline()]);
         }
         let again = (self.half_open_due.iter())
             .filter_map(|queue| queue.front(&self.half_open))
             .map(|(_, entry)| entry.due());
-        earliest([armed, ends, again.min()])
+        earliest([armed, ends, again.min(), self.gathering.deadline()])
     }
 }
 

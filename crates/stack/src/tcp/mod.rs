@@ -21,6 +21,7 @@ mod fastopen;
 pub(crate) mod fastopen_client;
 mod fastopen_server;
 mod flows;
+mod gather;
 mod half_open;
 mod in_place;
 mod info;
@@ -243,6 +244,7 @@ pub(crate) fn handle_timers(stack: &mut Stack, now: Instant) {
         };
         connection::on_timer(stack, now, at, id);
     }
+    gather::expire(stack, now);
     half_open::expire(stack, now);
     time_wait::expire(stack, now);
 }

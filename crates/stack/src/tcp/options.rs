@@ -213,6 +213,7 @@ pub(crate) fn set_option(
         // Set again it pushes again, through MSG_MORE and the cork.
         with_tcb(stack, now, id, |tcb, _| {
             tcb.snd.hold_until = None;
+            tcb.snd.gathers = false;
             tcb.timers.override_sws |= tcb.tuning.cork && !tcb.snd.all_sent();
             Verdict::default()
         });

@@ -242,6 +242,9 @@ impl Tcb {
             self.window_closed(now, flight);
             return None;
         }
+        if len == unsent && unsent == written && !fin_due && self.gathers(len) {
+            return None;
+        }
         let mut len = self.whole_segments(now, len, unsent, usable);
         if len == 0 && unsent > 0 {
             return None;

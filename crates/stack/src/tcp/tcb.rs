@@ -238,6 +238,7 @@ impl Tcb {
                 pieces: Pieces::default(),
                 base: iss + 1,
                 fin: false,
+                gathers: false,
                 small_end: iss,
                 pushed: iss + 1,
                 hold_until: None,

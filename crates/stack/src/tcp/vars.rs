@@ -55,6 +55,8 @@ pub(crate) struct Send {
     pub(crate) base: SeqNum,
     /// A FIN follows the queue.
     pub(crate) fin: bool,
+    /// Octets that fill no super-segment wait for the next write; see `gather`.
+    pub(crate) gathers: bool,
     /// End of the last small segment sent (Minshall's form of Nagle's rule).
     pub(crate) small_end: SeqNum,
     /// How it is cut, charged and pushed.
