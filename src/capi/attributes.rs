@@ -24,6 +24,8 @@ const SO_BINDTOIFINDEX: c_int = 62;
 const SO_PREFER_BUSY_POLL: c_int = 69;
 const SO_BUSY_POLL_BUDGET: c_int = 70;
 const SO_BUF_LOCK: c_int = 72;
+pub(super) const IP_RECVOPTS: c_int = 6;
+pub(super) const IP_RETOPTS: c_int = 7;
 const IP_UNICAST_IF: c_int = 50;
 const IP_LOCAL_PORT_RANGE: c_int = 51;
 const IPV6_MINHOPCOUNT: c_int = 73;
@@ -79,6 +81,8 @@ fn of_ip(name: c_int) -> Option<Attribute> {
     Some(match name {
         libc::IP_RECVERR => Attribute::RecvErr,
         libc::IP_PKTINFO => Attribute::PktInfo,
+        IP_RECVOPTS => Attribute::RecvOpts,
+        IP_RETOPTS => Attribute::RetOpts,
         libc::IP_RECVTTL => Attribute::RecvTtl,
         libc::IP_RECVTOS => Attribute::RecvTos,
         libc::IP_RECVORIGDSTADDR => Attribute::OrigDst,
@@ -180,7 +184,8 @@ pub(super) fn may_spend(socket: &SocketFile, budget: c_int) -> CResult<()> {
     Ok(())
 }
 
-fn has_any(rights: CapabilitySet) -> bool {
+/// Whether the process has any of these rights.
+pub(super) fn has_any(rights: CapabilitySet) -> bool {
     capabilities(None).is_ok_and(|sets| sets.effective.intersects(rights))
 }
 

@@ -11,8 +11,8 @@ use tunsock_stack::{
 };
 
 use super::attributes::{
-    IPV6_DONTFRAG, IPV6_ORIGDSTADDR, SCM_TS_OPT_ID, SO_TIMESTAMP_NEW, SO_TIMESTAMPING_NEW,
-    SO_TIMESTAMPNS_NEW, TCP_INQ,
+    IP_RECVOPTS, IP_RETOPTS, IPV6_DONTFRAG, IPV6_ORIGDSTADDR, SCM_TS_OPT_ID, SO_TIMESTAMP_NEW,
+    SO_TIMESTAMPING_NEW, SO_TIMESTAMPNS_NEW, TCP_INQ,
 };
 use super::errno::{CResult, Errno};
 use super::{attributes, sockaddr, user};
@@ -137,6 +137,8 @@ fn encode(message: &Control, clock: &WallClock) -> (c_int, c_int, Bytes) {
             (libc::SOL_IPV6, libc::IPV6_PKTINFO, data)
         }
         Control::Ttl(ttl) => (libc::SOL_IP, libc::IP_TTL, int(u32::from(ttl))),
+        Control::RecvOpts(ref octets) => (libc::IPPROTO_IP, IP_RECVOPTS, Bytes::from_slice(octets)),
+        Control::RetOpts(ref octets) => (libc::IPPROTO_IP, IP_RETOPTS, Bytes::from_slice(octets)),
         Control::Tos(tos) => (libc::SOL_IP, libc::IP_TOS, Bytes::from_slice(&[tos])),
         Control::HopLimit(hops) => (libc::SOL_IPV6, libc::IPV6_HOPLIMIT, int(u32::from(hops))),
         Control::TClass(class) => (libc::SOL_IPV6, libc::IPV6_TCLASS, int(u32::from(class))),

@@ -78,6 +78,12 @@ pub const TUNSOCK_TCP_KEEPIDLE: c_int = 4;
 pub const TUNSOCK_TCP_KEEPINTVL: c_int = 5;
 /// Option levels and options: TCP_KEEPCNT.
 pub const TUNSOCK_TCP_KEEPCNT: c_int = 6;
+/// Option levels and options: IP_OPTIONS.
+pub const TUNSOCK_IP_OPTIONS: c_int = 4;
+/// Option levels and options: IP_RECVOPTS.
+pub const TUNSOCK_IP_RECVOPTS: c_int = 6;
+/// Option levels and options: IP_RETOPTS.
+pub const TUNSOCK_IP_RETOPTS: c_int = 7;
 /// Option levels and options: IP_TOS.
 pub const TUNSOCK_IP_TOS: c_int = 1;
 /// Option levels and options: IP_TTL.

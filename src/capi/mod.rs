@@ -19,6 +19,7 @@ mod filters;
 pub(crate) mod gai;
 mod hostent;
 mod interfaces;
+mod ip_options;
 mod message;
 mod multicast;
 mod netdb;

@@ -10,8 +10,8 @@ pub(super) use super::option_value::Value;
 use super::option_value::{Room, encode};
 use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
 use super::{
-    attributes, checked_socket_of, interfaces, multicast, netlink, originals, packet_filter, raw,
-    tcp_options, user,
+    attributes, checked_socket_of, interfaces, ip_options, multicast, netlink, originals,
+    packet_filter, raw, tcp_options, user,
 };
 use crate::fd::SocketFile;
 
@@ -66,6 +66,10 @@ pub unsafe extern "C" fn tunsock_getsockopt(
             user::copy_out(value, &device)?;
             user::write(len, device.len() as tunsock_socklen_t)?;
             return Ok(0);
+        }
+        let options = ip_options::get(&socket, (level, name), value, len, room);
+        if let Some(outcome) = options {
+            return outcome.map(|()| 0);
         }
         if level == libc::SOL_SOCKET
             && let Some(outcome) = packet_filter::get(&socket, name, value, len, room)
@@ -260,6 +264,7 @@ fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult
         given.or_zero(Given::int)?;
     }
     let of_groups = multicast::set(socket, level, name, given);
+    let of_groups = of_groups.or_else(|| ip_options::set(socket, level, name, given));
     if let Some(outcome) = of_groups.or_else(|| raw::set(socket, level, name, given)) {
         return outcome;
     }

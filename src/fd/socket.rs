@@ -432,6 +432,16 @@ impl SocketFile {
         })
     }
 
+    /// IP_OPTIONS.
+    pub(crate) fn set_ip_options(&self, octets: &[u8], privileged: bool) -> FdResult<()> {
+        self.with(|stack, _, id| stack.set_ip_options(id, octets, privileged))
+    }
+
+    /// IP_OPTIONS as they are.
+    pub(crate) fn ip_options(&self) -> FdResult<Vec<u8>> {
+        self.with(|stack, _, id| stack.ip_options(id))
+    }
+
     /// SO_ATTACH_FILTER.
     pub(crate) fn attach_filter(&self, filter: Filter) -> FdResult<()> {
         self.with(|stack, _, id| stack.attach_filter(id, filter.clone()))

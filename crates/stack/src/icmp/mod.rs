@@ -5,7 +5,7 @@ mod errors;
 use std::net::IpAddr;
 
 use crate::ip::quote::Quoted;
-use crate::ip::{DstKind, IcmpMessage, RxMeta, proto};
+use crate::ip::{DstKind, IcmpMessage, RxMeta, TxMeta, proto};
 use crate::multicast::mld;
 use crate::raw;
 use crate::socket::table::DEFAULT_TTL;
@@ -188,9 +188,17 @@ fn send(
     header[2..4].copy_from_slice(&checksum.to_be_bytes());
     let payload = [&header[..], body];
     // A full queue loses it; that is counted there.
-    let _ = stack
-        .ip
-        .send(path.src, to, protocol, DEFAULT_TTL, tos, &payload, false);
+    let meta = TxMeta {
+        src: path.src,
+        dst: to,
+        proto: protocol,
+        ttl: DEFAULT_TTL,
+        tos,
+        df: false,
+    };
+    // Of what a packet had that is answered, the answer has what it may (RFC 1122 3.2.2.6).
+    let options = stack.answering_options(path.src);
+    let _ = stack.ip.send_with(0, &meta, &payload, &options);
 }
 
 /// What sockets are told of an error message; of ICMPv4 `info` counts for parameter problems only.
@@ -243,7 +251,7 @@ pub(crate) fn input_v4(
         }
         v4::ECHO_REPLY => raw::input::echo_reply(stack, meta, (rest >> 16) as u16, message, packet),
         v4::TIMESTAMP if meta.dst_kind == DstKind::Unicast => {
-            timestamp(stack, now, meta, rest, body);
+            timestamp(stack, meta, rest, body);
         }
         // The rest (redirect, router discovery) is not for a host on a tunnel.
         _ => {}
@@ -251,14 +259,12 @@ pub(crate) fn input_v4(
 }
 
 /// RFC 792, RFC 1122 3.2.2.8: their time comes back, with that of arrival and of the answer: the same here (icmp_timestamp).
-fn timestamp(stack: &mut Stack, now: Instant, meta: &RxMeta, rest: u32, body: &[u8]) {
-    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+fn timestamp(stack: &mut Stack, meta: &RxMeta, rest: u32, body: &[u8]) {
     let Some(theirs) = body.first_chunk::<4>() else {
         stack.stats.malformed += 1;
         return;
     };
-    let ours = (u64::from(stack.config.day_ms) + now.as_millis()) % DAY_MS;
-    let ours = (ours as u32).to_be_bytes();
+    let ours = stack.day_ms().to_be_bytes();
     let body = [*theirs, ours, ours].concat();
     let (to, us) = (meta.src, Some(meta.dst));
     send(

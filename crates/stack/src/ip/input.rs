@@ -73,7 +73,13 @@ fn input_v4(stack: &mut Stack, now: Instant, vnet: &VnetHdr, packet: &[u8], insi
     };
     let mut meta = meta(vnet, (src, dst), header.ttl, header.tos, inside, dst_kind);
     if header.offset == 0 && !header.more {
-        deliver_v4(stack, now, &meta, header.proto, payload, packet);
+        if header.header_len == ipv4::HEADER_LEN {
+            deliver_v4(stack, now, &meta, header.proto, payload, packet);
+        } else if let Some(packet) = stack.take_options(now, &meta, packet, header.header_len) {
+            let payload = packet.get(header.header_len..).unwrap_or_default();
+            deliver_v4(stack, now, &meta, header.proto, payload, &packet);
+            stack.ip.arrived_options = None;
+        }
         return;
     }
     let aligned = !header.more || payload.len().is_multiple_of(8);

@@ -1,6 +1,7 @@
 //! The IP layer: addresses and routes, packets in, packets out, fragments, path MTU.
 
 pub(crate) mod input;
+pub(crate) mod options;
 mod output;
 pub(crate) mod quote;
 pub(crate) mod reassembly;
@@ -19,6 +20,7 @@ use crate::keyed::KeyedState;
 use crate::socket::control::{Arrival, ExtendedError, Origin};
 use crate::socket::errqueue::Report;
 use crate::time::Instant;
+use crate::wire::ip_options::IpOptions;
 
 pub(crate) use output::{PacketQueue, TxMeta, header_len};
 pub(crate) use reassembly::Reassembly;
@@ -199,6 +201,8 @@ pub(crate) struct IpLayer {
     pub(crate) reassembly: Reassembly,
     offload: Offload,
     now: Instant,
+    /// The options of the packet that is looked at, if it has any.
+    arrived_options: Option<Box<IpOptions>>,
 }
 
 impl IpLayer {
@@ -211,6 +215,7 @@ impl IpLayer {
             reassembly: Reassembly::new(rng),
             offload: config.offload,
             now: Instant::ZERO,
+            arrived_options: None,
         }
     }
 

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::IpAddr;
 
+use super::options::insert;
 use super::{Iface, IpLayer, Path, Via};
 use crate::error::{Error, Result};
 use crate::keyed::KeyedState;
+use crate::wire::ip_options::of_later_fragments;
 use crate::wire::vnet::VnetHdr;
 use crate::wire::{ipv4, ipv6, vnet};
 
@@ -145,39 +147,29 @@ impl IpLayer {
         len
     }
 
-    /// Queues one packet whose transport checksum is complete, to the device or round to ourselves; cut into fragments when it is
-    /// larger than the path and `df` is not set. `MessageTooLong`: too large and `df`. `NoBuffers`: the queue is full.
-    #[allow(clippy::too_many_arguments)] // the header's fields
-    pub(crate) fn send(
-        &mut self,
-        src: IpAddr,
-        dst: IpAddr,
-        proto: u8,
-        ttl: u8,
-        tos: u8,
-        payload: &[&[u8]],
-        df: bool,
-    ) -> Result<()> {
-        let meta = TxMeta {
-            src,
-            dst,
-            proto,
-            ttl,
-            tos,
-            df,
-        };
-        self.send_by(0, &meta, payload)
+    /// As [`IpLayer::send_with`], without options.
+    pub(crate) fn send_by(&mut self, by: u32, meta: &TxMeta, payload: &[&[u8]]) -> Result<()> {
+        self.send_with(by, meta, payload, &[])
     }
 
-    /// As [`IpLayer::send`], by the interface of this number (0: whichever leads there).
-    pub(crate) fn send_by(&mut self, by: u32, meta: &TxMeta, payload: &[&[u8]]) -> Result<()> {
+    /// Queues one packet whose transport checksum is complete, to the device or round to ourselves, by the interface of this number (0:
+    /// whichever leads there), with these IPv4 options; cut into fragments when it is larger than the path and `df` is not set.
+    /// `MessageTooLong`: too large and `df`. `NoBuffers`: the queue is full.
+    pub(crate) fn send_with(
+        &mut self,
+        by: u32,
+        meta: &TxMeta,
+        payload: &[&[u8]],
+        options: &[u8],
+    ) -> Result<()> {
         let len: usize = payload.iter().map(|part| part.len()).sum();
         let Path { mtu, via, .. } = self.path_by(meta.dst, Some(meta.src), by)?;
-        if self.fits(meta, len, mtu) {
+        if self.fits(meta, len + options.len(), mtu) {
             let mut frame = self.start_frame(&VnetHdr::default(), meta, len);
             for part in payload {
                 frame.extend_from_slice(part);
             }
+            insert(&mut frame, options);
             return self.push(via, frame);
         }
         if meta.df || len > PACKET_MAX {
@@ -187,7 +179,7 @@ impl IpLayer {
         for part in payload {
             whole.extend_from_slice(part);
         }
-        let result = self.send_fragments(meta, &whole, mtu, via);
+        let result = self.send_fragments(meta, &whole, mtu, via, options);
         self.queue.recycle(whole);
         result
     }
@@ -300,21 +292,28 @@ impl IpLayer {
         }
     }
 
-    /// Cuts `payload` to the path. Offsets are in units of 8 bytes (RFC 791 3.2, RFC 8200 4.5).
+    /// Cuts `payload` to the path, with these options on the first fragment of an IPv4 packet and what is to be copied of them on the
+    /// others. Offsets are in units of 8 bytes (RFC 791 3.2, RFC 8200 4.5).
     pub(crate) fn send_fragments(
         &mut self,
         meta: &TxMeta,
         payload: &[u8],
         mtu: u32,
         via: Via,
+        options: &[u8],
     ) -> Result<()> {
         let v6 = meta.dst.is_ipv6();
-        let overhead = header_len(meta.dst) + if v6 { ipv6::FRAGMENT_LEN } else { 0 };
+        let overhead = header_len(meta.dst)
+            + if v6 {
+                ipv6::FRAGMENT_LEN
+            } else {
+                options.len()
+            };
         let room = (mtu as usize).saturating_sub(overhead) & !7;
         let limit = if v6 {
             PACKET_MAX
         } else {
-            PACKET_MAX - ipv4::HEADER_LEN
+            PACKET_MAX - ipv4::HEADER_LEN - options.len()
         };
         if room == 0 || payload.len() > limit {
             return Err(Error::MessageTooLong);
@@ -323,7 +322,11 @@ impl IpLayer {
         let mut offset = 0;
         for piece in payload.chunks(room) {
             let more = offset + piece.len() < payload.len();
-            let frame = self.fragment(meta, id, offset, more, piece);
+            let mut frame = self.fragment(meta, id, offset, more, piece);
+            match offset {
+                0 => insert(&mut frame, options),
+                _ => insert(&mut frame, &of_later_fragments(options)),
+            }
             self.push(via, frame)?;
             offset += piece.len();
         }

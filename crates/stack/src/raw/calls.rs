@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::IPPROTO_RAW;
 use crate::error::{Error, Result};
+use crate::ip::options::insert;
 use crate::ip::{Path, TxMeta};
 use crate::socket::control::{self, SendControl};
 use crate::socket::{Domain, Kind, SendFlags, SocketId};
@@ -185,17 +186,22 @@ fn send_bytes(
         tos: control.tos.unwrap_or(tos),
         df: limits.df,
     };
-    if stack.ip.fits(&meta, bytes.len(), limits.mtu) {
+    let options = stack.options_from(stack.get(id)?, path.src);
+    if stack
+        .ip
+        .fits(&meta, bytes.len() + options.len(), limits.mtu)
+    {
         let mut frame = stack
             .ip
             .start_frame(&VnetHdr::default(), &meta, bytes.len());
         frame.extend_from_slice(bytes);
+        insert(&mut frame, &options);
         stack.ip.push(path.via, frame)?;
     } else if limits.cut {
         meta.df = false;
         stack
             .ip
-            .send_fragments(&meta, bytes, limits.mtu, path.via)?;
+            .send_fragments(&meta, bytes, limits.mtu, path.via, &options)?;
     } else {
         output::too_long(stack, id, SocketAddr::new(to, 0), limits.mtu);
         return Err(Error::MessageTooLong);

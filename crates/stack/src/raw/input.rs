@@ -244,6 +244,7 @@ fn enqueue(stack: &mut Stack, id: SocketId, view: &View<'_>, data: &[u8]) {
         interface: meta.iface.index() as u8,
         at: stack.ip.now(),
     };
+    let options = stack.told_options(id);
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };
@@ -253,7 +254,9 @@ fn enqueue(stack: &mut Stack, id: SocketId, view: &View<'_>, data: &[u8]) {
     };
     // sin_port of a raw socket's sender is 0 (raw(7)).
     let from = SocketAddr::new(meta.src, 0);
-    if raw.inbox.queue.push(from, data, rcvbuf, arrival, 0) {
+    let options = [&options[0][..], &options[1][..]];
+    let queue = &mut raw.inbox.queue;
+    if queue.push(from, data, rcvbuf, arrival, 0, options) {
         stack.notify(id, Ready::IN);
     } else {
         stack.stats.queue_full += 1;

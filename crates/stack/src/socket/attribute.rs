@@ -12,6 +12,7 @@ use crate::socket::{Domain, Kind, SocketId, State};
 use crate::stack::Stack;
 use crate::tcp::marks::Marks;
 use crate::time::Instant;
+use crate::wire::ip_options::IpOptions;
 
 /// An option with a number for its value. Flags are 0 or 1; set, any number but 0 is 1 unless said otherwise.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -71,6 +72,10 @@ pub enum Attribute {
     DontRoute,
     /// SO_PREFER_BUSY_POLL: kept; a waiting thread's look at the device is never held up by an interrupt's.
     PreferBusyPoll,
+    /// IP_RECVOPTS: datagrams come with the options of their IPv4 header.
+    RecvOpts,
+    /// IP_RETOPTS: the same as an answer would have them.
+    RetOpts,
     /// SO_LOCK_FILTER: the filter stays as it is, and so does this.
     LockFilter,
     /// TCP_INQ: receive calls tell what is left. 0 or 1.
@@ -204,6 +209,8 @@ pub(crate) struct ExtraOpts {
     pub(crate) incoming_cpu: i32,
     /// `Attribute::LocalPortRange`.
     local_ports: u32,
+    /// IP_OPTIONS.
+    pub(crate) ip_options: Option<Box<IpOptions>>,
     /// SO_ATTACH_FILTER.
     pub(crate) filter: Option<Filter>,
     /// SO_MAX_PACING_RATE of a socket that is not TCP's, octets a second.
@@ -234,6 +241,7 @@ impl ExtraOpts {
         busy_poll_budget: 0,
         incoming_cpu: -1,
         local_ports: 0,
+        ip_options: None,
         filter: None,
         max_pacing_rate: u64::MAX,
     };

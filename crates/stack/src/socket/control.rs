@@ -11,6 +11,7 @@ use crate::socket::attribute::{Attribute, ExtraOpts, sof};
 use crate::socket::table::Socket;
 use crate::socket::{Domain, address};
 use crate::time::Instant;
+use crate::udp::queue::{Head, Read};
 
 /// Where an extended error comes from (`SO_EE_ORIGIN_*`).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -82,6 +83,10 @@ pub enum Control {
     Ttl(u8),
     /// IP_TOS.
     Tos(u8),
+    /// IP_RECVOPTS: the options as they came.
+    RecvOpts(Arc<[u8]>),
+    /// IP_RETOPTS: the options as an answer would have them.
+    RetOpts(Arc<[u8]>),
     /// IPV6_HOPLIMIT.
     HopLimit(u8),
     /// IPV6_TCLASS.
@@ -180,12 +185,16 @@ pub(crate) fn stamps(opts: &ExtraOpts, at: Instant, software: Option<Instant>, o
 pub(crate) fn of_datagram(
     domain: Domain,
     opts: &ExtraOpts,
-    arrival: &Arrival,
-    drops: u32,
-    gro: u16,
+    read: &Read,
     local: IpAddr,
     out: &mut Controls,
 ) {
+    let Head {
+        arrival,
+        drops,
+        gro,
+        ..
+    } = read.head;
     let taken = opts.stamp().is_some() || opts.timestamping & sof::RX_SOFTWARE != 0;
     stamps(opts, arrival.at, taken.then_some(arrival.at), out);
     if drops != 0 && opts.has(Attribute::RxqOvfl) {
@@ -194,7 +203,7 @@ pub(crate) fn of_datagram(
     if gro != 0 && opts.has(Attribute::UdpGro) {
         out.push(Control::GroSize(gro));
     }
-    of_packet(domain, opts, arrival, local, out);
+    of_packet(domain, opts, &arrival, local, read.options.as_ref(), out);
 }
 
 /// What the IP layer has to tell of a packet (ip_cmsg_recv_offset, ip6_datagram_recv_ctl).
@@ -203,6 +212,7 @@ pub(crate) fn of_packet(
     opts: &ExtraOpts,
     arrival: &Arrival,
     local: IpAddr,
+    options: Option<&[Vec<u8>; 2]>,
     out: &mut Controls,
 ) {
     let interface = u32::from(arrival.interface);
@@ -224,6 +234,14 @@ pub(crate) fn of_packet(
         }
         if opts.has(Attribute::RecvTos) {
             out.push(Control::Tos(arrival.tos));
+        }
+        if let Some([received, returned]) = options {
+            if !received.is_empty() {
+                out.push(Control::RecvOpts(received.as_slice().into()));
+            }
+            if !returned.is_empty() {
+                out.push(Control::RetOpts(returned.as_slice().into()));
+            }
         }
         if opts.has(Attribute::OrigDst) {
             out.push(Control::OrigDst(arrival.dst));

@@ -238,7 +238,7 @@ pub(crate) fn recv(
             let local = report
                 .local
                 .unwrap_or_else(|| stack.ip.local_for(arrival.dst.ip()));
-            control::of_packet(domain, opts, arrival, local, out);
+            control::of_packet(domain, opts, arrival, local, None, out);
         }
         out.push(match domain {
             Domain::V4 => Control::Error(error),

@@ -232,7 +232,10 @@ pub(crate) fn recv(
         false => udp.queue.read(bufs),
     };
     match read {
-        Some(Read { head, copied, cut }) => {
+        Some(read) => {
+            let Read {
+                head, copied, cut, ..
+            } = read;
             udp.last_stamp = Some(head.arrival.at);
             // skb_consume_udp: by what the call returns, which MSG_TRUNC makes the whole.
             let moved = match flags.contains(RecvFlags::TRUNC) {
@@ -245,9 +248,7 @@ pub(crate) fn recv(
                 && let Some(opts) = socket.extra_opts()
             {
                 let local = stack.ip.local_for(head.arrival.dst.ip());
-                let (drops, gro) = (head.drops, head.gro);
-                let domain = socket.domain;
-                control::of_datagram(domain, opts, &head.arrival, drops, gro, local, out);
+                control::of_datagram(socket.domain, opts, &read, local, out);
             }
             Ok(Received {
                 len: copied,

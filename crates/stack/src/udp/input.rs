@@ -126,6 +126,7 @@ fn enqueue(
         data = data.get(..keep.saturating_sub(HEADER_LEN)).unwrap_or(data);
     }
     stack.note_arrival(id, came.arrival.ttl);
+    let options = stack.told_options(id);
     let Some(socket) = stack.sockets.get_mut(id) else {
         return;
     };
@@ -133,7 +134,9 @@ fn enqueue(
     let Some(udp) = socket.udp_mut() else {
         return;
     };
-    if udp.queue.push(came.src, data, rcvbuf, came.arrival, gro) {
+    let options = [&options[0][..], &options[1][..]];
+    let Came { src, arrival, .. } = *came;
+    if udp.queue.push(src, data, rcvbuf, arrival, gro, options) {
         stack.notify(id, Ready::IN);
     } else {
         stack.stats.queue_full += 1;

@@ -3,7 +3,7 @@
 pub(crate) mod calls;
 pub(crate) mod input;
 pub(crate) mod output;
-mod queue;
+pub(crate) mod queue;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

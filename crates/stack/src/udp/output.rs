@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::ip::options::insert;
 use crate::ip::{Iface, Path, TxMeta, header_len, proto};
 use crate::socket::attribute::{Attribute, pmtu, sof};
 use crate::socket::control::{Arrival, SendControl};
@@ -13,6 +14,7 @@ use crate::socket::table::Socket;
 use crate::socket::{Ready, SocketId};
 use crate::stack::Stack;
 use crate::wire::checksum;
+use crate::wire::ip_options::Octets;
 use crate::wire::udp::{CSUM_OFFSET, HEADER_LEN, Header};
 use crate::wire::vnet::{self, VnetHdr};
 
@@ -41,6 +43,8 @@ struct Dress {
     /// SO_NO_CHECK.
     no_check: bool,
     src_port: u16,
+    /// IP_OPTIONS.
+    options: Octets,
 }
 
 /// The way of a datagram to `dst`: from IP_PKTINFO's source, which must be ours, and by its interface where that is a choice.
@@ -259,6 +263,7 @@ fn dress(stack: &Stack, id: SocketId, socket: &Socket, send: &Datagram<'_>) -> D
         cut: cut && !(dst.is_ipv6() && whole()),
         no_check: opts.has(Attribute::NoCheck) && dst.is_ipv4(),
         src_port: socket.local().map_or(0, |local| local.port()),
+        options: stack.options_from(socket, send.path.src),
     }
 }
 
@@ -279,7 +284,8 @@ fn emit(
         len,
         checksum: 0,
     };
-    if !stack.ip.fits(&meta, len, dress.mtu) {
+    let options = &dress.options;
+    if !stack.ip.fits(&meta, len + options.len(), dress.mtu) {
         if !dress.cut {
             too_long(stack, id, send.dest, dress.mtu);
             return Err(Error::MessageTooLong);
@@ -287,7 +293,8 @@ fn emit(
         return emit_fragments(stack, send, &header, data, dress, copy);
     }
     // Round inside nobody looks at the checksum; the device may be able to finish it.
-    let partial = !dress.no_check && (send.path.local || stack.ip.offload().csum);
+    let finished = send.path.local || stack.ip.offload().csum;
+    let partial = !dress.no_check && finished && options.is_empty();
     let ip_len = header_len(meta.dst);
     let vnet = if partial {
         VnetHdr {
@@ -305,6 +312,7 @@ fn emit(
     if !dress.no_check {
         set_checksum(&mut frame, at, &meta, len, partial);
     }
+    insert(&mut frame, options);
     if let Some(copy) = copy {
         copy.clear();
         copy.extend_from_slice(frame.get(vnet::LEN..).unwrap_or_default());
@@ -344,7 +352,7 @@ fn emit_fragments(
     }
     let result = stack
         .ip
-        .send_fragments(meta, &whole, dress.mtu, send.path.via);
+        .send_fragments(meta, &whole, dress.mtu, send.path.via, &dress.options);
     stack.ip.queue().recycle(whole);
     result
 }

@@ -29,12 +29,26 @@ pub(crate) struct Head {
     pub(crate) drops: u32,
     /// UDP_GRO: bytes of each of the datagrams in it, 0: it is one.
     pub(crate) gro: u16,
+    /// Octets of IP options behind its bytes: as received, and as an answer would have them.
+    options: [u8; 2],
     /// It is empty and was peeked at: SO_PEEK_OFF has passed it.
     peeked: bool,
 }
 
+impl Head {
+    /// Octets that it takes in the ring.
+    fn bytes(&self) -> usize {
+        self.len
+            + self
+                .options
+                .iter()
+                .map(|len| usize::from(*len))
+                .sum::<usize>()
+    }
+}
+
 /// What one read brought.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Read {
     /// The datagram.
     pub(crate) head: Head,
@@ -42,6 +56,8 @@ pub(crate) struct Read {
     pub(crate) copied: usize,
     /// Some of it that was asked for found no room.
     pub(crate) cut: bool,
+    /// The IP options that the program is told of, if there are any: as received, and as an answer would have them.
+    pub(crate) options: Option<[Vec<u8>; 2]>,
 }
 
 /// Beyond this an emptied ring gives its memory back, bytes.
@@ -57,6 +73,7 @@ impl ReceiveQueue {
         rcvbuf: usize,
         arrival: Arrival,
         gro: u16,
+        options: [&[u8]; 2],
     ) -> bool {
         let charged = self.charged + charge(data.len());
         if charged > rcvbuf && !self.is_empty() {
@@ -70,9 +87,13 @@ impl ReceiveQueue {
             arrival,
             drops: self.drops,
             gro,
+            options: options.map(|octets| octets.len() as u8),
             peeked: false,
         });
         self.bytes.extend(data);
+        for octets in options.iter().filter(|octets| !octets.is_empty()) {
+            self.bytes.extend(*octets);
+        }
         true
     }
 
@@ -85,14 +106,20 @@ impl ReceiveQueue {
     pub(crate) fn read(&mut self, bufs: &mut [IoSliceMut<'_>]) -> Option<Read> {
         let head = self.heads.pop_front()?;
         let copied = self.copy_out(0, head.len, bufs);
-        self.bytes.drain(..head.len);
+        let options = self.options_at(head.len, &head);
+        self.bytes.drain(..head.bytes());
         self.charged = self.charged.saturating_sub(charge(head.len));
         if self.heads.is_empty() && self.bytes.capacity() > KEEP {
             self.bytes = VecDeque::new();
             self.heads = VecDeque::new();
         }
         let cut = copied < head.len;
-        Some(Read { head, copied, cut })
+        Some(Read {
+            head,
+            copied,
+            cut,
+            options,
+        })
     }
 
     /// Copies what lies `offset` bytes behind the first one, up to its datagram's end. Without an offset, or at 0, that is the first
@@ -107,7 +134,7 @@ impl ReceiveQueue {
         for head in &mut self.heads {
             if offset.is_some() && left >= head.len && (left > 0 || head.peeked) {
                 left -= head.len;
-                begin += head.len;
+                begin += head.bytes();
                 continue;
             }
             head.peeked |= head.len == 0;
@@ -116,7 +143,13 @@ impl ReceiveQueue {
             let copied = self.copy_out(begin + left, head.len - left, bufs);
             // "else if (copied < ulen)": held against the whole, unless all that is left found room to spare.
             let cut = room <= head.len - left && room < head.len;
-            return Some(Read { head, copied, cut });
+            let options = self.options_at(begin + head.len, &head);
+            return Some(Read {
+                head,
+                copied,
+                cut,
+                options,
+            });
         }
         None
     }
@@ -132,6 +165,17 @@ impl ReceiveQueue {
             [first.unwrap_or_default(), second.unwrap_or_default()],
             bufs,
         )
+    }
+
+    /// The options that stand at a place of the ring.
+    fn options_at(&self, at: usize, head: &Head) -> Option<[Vec<u8>; 2]> {
+        let [received, returned] = head.options.map(usize::from);
+        if received + returned == 0 {
+            return None;
+        }
+        let octets =
+            |from: usize, len: usize| self.bytes.range(from..from + len).copied().collect();
+        Some([octets(at, received), octets(at + received, returned)])
     }
 
     /// Length of the first datagram.
@@ -201,7 +245,7 @@ mod tests {
             interface: 1,
             at: Instant::ZERO,
         };
-        queue.push(from, data, rcvbuf, arrival, 0)
+        queue.push(from, data, rcvbuf, arrival, 0, [&[]; 2])
     }
 
     fn read(queue: &mut ReceiveQueue, sizes: &[usize], peek: bool) -> Option<(Vec<u8>, usize)> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod checksum;
 pub(crate) mod fast_open;
+pub(crate) mod ip_options;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod opt_stats;

@@ -21,7 +21,10 @@ fn fragments(peer: &str, us: &str, data: &[u8], mtu: u32) -> Vec<Vec<u8>> {
     };
     let bytes = datagram(peer, us, (9, 53), data);
     let via = sender.ip.path(ip(us), None).unwrap().via;
-    sender.ip.send_fragments(&meta, &bytes, mtu, via).unwrap();
+    sender
+        .ip
+        .send_fragments(&meta, &bytes, mtu, via, &[])
+        .unwrap();
     sent(&mut sender, T0)
 }
 
