@@ -36,6 +36,10 @@ const RTM_MAX: u16 = 123;
 const KIND: u16 = 3;
 const KIND_GET: u16 = 2;
 
+/// The requests that were there before SOCK_DIAG_BY_FAMILY (linux/inet_diag.h).
+const TCPDIAG_GETSOCK: u16 = 18;
+const DCCPDIAG_GETSOCK: u16 = 19;
+
 const AF_INET: u8 = libc::AF_INET as u8;
 const AF_INET6: u8 = libc::AF_INET6 as u8;
 
@@ -226,8 +230,7 @@ fn sockets(request: &Request<'_>, message: &[u8], asker: &Asker) -> CResult<Opti
     let ends = match request.header.message_type {
         SOCK_DIAG_BY_FAMILY => false,
         SOCK_DESTROY => true,
-        // The form that was there before (TCPDIAG_GETSOCK, DCCPDIAG_GETSOCK).
-        18 | 19 => return Err(Errno(libc::EOPNOTSUPP)),
+        TCPDIAG_GETSOCK | DCCPDIAG_GETSOCK => return Err(Errno(libc::EOPNOTSUPP)),
         _ => return Err(Errno(libc::EINVAL)),
     };
     let lists = request.header.flags & NLM_F_DUMP != 0 && !ends;
