@@ -211,6 +211,10 @@ impl Tcb {
 
     /// New text, and the FIN behind it, as far as the windows allow.
     fn plan_new(&mut self, now: Instant) -> Option<Plan> {
+        // Mostly it is asked when all is sent.
+        if self.snd.all_sent() {
+            return None;
+        }
         match self.plan_probe(now) {
             Probing::No => {}
             Probing::Soon => return None,
