@@ -105,7 +105,9 @@ impl Core {
             }
             done += n;
             self.streak.held += n;
-            self.streak.hold = self.streak.held < HELD.min(place.unacknowledged);
+            // What another frame sets going is for others too.
+            let waits = n > 0 && self.streak.held < HELD.min(place.unacknowledged);
+            self.streak.hold = waits;
         }
         self.streak.hold &= done > 0;
         self.pumped = now;
@@ -159,9 +161,10 @@ impl Core {
     }
 
     /// A call has done its work and does not wait: see [`Core::finish`]; while a stream is read in place one acknowledgement is sent for many
-    /// calls. The background thread sends it if no further call comes.
+    /// calls. The background thread sends it if no further call comes; while that sleeps as the driver nothing would wake it for this.
     pub(super) fn complete(&mut self, now: Instant) {
-        if !std::mem::take(&mut self.streak.hold) {
+        let asleep = self.driver.as_ref().is_some_and(|d| d.background);
+        if !std::mem::take(&mut self.streak.hold) || asleep {
             self.finish(now);
         }
     }

@@ -1,7 +1,10 @@
 //! Two hosts in one test process, over a link in memory: this process's runtime and a peer.
 
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::BorrowedFd;
+
 use once_cell::sync::Lazy;
-use tunsock_link::{Caps, MemoryConfig, MemoryDevice};
+use tunsock_link::{Caps, Device, LinkError, MemoryConfig, MemoryDevice};
 use tunsock_stack::{Config, Instant, Offload, Stack};
 
 use super::{Core, RUNTIME, Runtime, background, sys};
@@ -21,7 +24,7 @@ pub(crate) fn cores() -> (Core, Core) {
     let (here, there) = link();
     let now = sys::now();
     (
-        Core::new(stack(HERE, 1, now), Box::new(here), now),
+        Core::new(stack(HERE, 1, now), Box::new(Scattering(here)), now),
         Core::new(stack(THERE, 2, now), Box::new(there), now),
     )
 }
@@ -47,6 +50,55 @@ fn link() -> (MemoryDevice, MemoryDevice) {
         ..MemoryConfig::default()
     };
     MemoryDevice::pair(config).expect("eventfds")
+}
+
+/// An end of the link that reads into several buffers, as a TUN device does.
+struct Scattering(MemoryDevice);
+
+impl Device for Scattering {
+    fn recv(&mut self, now_us: u64, buf: &mut [u8]) -> Result<usize, LinkError> {
+        self.0.recv(now_us, buf)
+    }
+
+    fn recv_scattered(
+        &mut self,
+        now_us: u64,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Result<usize, LinkError> {
+        let mut frame = vec![0; bufs.iter().map(|buf| buf.len()).sum()];
+        let len = self.0.recv(now_us, &mut frame)?;
+        let mut rest = &frame[..len];
+        for buf in bufs {
+            let (part, behind) = rest.split_at(rest.len().min(buf.len()));
+            buf[..part.len()].copy_from_slice(part);
+            rest = behind;
+        }
+        Ok(len)
+    }
+
+    fn scatters(&self) -> bool {
+        true
+    }
+
+    fn send(&mut self, now_us: u64, frame: &[IoSlice<'_>]) -> Result<(), LinkError> {
+        self.0.send(now_us, frame)
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        self.0.next_deadline()
+    }
+
+    fn poll(&mut self, now_us: u64) {
+        self.0.poll(now_us);
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.fd()
+    }
+
+    fn caps(&self) -> Caps {
+        self.0.caps()
+    }
 }
 
 fn host(addr: &str, seed: u8, device: MemoryDevice) -> Runtime {
