@@ -132,6 +132,8 @@ impl SocketFile {
 
     /// connect(2) with AF_UNSPEC.
     pub(crate) fn disconnect(&self) -> FdResult<()> {
+        // Any call sends the end that is held: the reset would throw it away.
+        self.with(|_, _, _| Ok(()))?;
         self.with(|stack, now, id| stack.disconnect(now, id))
     }
 

@@ -536,6 +536,9 @@ impl Core {
 
     /// Closes a socket.
     pub(super) fn close(&mut self, id: SocketId, now: Instant) -> Closed {
+        if self.stack.close_loses_end(id) {
+            self.flush(now);
+        }
         self.forget_hooks(id);
         if self.open.remove(&id) {
             self.stack.close(now, id)
@@ -546,6 +549,7 @@ impl Core {
 
     /// Closes every socket of the program, without waiting for any (as the kernel does for a process that ends).
     pub(super) fn close_all(&mut self, now: Instant) {
+        self.flush(now);
         for id in std::mem::take(&mut self.open) {
             if let Closed::Linger(_) = self.stack.close(now, id) {
                 self.stack.release(now, id);

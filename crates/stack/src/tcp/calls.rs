@@ -311,6 +311,7 @@ pub(crate) fn close(stack: &mut Stack, now: Instant, id: SocketId) -> Closed {
         return Closed::Done;
     };
     let linger = sock.opts.linger();
+    let resets = resets(sock, tcp);
     match tcp.state() {
         State::Listen => {
             listener::stop(stack, now, id);
@@ -328,8 +329,7 @@ pub(crate) fn close(stack: &mut Stack, now: Instant, id: SocketId) -> Closed {
         }
         _ => {}
     }
-    let unread = tcp.tcb.as_deref().is_some_and(|tcb| tcb.readable() > 0);
-    if unread || linger == Some(Duration::ZERO) {
+    if resets {
         connection::abort(stack, now, id);
         connection::discard(stack, id);
         return Closed::Done;
@@ -349,6 +349,17 @@ pub(crate) fn close(stack: &mut Stack, now: Instant, id: SocketId) -> Closed {
         verdict
     });
     waits.map_or(Closed::Done, Closed::Linger)
+}
+
+/// Whether closing a connection resets it.
+fn resets(sock: &Socket, tcp: &TcpSocket) -> bool {
+    let unread = tcp.tcb.as_deref().is_some_and(|tcb| tcb.readable() > 0);
+    unread || sock.opts.linger() == Some(Duration::ZERO)
+}
+
+/// Whether closing `id` throws away what it still has to send.
+pub(crate) fn close_resets(stack: &Stack, id: SocketId) -> bool {
+    socket(stack, id).is_ok_and(|(sock, tcp)| resets(sock, tcp))
 }
 
 /// What was written, and the FIN, is acknowledged.

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::calls;
 use super::connection::{schedule, tcb_mut};
 use super::tcb::Tcb;
 use crate::socket::{SendFlags, SocketId};
@@ -84,6 +85,13 @@ pub(crate) fn expire(stack: &mut Stack, now: Instant) {
 }
 
 impl Stack {
+    /// Whether an end is held that closing `id` would throw away: it is to be released, and sent, before.
+    pub fn close_loses_end(&self, id: SocketId) -> bool {
+        let gathering = &self.tcp.gathering;
+        let held = gathering.until.is_some() && gathering.id == Some(id);
+        held && calls::close_resets(self, id)
+    }
+
     /// Whoever sent with [`SendFlags::GATHER`] does something else now: what is held of it goes with the next [`Stack::transmit`].
     pub fn release_end(&mut self) {
         let gathering = &mut self.tcp.gathering;
