@@ -166,6 +166,19 @@ BOTH(data_after_the_reading_end_is_shut_is_taken)
     EQ(recv(p.client, &c, 1, 0), 1);
 }
 
+BOTH(reading_nothing_of_what_is_there)
+{
+    struct pair p = tcp_pair(family);
+    char word[4];
+    send_all(p.server, "word", 4);
+    wait_for(p.client, POLLIN);
+    reset(p.server);
+    wait_for(p.client, POLLERR);
+    EQ(recv(p.client, word, 0, 0), 0);
+    EQ(recv(p.client, word, 4, 0), 4);
+    ERR(recv(p.client, word, 0, 0), ECONNRESET);
+}
+
 /* --- memory that is nobody's ------------------------------------------------------------------------------------------- */
 
 static void *high(void)
@@ -333,7 +346,31 @@ CASE(too_long_for_nobody)
 {
     static char much[65536];
     ERR(send(udp(AF_INET), much, sizeof much, 0), EMSGSIZE);
+    ERR(send(udp(AF_INET), bad_pointer, sizeof much, 0), EMSGSIZE);
     ERR(send(udp(AF_INET6), much, sizeof much, 0), EDESTADDRREQ);
+}
+
+CASE(bound_to_a_group_a_stream_connects_from_the_device)
+{
+    struct addr group = ipv4("239.1.2.3", 0), at;
+    listener(AF_INET, 5, &at);
+    int fd = tcp(AF_INET);
+    OK(bind(fd, &group.sa, group.len));
+    OK(connect(fd, &at.sa, at.len));
+    struct addr local = local_of(fd);
+    EQ(local.v4.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+}
+
+CASE(a_peer_with_port_0)
+{
+    struct addr four = loopback(AF_INET, 0), six = loopback(AF_INET6, 0), mapped = ipv6("::ffff:127.0.0.1", 0);
+    int fd4 = udp(AF_INET), fd6 = udp(AF_INET6), both = udp(AF_INET6);
+    OK(connect(fd4, &four.sa, four.len));
+    OK(connect(fd6, &six.sa, six.len));
+    OK(connect(both, &mapped.sa, mapped.len));
+    EQ(send(fd4, "x", 1, 0), 1);
+    EQ(send(fd6, "x", 1, 0), 1);
+    ERR(send(both, "x", 1, 0), EINVAL);
 }
 
 BOTH(a_refused_datagram_has_got_its_port)
@@ -342,6 +379,10 @@ BOTH(a_refused_datagram_has_got_its_port)
     int fd = udp(family);
     ERR(sendto(fd, "x", 1, 0, &none.sa, none.len), EINVAL);
     struct addr local = local_of(fd);
+    TRUE(port_of(&local) != 0);
+    fd = udp(family);
+    ERR(send_with(fd, SOL_SOCKET, 999, NULL), EDESTADDRREQ);
+    local = local_of(fd);
     TRUE(port_of(&local) != 0);
     fd = udp(family);
     none.sa.sa_family = AF_UNIX;
@@ -516,6 +557,16 @@ BOTH(nothing_is_appended_to_a_connection)
     ERR(sendfile(fd, file, NULL, 10), EINVAL);
     OK(fcntl(fd, F_SETFL, 0));
     EQ(sendfile(fd, file, NULL, 10), 10);
+}
+
+BOTH(marks_of_unsent_data)
+{
+    int fd = tcp(family);
+    EQ(get_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 0);
+    set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, -1);
+    EQ(get_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), -1);
+    set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0);
+    EQ(get_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 0);
 }
 
 BOTH(long_waits_for_data_are_counted_in_retransmissions)

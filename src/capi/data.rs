@@ -256,9 +256,7 @@ fn check_destination(
 ) -> CResult<Option<SocketAddr>> {
     match (to, socket.kind()) {
         (Some(to), (_, Kind::Stream)) if flags & libc::MSG_FASTOPEN != 0 => opens(socket, &to),
-        (Some(_), (Domain::V4, kind)) if kind != Kind::Stream && len > 0xffff => {
-            Err(Errno(libc::EMSGSIZE))
-        }
+        _ if too_long_for_v4(socket, len) => Err(Errno(libc::EMSGSIZE)),
         (_, (domain, kind)) if flags & libc::MSG_OOB != 0 && !takes_urgent_flag(domain, kind) => {
             Err(Errno(libc::EOPNOTSUPP))
         }
@@ -270,6 +268,12 @@ fn check_destination(
         (Some(to), (domain, Kind::Datagram)) => to.for_send(domain),
         (Some(to), (domain, Kind::Raw(_) | Kind::Ping)) => to.for_raw(domain).map(Some),
     }
+}
+
+/// udp_sendmsg, raw_sendmsg, ping_v4_sendmsg: "if (len > 0xFFFF) return -EMSGSIZE".
+fn too_long_for_v4(socket: &SocketFile, len: usize) -> bool {
+    let (domain, kind) = socket.kind();
+    len > 0xffff && domain == Domain::V4 && kind != Kind::Stream
 }
 
 /// udp_sendmsg and those of raw and ping sockets refuse MSG_OOB, udpv6_sendmsg does not look at it.
@@ -317,6 +321,7 @@ unsafe fn to_send<'a>(
     match unsafe { user::bytes(data, len) } {
         Ok(data) => Ok(data),
         Err(fault) if user::outside(data, len) => Err(fault),
+        Err(_) if too_long_for_v4(socket, len) => Err(Errno(libc::EMSGSIZE)),
         Err(_) => Err(unreadable(socket, flags, unaddressed)),
     }
 }

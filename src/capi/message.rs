@@ -210,8 +210,10 @@ unsafe fn send_message(
     let to = destination(socket, to, len, flags)?;
     let control = match control {
         [] => SendControl::default(),
-        control => cmsg::read(socket, control, to)
-            .map_err(|errno| before_control(socket, to, flags).unwrap_or(errno))?,
+        control => cmsg::read(socket, control, to).map_err(|errno| {
+            socket.autobind();
+            before_control(socket, to, flags).unwrap_or(errno)
+        })?,
     };
     send_pieces(socket, &pieces, flags, to, &control)
 }

@@ -593,7 +593,6 @@ fn stack_value(socket: &SocketFile, name: SockOptName) -> CResult<Value> {
         | SockOpt::FastOpen(n)
         | SockOpt::MaxSeg(n) => number(n),
         SockOpt::FastOpenKey(keys) => Value::Keys(keys),
-        SockOpt::NotSentLowat(u32::MAX) => Value::Int(0),
         SockOpt::NotSentLowat(n) => Value::Int(n as c_int),
         SockOpt::Linger2(n) | SockOpt::DeferAccept(n) => Value::Int(n),
         SockOpt::MaxPacingRate(rate) => Value::Rate(rate),

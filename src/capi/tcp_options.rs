@@ -59,8 +59,7 @@ pub(super) fn set_number(name: c_int, number: c_int) -> CResult<SockOpt> {
         // A negative clamp is below the least, as it is for the kernel's signed comparison.
         libc::TCP_WINDOW_CLAMP if number < 0 => SockOpt::WindowClamp(1),
         libc::TCP_WINDOW_CLAMP => SockOpt::WindowClamp(number as u32),
-        // 0 is the default: no mark.
-        libc::TCP_NOTSENT_LOWAT if number == 0 => SockOpt::NotSentLowat(u32::MAX),
+        // 0 is the default.
         libc::TCP_NOTSENT_LOWAT => SockOpt::NotSentLowat(number as u32),
         libc::TCP_DEFER_ACCEPT => SockOpt::DeferAccept(number),
         libc::TCP_FASTOPEN => SockOpt::FastOpen(u32::try_from(number).map_err(|_| EINVAL)?),

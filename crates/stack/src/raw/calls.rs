@@ -103,6 +103,11 @@ pub(crate) fn send(
     dest: Option<SocketAddr>,
     control: &SendControl,
 ) -> Result<usize> {
+    // rawv6_sendmsg asks whether there is a destination first, raw_sendmsg how long it is.
+    let socket = stack.get(id)?;
+    if socket.domain == Domain::V6 && dest.is_none() && socket.peer().is_none() {
+        return Err(Error::DestinationRequired);
+    }
     let len = control::datagram_len(data)?;
     if flags.contains(SendFlags::OOB) {
         return Err(Error::NotSupported);

@@ -120,7 +120,9 @@ pub(super) fn prepare(
     let src = sock
         .local()
         .map(|local| local.ip())
-        .filter(|ip| !ip.is_unspecified() && sock.addr_locked);
+        .filter(|ip| !ip.is_unspecified() && sock.addr_locked)
+        // __inet_bind: "Use device", when it is everybody's.
+        .filter(|ip| !ip.is_multicast() && !stack.ip.is_broadcast(*ip));
     let to = SocketAddr::new(stack.ip.resolve_unspecified(to.ip(), src), to.port());
     if stack
         .ip

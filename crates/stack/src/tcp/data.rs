@@ -224,7 +224,9 @@ fn nothing_to_read(sock: &mut Socket, bufs: &[IoSliceMut<'_>]) -> Result<Receive
         return Err(Error::NotSupported);
     };
     let state = tcp.state();
-    if tcp.done {
+    let readable = tcp.tcb.as_deref().is_some_and(|tcb| tcb.readable() > 0);
+    // What is there is looked at first, also when nothing of it is wanted.
+    if tcp.done || (readable && bufs.iter().all(|b| b.is_empty())) {
         return Ok(Received::default());
     }
     if let Some(error) = sock.pending_error.take() {
@@ -235,10 +237,6 @@ fn nothing_to_read(sock: &mut Socket, bufs: &[IoSliceMut<'_>]) -> Result<Receive
     }
     if state == State::Closed {
         return Err(Error::NotConnected);
-    }
-    if bufs.iter().all(|b| b.is_empty()) && tcp.tcb.as_deref().is_some_and(|tcb| tcb.readable() > 0)
-    {
-        return Ok(Received::default());
     }
     Err(Error::WouldBlock)
 }

@@ -81,6 +81,12 @@ pub(crate) fn send(
     let dest = match (corked, dest, socket.peer()) {
         (Some(corked), _, _) => corked.dest,
         (None, Some(dest), _) if dest.port() == 0 => return Err(Error::Invalid),
+        // udpv6_sendmsg names an IPv4 peer to udp_sendmsg, which looks at its port.
+        (None, None, Some(peer))
+            if peer.port() == 0 && peer.is_ipv4() && socket.domain == Domain::V6 =>
+        {
+            return Err(Error::Invalid);
+        }
         (None, Some(dest), _) | (None, None, Some(dest)) => dest,
         (None, None, None) => return Err(Error::DestinationRequired),
     };
