@@ -359,6 +359,11 @@ CASE(bound_to_a_group_a_stream_connects_from_the_device)
     OK(connect(fd, &at.sa, at.len));
     struct addr local = local_of(fd);
     EQ(local.v4.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+    /* Nobody's own address is 255.255.255.255: 0.0.0.0 is the loopback. */
+    struct addr all = ipv4("255.255.255.255", 0), none = ipv4("0.0.0.0", port_of(&at));
+    fd = tcp(AF_INET);
+    OK(bind(fd, &all.sa, all.len));
+    OK(connect(fd, &none.sa, none.len));
 }
 
 CASE(a_peer_with_port_0)
@@ -426,6 +431,21 @@ CASE(the_loopback_address_is_on_no_other_interface)
     memcpy(CMSG_DATA(c), &from, sizeof from);
     need_device();
     ERR(sendmsg(udp(AF_INET6), &h, 0), EINVAL);
+}
+
+CASE(a_source_comes_before_an_interface_on_ipv4)
+{
+    struct addr own = loopback(AF_INET, 4000);
+    struct in_pktinfo from = {.ipi_ifindex = 9};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof from)] = {0};
+    struct msghdr h = {.msg_name = &own.sa, .msg_namelen = own.len, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof from), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO};
+    memcpy(CMSG_DATA(c), &from, sizeof from);
+    ERR(sendmsg(udp(AF_INET), &h, 0), ENODEV);
+    inet_pton(AF_INET, "192.0.2.1", &from.ipi_spec_dst);
+    memcpy(CMSG_DATA(c), &from, sizeof from);
+    ERR(sendmsg(udp(AF_INET), &h, 0), ENETUNREACH);
 }
 
 CASE(raw_ipv6_connects_to_ipv6_whatever_the_length)

@@ -255,10 +255,14 @@ static void connect_step(void)
     /* A raw socket that is told so receives nothing any more on Linux (__udp_disconnect, raw_unhash). */
     if (chance(8) && slots[slot].what != RAW)
         w.sa.sa_family = AF_UNSPEC;
+    if (w.sa.sa_family == AF_UNSPEC && slots[slot].what == RAW)
+        return;
     int ok = connect(slots[slot].fd, w.at, w.len);
     result(ok, "connect(%d %s, %s%s)", slot, names[slots[slot].what], w.text, w.sa.sa_family == AF_UNSPEC ? " unspec" : "");
     if (slots[slot].what == TCP)
         slots[slot].what = STREAM;
+    if (slots[slot].what == STREAM && w.sa.sa_family == AF_UNSPEC && ok == 0)
+        slots[slot].what = TCP;
     /* Linux 6.18 sends the second datagram after that to where connect was told to go (inet->cork.fl). */
     bool dgram = slots[slot].what == UDP || slots[slot].what == RAW || slots[slot].what == PING;
     if (ok != 0 && dgram && family_of(slot) == AF_INET)

@@ -58,9 +58,13 @@ pub(crate) fn path(
         return stack.path_from(id, dst, None, None, control.dont_route);
     };
     let iface = match interface {
-        0 => None,
-        index => Some(Iface::from_index(index).ok_or(Error::NoDevice)?),
+        0 => Ok(None),
+        index => Iface::from_index(index).map(Some).ok_or(Error::NoDevice),
     };
+    // ip_route_output_key_hash_rcu looks at the source first.
+    if dst.is_ipv6() {
+        iface?;
+    }
     // ip6_datagram_send_ctl: not another one than the socket's.
     let bound = stack.sockets.get(id).map_or(0, Socket::bound_if);
     if dst.is_ipv6() && interface != 0 && bound != 0 && bound != interface {
@@ -73,7 +77,7 @@ pub(crate) fn path(
             return Err(Error::Invalid);
         }
         // ipv6_chk_addr_and_flags: the loopback's own address is on no other interface.
-        let elsewhere = ip.is_ipv6() && ip.is_loopback() && iface == Some(Iface::Device);
+        let elsewhere = ip.is_ipv6() && ip.is_loopback() && iface == Ok(Some(Iface::Device));
         if elsewhere && !socket.may_be_anybody() {
             return Err(Error::Invalid);
         }
@@ -84,7 +88,7 @@ pub(crate) fn path(
             false => return Err(Error::Invalid),
         }
     }
-    stack.path_from(id, dst, from, iface, control.dont_route)
+    stack.path_from(id, dst, from, iface?, control.dont_route)
 }
 
 /// Sends the datagram, or with UDP_SEGMENT as many as it makes.
