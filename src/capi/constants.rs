@@ -118,6 +118,10 @@ pub const TUNSOCK_SO_ATTACH_FILTER: c_int = 26;
 pub const TUNSOCK_SO_GET_FILTER: c_int = 26;
 /// Option levels and options: SO_DETACH_FILTER.
 pub const TUNSOCK_SO_DETACH_FILTER: c_int = 27;
+/// Option levels and options: SO_ATTACH_REUSEPORT_CBPF.
+pub const TUNSOCK_SO_ATTACH_REUSEPORT_CBPF: c_int = 51;
+/// Option levels and options: SO_DETACH_REUSEPORT_BPF.
+pub const TUNSOCK_SO_DETACH_REUSEPORT_BPF: c_int = 68;
 /// Option levels and options: SO_LOCK_FILTER.
 pub const TUNSOCK_SO_LOCK_FILTER: c_int = 44;
 /// Option levels and options: SO_TIMESTAMP.

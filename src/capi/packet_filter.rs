@@ -15,6 +15,10 @@ use crate::runtime::sys;
 const EINVAL: Errno = Errno(libc::EINVAL);
 /// The same number reads the filter and sets it.
 const SO_GET_FILTER: c_int = libc::SO_ATTACH_FILTER;
+/// asm-generic/socket.h.
+const SO_ATTACH_REUSEPORT_CBPF: c_int = 51;
+const SO_ATTACH_REUSEPORT_EBPF: c_int = 52;
+const SO_DETACH_REUSEPORT_BPF: c_int = 68;
 /// Octets of one instruction.
 const INSTRUCTION: usize = size_of::<sock_filter>();
 
@@ -23,12 +27,29 @@ pub(super) fn set(socket: &SocketFile, name: c_int, given: &Given) -> Option<CRe
     Some(match name {
         libc::SO_ATTACH_FILTER => attach(socket, given),
         libc::SO_DETACH_FILTER => detach(socket, given),
-        libc::SO_ATTACH_BPF => refuse_descriptor(socket, given),
+        SO_ATTACH_REUSEPORT_CBPF => attach_chooser(socket, given),
+        SO_DETACH_REUSEPORT_BPF => detach_chooser(socket, given),
+        libc::SO_ATTACH_BPF | SO_ATTACH_REUSEPORT_EBPF => refuse_descriptor(socket, given),
         _ => return None,
     })
 }
 
 fn attach(socket: &SocketFile, given: &Given) -> CResult<()> {
+    Ok(socket.attach_filter(program(socket, given)?)?)
+}
+
+fn attach_chooser(socket: &SocketFile, given: &Given) -> CResult<()> {
+    let program = program(socket, given)?;
+    Ok(socket.attach_chooser(program)?)
+}
+
+fn detach_chooser(socket: &SocketFile, given: &Given) -> CResult<()> {
+    given.int()?;
+    Ok(socket.detach_chooser()?)
+}
+
+/// The program that struct sock_fprog names, checked.
+fn program(socket: &SocketFile, given: &Given) -> CResult<Filter> {
     // sk_setsockopt: whatever the option, an int's worth of bytes is read first.
     given.int()?;
     if given.len != size_of::<sock_fprog>() {
@@ -48,7 +69,7 @@ fn attach(socket: &SocketFile, given: &Given) -> CResult<()> {
     let mut bytes = vec![0u8; len * INSTRUCTION];
     user::copy_in(&mut bytes, from)?;
     let program: Vec<Instruction> = bytes.chunks_exact(INSTRUCTION).map(instruction).collect();
-    Ok(socket.attach_filter(Filter::new(&program).map_err(|_| EINVAL)?)?)
+    Filter::new(&program).map_err(|_| EINVAL)
 }
 
 fn detach(socket: &SocketFile, given: &Given) -> CResult<()> {

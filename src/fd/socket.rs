@@ -454,6 +454,16 @@ impl SocketFile {
         self.with(|stack, _, id| stack.detach_filter(id))
     }
 
+    /// SO_ATTACH_REUSEPORT_CBPF.
+    pub(crate) fn attach_chooser(&self, program: Filter) -> FdResult<()> {
+        self.with(|stack, _, id| stack.attach_chooser(id, program.clone()))
+    }
+
+    /// SO_DETACH_REUSEPORT_BPF.
+    pub(crate) fn detach_chooser(&self) -> FdResult<()> {
+        self.with(|stack, _, id| stack.detach_chooser(id))
+    }
+
     /// SO_GET_FILTER.
     pub(crate) fn filter(&self) -> FdResult<Option<Filter>> {
         self.with(|stack, _, id| stack.filter(id))

@@ -72,6 +72,10 @@ pub struct Stack {
     pub(crate) min_ttl_matters: bool,
     /// Some socket has had a filter.
     pub(crate) filters_matter: bool,
+    /// Some socket has had a program that chooses among those that share an address.
+    pub(crate) choosers_matter: bool,
+    /// Packets looked at so far, from the device and from ourselves.
+    pub(crate) packets: u64,
     /// Some socket wants to know of packets that come, see `note_arrival`.
     pub(crate) arrivals_matter: bool,
     /// The CPU that the stack runs on, -1: not told.
@@ -99,6 +103,8 @@ impl Stack {
             cpu_matters: false,
             min_ttl_matters: false,
             filters_matter: false,
+            choosers_matter: false,
+            packets: 0,
             arrivals_matter: false,
             cpu: -1,
             config,
@@ -297,8 +303,7 @@ impl Stack {
             // IP_BIND_ADDRESS_NO_PORT (__inet_bind): connect chooses the port, when it knows all four.
             _ if no_port => (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, 0))),
             Kind::Stream => {
-                let (shape, own) = (socket.shape(ip), socket.local_ports());
-                let port = self.ports.bind(kind, id, shape, addr.port(), own)?;
+                let port = self.bind_port(id, addr)?;
                 (self.get_mut(id)?).set_local(Some(SocketAddr::new(ip, port)));
             }
             Kind::Datagram => udp::calls::bind(self, id, addr)?,

@@ -5,12 +5,15 @@
 //! at most as many steps as the program has instructions, and needs no memory but the machine's own sixteen words.
 
 mod check;
+mod choose;
 mod run;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+
+pub(crate) use choose::leave_group;
 
 use crate::error::{Error, Result};
 use crate::ip::{DstKind, RxMeta};

@@ -21,6 +21,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, frame: &[u8], inside: Optio
         stack.stats.malformed += 1;
         return;
     };
+    stack.packets = stack.packets.wrapping_add(1);
     match packet.first().map(|byte| byte >> 4) {
         Some(4) => input_v4(stack, now, &vnet, packet, inside),
         Some(6) => input_v6(stack, now, &vnet, packet, inside),

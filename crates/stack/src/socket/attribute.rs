@@ -213,6 +213,8 @@ pub(crate) struct ExtraOpts {
     pub(crate) ip_options: Option<Box<IpOptions>>,
     /// SO_ATTACH_FILTER.
     pub(crate) filter: Option<Filter>,
+    /// SO_ATTACH_REUSEPORT_CBPF.
+    pub(crate) chooser: Option<Filter>,
     /// SO_MAX_PACING_RATE of a socket that is not TCP's, octets a second.
     pub(crate) max_pacing_rate: u64,
 }
@@ -243,6 +245,7 @@ impl ExtraOpts {
         local_ports: 0,
         ip_options: None,
         filter: None,
+        chooser: None,
         max_pacing_rate: u64::MAX,
     };
 

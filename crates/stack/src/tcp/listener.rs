@@ -13,6 +13,7 @@ use super::tcb::Tcb;
 use super::tuple::Tuple;
 use super::{connection, syn_cookie};
 use crate::error::{Error, Result};
+use crate::filter::{View, leave_group};
 use crate::ip::Iface;
 use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind, Ready, SocketId};
@@ -102,6 +103,8 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
     }
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     socket.set_local(Some(local));
+    stack.join_choosers(id);
+    let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     if let Some(tcp) = socket.tcp_mut() {
         // A fresh life: what a former connection left is gone.
         tcp.tcb = None;
@@ -122,6 +125,7 @@ pub(crate) fn stop(stack: &mut Stack, now: Instant, id: SocketId) {
         return;
     };
     let (domain, v6only, local) = (socket.domain, socket.opts.v6only, socket.local());
+    let numbered = socket.is_numbered();
     let Some(listener) = socket.tcp_mut().and_then(|tcp| tcp.listener.take()) else {
         return;
     };
@@ -129,7 +133,7 @@ pub(crate) fn stop(stack: &mut Stack, now: Instant, id: SocketId) {
         let (keys, n) = keys(domain, v6only, local);
         for key in keys.iter().take(n) {
             if let Some(ids) = stack.tcp.listeners.get_mut(key) {
-                ids.retain(|other| *other != id);
+                leave_group(ids, id, numbered);
                 if ids.is_empty() {
                     stack.tcp.listeners.remove(key);
                 }
@@ -145,7 +149,12 @@ pub(crate) fn stop(stack: &mut Stack, now: Instant, id: SocketId) {
 
 /// The listener for a SYN: the exact address first, then the wildcard of the family (which a dual-stack socket shares).
 /// Of those that are there, those that are bound to `iface` come first (compute_score).
-pub(crate) fn find(stack: &Stack, tuple: &Tuple, iface: Iface) -> Option<SocketId> {
+pub(crate) fn find(
+    stack: &Stack,
+    tuple: &Tuple,
+    iface: Iface,
+    view: Option<&View<'_>>,
+) -> Option<SocketId> {
     let any = if tuple.is_v4() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED)
     } else {
@@ -154,23 +163,35 @@ pub(crate) fn find(stack: &Stack, tuple: &Tuple, iface: Iface) -> Option<SocketI
     [tuple.local, any].iter().find_map(|addr| {
         let ids = stack.tcp.listeners.get(&(*addr, tuple.local_port))?;
         if !stack.ifaces_matter {
-            return nth(ids.len(), stack, tuple, ids.iter());
+            return nth(ids.len(), stack, tuple, ids.iter(), view);
         }
         let by = |id: &SocketId| stack.sockets.get(*id).map_or(0, Socket::bound_if);
         [iface.index(), 0].into_iter().find_map(|index| {
             let fit = ids.iter().filter(|id| by(id) == index);
-            nth(fit.clone().count(), stack, tuple, fit)
+            nth(fit.clone().count(), stack, tuple, fit, view)
         })
     })
 }
 
-/// One of `n` listeners, by the tuple.
+/// The listeners at an address.
+pub(crate) fn beside(stack: &Stack, local: SocketAddr) -> &[SocketId] {
+    let key = (local.ip(), local.port());
+    stack.tcp.listeners.get(&key).map_or(&[], |ids| ids)
+}
+
+/// One of `n` listeners: by their program, else by the tuple.
 fn nth<'a>(
     n: usize,
     stack: &Stack,
     tuple: &Tuple,
-    mut ids: impl Iterator<Item = &'a SocketId>,
+    mut ids: impl Iterator<Item = &'a SocketId> + Clone,
+    view: Option<&View<'_>>,
 ) -> Option<SocketId> {
+    if n > 1
+        && let Some(id) = stack.chosen(ids.clone().copied(), view)
+    {
+        return Some(id);
+    }
     match n {
         0 => None,
         1 => ids.next().copied(),

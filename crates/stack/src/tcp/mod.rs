@@ -70,6 +70,7 @@ use flows::Flow;
 pub use in_place::Place;
 use input::Segment;
 pub(crate) use layer::{TcpLayer, TcpSocket};
+pub(crate) use listener::beside as listeners_beside;
 use time_wait::TimeWait;
 use tuple::Tuple;
 
@@ -105,13 +106,19 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         tos: meta.tos,
         ttl: meta.ttl,
     };
+    let (text_at, network) = (
+        segment.len() - payload.len(),
+        network_header(quote, segment),
+    );
+    let (head, text) = segment.split_at(text_at);
+    let view = View::transport(network, head, text, meta, proto::TCP);
     let flow = stack.flow(&tuple);
     let flow = flow.filter(|flow| !stack.ifaces_matter || hears(stack, *flow, meta.iface));
-    if stack.min_ttl_matters && !takes_ttl(stack, flow, &tuple, meta) {
+    if stack.min_ttl_matters && !takes_ttl(stack, flow, &tuple, &view) {
         return;
     }
     if stack.filters_matter {
-        match filtered(stack, flow, &tuple, meta, segment, quote) {
+        match filtered(stack, flow, &tuple, &view) {
             Some(keep) => seg.payload = seg.payload.get(..keep).unwrap_or(seg.payload),
             None => return,
         }
@@ -120,7 +127,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         Some(Flow::Conn(id)) => connection::input(stack, now, id, seg),
         Some(Flow::HalfOpen(id)) => half_open::input(stack, now, id, &seg),
         Some(Flow::TimeWait(id)) => time_wait::input(stack, now, id, meta.iface, &seg),
-        None => match listener::find(stack, &tuple, meta.iface) {
+        None => match listener::find(stack, &tuple, meta.iface, Some(&view)) {
             Some(id) => listener::input(stack, now, id, tuple, &seg),
             None => closed(stack, &tuple, &seg),
         },
@@ -128,19 +135,19 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
 }
 
 /// Whether a segment has come with as many hops left as its socket wants (RFC 5082; Linux: tcp_v4_rcv, TCPMINTTLDROP).
-fn takes_ttl(stack: &Stack, flow: Option<Flow>, tuple: &Tuple, meta: &RxMeta) -> bool {
-    owner(stack, flow, tuple, meta)
+fn takes_ttl(stack: &Stack, flow: Option<Flow>, tuple: &Tuple, view: &View<'_>) -> bool {
+    owner(stack, flow, tuple, view)
         .and_then(|id| stack.sockets.get(id))
-        .is_none_or(|socket| socket.takes_ttl(!tuple.is_v4(), meta.ttl))
+        .is_none_or(|socket| socket.takes_ttl(!tuple.is_v4(), view.meta.ttl))
 }
 
 /// The socket that a segment is for: a connection, or a listener.
-fn owner(stack: &Stack, flow: Option<Flow>, tuple: &Tuple, meta: &RxMeta) -> Option<SocketId> {
+fn owner(stack: &Stack, flow: Option<Flow>, tuple: &Tuple, view: &View<'_>) -> Option<SocketId> {
     match flow {
         Some(Flow::Conn(id)) => Some(id),
         Some(Flow::HalfOpen(id)) => stack.tcp.half_open.get(id).map(|entry| entry.listener),
         Some(Flow::TimeWait(_)) => None,
-        None => listener::find(stack, tuple, meta.iface),
+        None => listener::find(stack, tuple, view.meta.iface, Some(view)),
     }
 }
 
@@ -149,19 +156,13 @@ fn filtered(
     stack: &mut Stack,
     flow: Option<Flow>,
     tuple: &Tuple,
-    meta: &RxMeta,
-    segment: &[u8],
-    quote: &[u8],
+    view: &View<'_>,
 ) -> Option<usize> {
-    let head = segment
-        .get(12)
-        .map_or(0, |octet| usize::from(octet >> 4) * 4);
-    let Some(id) = owner(stack, flow, tuple, meta) else {
-        return Some(segment.len());
+    let Some(id) = owner(stack, flow, tuple, view) else {
+        return Some(view.len());
     };
-    let network = network_header(quote, segment);
-    let view = View::transport(network, segment, &[], meta, proto::TCP);
-    let keep = stack.filtered(id, &view, head)?;
+    let head = view.parts[1].len();
+    let keep = stack.filtered(id, view, head)?;
     Some(keep.saturating_sub(head))
 }
 

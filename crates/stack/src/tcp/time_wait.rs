@@ -207,7 +207,7 @@ pub(crate) fn input(
     }
     // RFC 6191 2 and RFC 9293 MAY-2: a new SYN beyond the old sequence space, or with a later timestamp, may begin anew.
     if h.has(Flags::SYN) && !h.has(Flags::ACK) && (newer_ts || h.seq.after(tw.rcv_nxt)) {
-        if let Some(listener) = listener::find(stack, &tuple, iface) {
+        if let Some(listener) = listener::find(stack, &tuple, iface, None) {
             remove(stack, id);
             listener::input(stack, now, listener, tuple, seg);
         }

@@ -8,7 +8,7 @@ use crate::ip::Path;
 use crate::socket::attribute::Attribute;
 use crate::socket::control::{self, Controls, SendControl};
 use crate::socket::table::Socket;
-use crate::socket::{Domain, Kind, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
+use crate::socket::{Domain, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
 use crate::stack::Stack;
 use crate::udp::output::{self, Datagram};
 use crate::udp::queue::Read;
@@ -332,9 +332,7 @@ pub(crate) fn autobind(stack: &mut Stack, id: SocketId) -> Result<()> {
 
 /// Takes the port and enters the tables; the address has been checked.
 pub(crate) fn bind(stack: &mut Stack, id: SocketId, addr: SocketAddr) -> Result<()> {
-    let socket = stack.get(id)?;
-    let (shape, own) = (socket.shape(addr.ip()), socket.local_ports());
-    let port = (stack.ports).bind(Kind::Datagram, id, shape, addr.port(), own)?;
+    let port = stack.bind_port(id, addr)?;
     let socket = stack.get_mut(id)?;
     socket.set_local(Some(SocketAddr::new(addr.ip(), port)));
     stack.udp_place(id);

@@ -49,7 +49,9 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, datagram: &[
     };
     match meta.dst_kind {
         DstKind::Unicast => {
-            if let Some(id) = stack.udp_lookup(src, dst, meta.iface) {
+            let head = header.emit();
+            let view = View::transport(came.network, &head, data, meta, proto::UDP);
+            if let Some(id) = stack.udp_lookup(src, dst, meta.iface, Some(&view)) {
                 each(stack, id);
             }
         }
@@ -146,7 +148,7 @@ fn enqueue(
 /// An ICMP error about a datagram of ours, of which `transport` is quoted. Linux __udp4_lib_err, __udp6_lib_err: with IP_RECVERR all
 /// of them, else only hard errors, and only on connected sockets.
 pub(crate) fn icmp_error(stack: &mut Stack, error: &IcmpError, transport: &[u8]) {
-    let Some(id) = stack.udp_lookup(error.remote, error.local, error.message.iface) else {
+    let Some(id) = stack.udp_lookup(error.remote, error.local, error.message.iface, None) else {
         stack.stats.not_ours += 1;
         return;
     };

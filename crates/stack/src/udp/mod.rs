@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use smallvec::SmallVec;
 
 use crate::config::Config;
+use crate::filter::{View, leave_group};
 use crate::ip::{Iface, Path, RxMeta};
 use crate::keyed::{EndKey, KeyedMap, KeyedState};
 use crate::socket::address::outward;
@@ -100,6 +101,11 @@ impl UdpLayer {
         }
     }
 
+    /// A number that cannot be foreseen, for `of`.
+    pub(crate) fn random(&self, of: impl std::hash::Hash) -> u32 {
+        self.spread.hash(&of) as u32
+    }
+
     fn enter(&mut self, id: SocketId, place: Place) {
         let group = match place {
             Place::Connected(local, peer) => {
@@ -111,9 +117,10 @@ impl UdpLayer {
         group.push(id);
     }
 
-    fn leave(&mut self, id: SocketId, place: Place) {
+    /// `numbered`: a program counts the members, and the last takes the place of who leaves.
+    fn leave(&mut self, id: SocketId, place: Place, numbered: bool) {
         let strike = |group: &mut Group| {
-            group.retain(|member| *member != id);
+            leave_group(group, id, numbered);
             group.is_empty()
         };
         match place {
@@ -145,6 +152,7 @@ impl Stack {
             (Some(local), None) => Some(Place::Bound(local)),
             (None, _) => None,
         };
+        let numbered = socket.is_numbered();
         let Some(udp) = socket.udp_mut() else {
             return;
         };
@@ -153,20 +161,35 @@ impl Stack {
             return;
         }
         if let Some(old) = old {
-            self.udp.leave(id, old);
+            self.udp.leave(id, old, numbered);
         }
         if let Some(place) = place {
             self.udp.enter(id, place);
+            self.join_choosers(id);
         }
+    }
+
+    /// The sockets that are bound to an address.
+    pub(crate) fn udp_beside(&self, local: SocketAddr) -> &[SocketId] {
+        self.udp
+            .bound
+            .get(&EndKey(local))
+            .map_or(&[], |group| group)
     }
 
     /// The socket that a datagram from `src` to `dst` is for: connected to `src`, else bound to `dst`, else to a wildcard
     /// (Linux: __udp4_lib_lookup; an AF_INET socket comes before a dual-stack one).
-    fn udp_lookup(&self, src: SocketAddr, dst: SocketAddr, iface: Iface) -> Option<SocketId> {
+    fn udp_lookup(
+        &self,
+        src: SocketAddr,
+        dst: SocketAddr,
+        iface: Iface,
+        view: Option<&View<'_>>,
+    ) -> Option<SocketId> {
         let ends = (EndKey(dst), EndKey(src));
         (self.udp.connected.get(&ends).into_iter())
             .chain(self.udp_groups(dst))
-            .find_map(|group| self.udp_choose(group, src, dst, iface))
+            .find_map(|group| self.udp_choose(group, src, dst, iface, view))
     }
 
     /// Every socket that a datagram to many from `src` to `dst` is for (Linux: __udp4_lib_mcast_deliver).
@@ -208,13 +231,14 @@ impl Stack {
     }
 
     /// One of a group: those that are bound to the interface come first (compute_score); spread by the addresses over those with
-    /// SO_REUSEPORT, else the latest (Linux puts it first).
+    /// SO_REUSEPORT, or chosen by their program from the packet, else the latest (Linux puts it first).
     fn udp_choose(
         &self,
         group: &Group,
         src: SocketAddr,
         dst: SocketAddr,
         iface: Iface,
+        view: Option<&View<'_>>,
     ) -> Option<SocketId> {
         if let [only] = group.as_slice() {
             return self.udp_accepts(*only, dst, iface).then_some(*only);
@@ -225,6 +249,9 @@ impl Stack {
             .filter(|id| self.udp_accepts(*id, dst, iface) && (!bound || by(id) != 0));
         let last = fit.clone().next_back()?;
         let shares = |id: &SocketId| self.sockets.get(*id).is_some_and(|s| s.opts.reuse_port);
+        if let Some(id) = self.chosen(fit.clone(), view) {
+            return Some(id);
+        }
         let of_cpu = |id: &SocketId| shares(id) && self.wants_cpu(*id);
         if self.cpu_matters
             && let Some(id) = fit.clone().find(of_cpu)
