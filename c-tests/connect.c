@@ -251,3 +251,134 @@ BOTH(unconnected_socket_in_poll)
 {
     EQ(events_of(tcp(family), POLLIN | POLLOUT | POLLRDHUP, 0), POLLOUT | POLLHUP);
 }
+
+static const struct sockaddr none = {AF_UNSPEC, {0}};
+
+/* A socket whose connect was refused, which nobody has been told yet. */
+static int refused_untold(int family)
+{
+    struct addr a = closed(family);
+    int fd = tcp(family);
+    set_nonblocking(fd);
+    ERR(connect(fd, &a.sa, a.len), EINPROGRESS);
+    wait_for(fd, POLLOUT | POLLERR | POLLHUP);
+    return fd;
+}
+
+/* __inet_stream_connect, sock_error: the outcome is told once, whatever the address, and the socket is as new. */
+BOTH(told_once_and_then_as_new)
+{
+    struct addr at, other = loopback(family == AF_INET ? AF_INET6 : AF_INET, 1);
+    int fd = refused_untold(family);
+    listener(family, 1, &at);
+    ERR(connect(fd, &other.sa, other.len), ECONNREFUSED);
+    EQ(events_of(fd, POLLIN | POLLOUT | POLLRDHUP, 0), POLLOUT | POLLHUP);
+    EQ(get_int(fd, SOL_SOCKET, SO_ERROR), 0);
+    ERR(connect(fd, &other.sa, other.len), family == AF_INET ? EAFNOSUPPORT : EINVAL);
+    ERR(connect(fd, &at.sa, at.len), EINPROGRESS);
+    wait_for(fd, POLLOUT);
+    OK(connect(fd, &at.sa, at.len));
+
+    fd = refused_untold(family);
+    EQ(get_int(fd, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
+    ERR(connect(fd, &at.sa, at.len), ECONNABORTED);
+    ERR(connect(fd, &at.sa, at.len), EINPROGRESS);
+}
+
+/* tcp_set_state: a port that bind did not ask for goes with the connection, and only its number can still be read. */
+BOTH(a_refused_socket_may_be_bound)
+{
+    struct addr a = loopback(family, 0), got, want;
+    int fd = refused_untold(family);
+    struct addr before = local_of(fd);
+    ERR(connect(fd, &a.sa, a.len), ECONNREFUSED);
+    got = local_of(fd);
+    want = wildcard(family, port_of(&before));
+    TRUE(same_addr(&got, &want));
+    if (family == AF_INET6)
+        set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    OK(bind(fd, &a.sa, a.len));
+    ERR(bind(fd, &a.sa, a.len), EINVAL);
+    fd = refused_untold(family);
+    OK(bind(fd, &a.sa, a.len));
+    ERR(connect(fd, &a.sa, a.len), ECONNREFUSED);
+}
+
+/* inet_shutdown, SS_DISCONNECTING. */
+BOTH(shut_down_before_it_was_told)
+{
+    struct addr at;
+    int fd = refused_untold(family);
+    listener(family, 1, &at);
+    ERR(shutdown(fd, SHUT_RDWR), ENOTCONN);
+    ERR(connect(fd, &at.sa, at.len), EINVAL);
+    ERR(connect(fd, &at.sa, at.len), EINVAL);
+    ERR(listen(fd, 1), EINVAL);
+    OK(connect(fd, &none, sizeof(none)));
+    ERR(connect(fd, &at.sa, at.len), EINPROGRESS);
+    wait_for(fd, POLLOUT);
+}
+
+/* tcp_disconnect, by way of inet_shutdown: the listener is a socket without a port again. */
+BOTH(a_listener_shut_down)
+{
+    struct addr at;
+    int l = listener(family, 1, &at), fd = tcp(family);
+    OK(shutdown(l, SHUT_RD));
+    OK(bind(fd, &at.sa, at.len));
+    l = tcp(family);
+    OK(listen(l, 1));
+    at = local_of(l);
+    OK(shutdown(l, SHUT_RD));
+    struct addr got = local_of(l);
+    TRUE(same_addr(&got, &at));
+    OK(bind(l, &at.sa, at.len));
+    OK(listen(l, 1));
+}
+
+/* inet_bhash2_update_saddr: the port is taken at the address of the connection only. */
+CASE(a_wildcard_becomes_an_address)
+{
+    struct addr at, any = wildcard(AF_INET, 0);
+    int l = listener(AF_INET, 2, &at), fd = tcp(AF_INET);
+    OK(bind(fd, &any.sa, any.len));
+    struct addr mine = local_of(fd);
+    int port = port_of(&mine);
+    struct addr second = ipv4("127.0.0.2", port);
+    ERR(bind(tcp(AF_INET), &second.sa, second.len), EADDRINUSE);
+    OK(connect(fd, &at.sa, at.len));
+    int other = tcp(AF_INET);
+    OK(bind(other, &second.sa, second.len));
+    OK(close(other));
+    any = wildcard(AF_INET, port);
+    ERR(bind(tcp(AF_INET), &any.sa, any.len), EADDRINUSE);
+    OK(close(l));
+
+    l = tcp(AF_INET);
+    any = wildcard(AF_INET, 0);
+    OK(bind(l, &any.sa, any.len));
+    OK(listen(l, 1));
+    at = local_of(l);
+    at = loopback(AF_INET, port_of(&at));
+    struct pair p = pair_through(l, &at);
+    OK(close(l));
+    second = ipv4("127.0.0.2", port_of(&at));
+    OK(bind(tcp(AF_INET), &second.sa, second.len));
+    ERR(bind(tcp(AF_INET), &at.sa, at.len), EADDRINUSE);
+    OK(close(p.server));
+}
+
+/* tcp_disconnect ends with sk_error_report: an edge. */
+BOTH(dissolving_is_an_event)
+{
+    struct addr at;
+    listener(family, 1, &at);
+    int fd = tcp(family), ep = (int)OK(epoll_create1(0));
+    OK(connect(fd, &at.sa, at.len));
+    struct epoll_event e = {.events = EPOLLET};
+    OK(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e));
+    EQ(epoll_wait(ep, &e, 1, 0), 0);
+    OK(connect(fd, &none, sizeof(none)));
+    EQ(epoll_wait(ep, &e, 1, LONG_MS), 1);
+    EQ(e.events, EPOLLERR | EPOLLHUP);
+}

@@ -163,3 +163,20 @@ BOTH(shut_listener_looks_unconnected)
     OK(shutdown(fd, SHUT_RD));
     EQ(events_of(fd, POLLIN | POLLOUT | POLLRDHUP, 0), POLLOUT | POLLHUP);
 }
+
+/* IP_BIND_ADDRESS_NO_PORT: listen finds the port that bind did not, at the address that it got. */
+CASE(the_port_comes_later)
+{
+    struct addr at = ipv4("127.0.0.2", 0);
+    int l = tcp(AF_INET);
+    set_int(l, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    OK(bind(l, &at.sa, at.len));
+    OK(listen(l, 1));
+    struct addr got = local_of(l);
+    TRUE(port_of(&got) != 0);
+    at = ipv4("127.0.0.2", port_of(&got));
+    TRUE(same_addr(&got, &at));
+    OK(connect(tcp(AF_INET), &at.sa, at.len));
+    at = loopback(AF_INET, port_of(&got));
+    ERR(connect(tcp(AF_INET), &at.sa, at.len), ECONNREFUSED);
+}

@@ -386,3 +386,21 @@ BOTH(thousand_datagrams_in_order)
         EQ(got, i);
     }
 }
+
+/* inet_dgram_connect, inet_send_prepare: the port comes before anybody looks at the address. */
+CASE(a_port_comes_with_the_first_attempt)
+{
+    struct addr wrong = loopback(AF_INET6, 9), got;
+    int fd = udp(AF_INET);
+    ERR(connect(fd, &wrong.sa, wrong.len), EAFNOSUPPORT);
+    got = local_of(fd);
+    TRUE(port_of(&got) != 0);
+    fd = udp(AF_INET);
+    ERR(sendto(fd, "x", 1, 0, &wrong.sa, wrong.len), EAFNOSUPPORT);
+    got = local_of(fd);
+    TRUE(port_of(&got) != 0);
+    fd = udp(AF_INET);
+    ERR(send(fd, "x", 1, 0), EDESTADDRREQ);
+    got = local_of(fd);
+    TRUE(port_of(&got) != 0);
+}

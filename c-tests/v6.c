@@ -213,3 +213,49 @@ CASE(v6only_datagram_socket_and_a_v4_peer)
     four = ipv6("::ffff:127.0.0.1", port_of(&at));
     ERR(connect(fd, &four.sa, four.len), ENETUNREACH);
 }
+
+/* __inet6_bind: an address of IPv6 makes the socket one of IPv6 alone. */
+CASE(bound_to_an_address_it_is_v6only)
+{
+    struct addr at = ipv6("::1", 0), four, mapped = ipv6("::ffff:127.0.0.1", 0), any = ipv6("::", 0);
+    for (int i = 0; i < 2; i++) {
+        int fd = i ? udp(AF_INET6) : tcp(AF_INET6);
+        OK(bind(fd, &at.sa, at.len));
+        EQ(get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY), 1);
+        fd = i ? udp(AF_INET6) : tcp(AF_INET6);
+        OK(bind(fd, &mapped.sa, mapped.len));
+        EQ(get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY), 0);
+        fd = i ? udp(AF_INET6) : tcp(AF_INET6);
+        OK(bind(fd, &any.sa, any.len));
+        EQ(get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY), 0);
+    }
+    bound_udp(AF_INET, &four);
+    int fd = udp(AF_INET6);
+    OK(bind(fd, &at.sa, at.len));
+    ERR(connect(fd, &four.sa, four.len), EAFNOSUPPORT);
+    /* An address that connect has chosen is none that was bound. */
+    fd = udp(AF_INET6);
+    at = ipv6("::1", 9);
+    OK(connect(fd, &at.sa, at.len));
+    EQ(get_int(fd, IPPROTO_IPV6, IPV6_V6ONLY), 0);
+    OK(connect(fd, &four.sa, four.len));
+}
+
+/* udpv6_sendmsg knows nothing of MSG_OOB; IPv4 goes through udp_sendmsg, which does, and which sends to no port 0. */
+CASE(what_udp_of_v4_minds)
+{
+    struct addr six, four, none = ipv4("127.0.0.1", 0);
+    char room[8];
+    int at = bound_udp(AF_INET6, &six), fd = udp(AF_INET6);
+    bound_udp(AF_INET, &four);
+    ERR(send(fd, "x", 1, MSG_OOB), EDESTADDRREQ);
+    OK(connect(fd, &six.sa, six.len));
+    EQ(send(fd, "x", 1, MSG_OOB), 1);
+    EQ(recv(at, room, sizeof(room), 0), 1);
+    fd = udp(AF_INET6);
+    OK(connect(fd, &four.sa, four.len));
+    ERR(send(fd, "x", 1, MSG_OOB), EOPNOTSUPP);
+    OK(connect(fd, &none.sa, none.len));
+    ERR(send(fd, "x", 1, 0), EINVAL);
+    ERR(send(udp(AF_INET), "x", 1, MSG_OOB), EOPNOTSUPP);
+}

@@ -7,7 +7,6 @@ use crate::socket::table::{CommonOpts, DEFAULT_TTL, Socket};
 use crate::socket::{Domain, Kind, SockOpt, SockOptName, SocketId};
 use crate::stack::Stack;
 use crate::tcp;
-use crate::udp::is_bound;
 
 /// Smallest SO_SNDBUF as read back (Linux: SOCK_MIN_SNDBUF), bytes.
 const MIN_SNDBUF: usize = 4608;
@@ -23,10 +22,14 @@ pub(crate) fn set(stack: &mut Stack, id: SocketId, opt: SockOpt) -> Result<bool>
         return Ok(true);
     }
     let max = stack.config.buf_max;
+    let has_port = stack.ports.holds(id);
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let v6 = socket.domain == Domain::V6;
     match opt {
-        SockOpt::V6Only(on) => set_v6only(socket, on)?,
+        SockOpt::V6Only(_) if !v6 => return Err(Error::NoSuchOption),
+        // inet_num: only while the socket has no port.
+        SockOpt::V6Only(_) if has_port => return Err(Error::Invalid),
+        SockOpt::V6Only(on) => socket.opts.v6only = on,
         SockOpt::UnicastHops(_) | SockOpt::TClass(_) if !v6 => return Err(Error::NoSuchOption),
         SockOpt::UnicastHops(hops) => socket.opts.hops = limit(hops, 0)?,
         SockOpt::Ttl(ttl) => socket.opts.ttl = limit(ttl, 1)?,
@@ -153,18 +156,6 @@ pub(crate) fn get(socket: &Socket, name: SockOptName) -> Result<Option<SockOpt>>
         | SockOptName::FastOpenKey
         | SockOptName::Number(_) => return Ok(None),
     }))
-}
-
-/// IPV6_V6ONLY: not on an IPv4 socket, and only while the socket has no port.
-fn set_v6only(socket: &mut Socket, on: bool) -> Result<()> {
-    if socket.domain == Domain::V4 {
-        return Err(Error::NoSuchOption);
-    }
-    if is_bound(socket) {
-        return Err(Error::Invalid);
-    }
-    socket.opts.v6only = on;
-    Ok(())
 }
 
 /// SO_SNDBUFFORCE, SO_RCVBUFFORCE: no limit but the number's; a negative one is 0.

@@ -68,8 +68,7 @@ pub(crate) fn accept(
 
 /// Whether connect(2) would begin a connection: only then it looks at the address (__inet_stream_connect).
 pub(crate) fn is_fresh(stack: &Stack, id: SocketId) -> Result<bool> {
-    let (_, tcp) = socket(stack, id)?;
-    Ok(tcp.link == Link::Unconnected && tcp.state() == State::Closed)
+    Ok(socket(stack, id)?.1.is_fresh())
 }
 
 /// connect(2) (inet_stream_connect).
@@ -77,6 +76,7 @@ pub(crate) fn connect(stack: &mut Stack, now: Instant, id: SocketId, to: SocketA
     let (_, tcp) = socket(stack, id)?;
     match (tcp.link, tcp.state()) {
         (Link::Connected, _) => Err(Error::IsConnected),
+        (Link::Disconnecting, _) => Err(Error::Invalid),
         (Link::Unconnected, State::Closed) => {
             let mut tcb = prepare(stack, now, id, to)?;
             let deferred = fastopen_client::on_connect(stack, now, id, &mut tcb);
@@ -187,6 +187,9 @@ pub(super) fn begin(stack: &mut Stack, id: SocketId, tcb: Tcb, to: SocketAddr) -
     tcp.shut_rd = false;
     tcp.shut_wr = false;
     tcp.done = false;
+    // A port that was bound to the wildcard is this address's now (inet_bhash2_update_saddr).
+    let ip = tuple.local_addr().ip();
+    stack.ports.update(id, |shape| shape.addr = ip);
     stack.tcp.flows.insert(tuple, Flow::Conn(id));
     schedule(stack, id);
     Ok(())
@@ -209,18 +212,19 @@ pub(crate) fn disconnect(stack: &mut Stack, now: Instant, id: SocketId) -> Resul
     let Stack {
         sockets,
         tcp: layer,
+        ports,
         ..
     } = stack;
     let sock = sockets.get_mut(id).ok_or(Error::BadHandle)?;
     let wildcard = sock.wildcard();
     sock.set_peer(None);
-    if !sock.addr_locked {
-        sock.set_local(
-            sock.local()
-                .map(|local| SocketAddr::new(wildcard, local.port())),
-        );
-    }
     // tcp_disconnect: the port goes back, but inet_sport stays, and getsockname tells it.
+    if let Some(local) = sock.local()
+        && !sock.addr_locked
+    {
+        sock.set_local(Some(SocketAddr::new(wildcard, local.port())));
+        ports.update(id, |shape| shape.addr = wildcard);
+    }
     let tcp = sock.tcp_mut().ok_or(Error::NotSupported)?;
     if let Some(mut tcb) = tcp.tcb.take() {
         tcb.release(&mut layer.pool);
@@ -229,9 +233,12 @@ pub(crate) fn disconnect(stack: &mut Stack, now: Instant, id: SocketId) -> Resul
     tcp.shut_rd = false;
     tcp.shut_wr = false;
     tcp.done = false;
-    if !stack.sockets.get(id).is_some_and(|s| s.port_locked) {
+    // tcp_set_state: on the way to CLOSED, not in it.
+    if state != State::Closed && !stack.sockets.get(id).is_some_and(|s| s.port_locked) {
         stack.ports.release(id);
     }
+    // tcp_disconnect ends with sk_error_report.
+    stack.notify(id, Ready::ERR);
     Ok(())
 }
 
@@ -240,25 +247,13 @@ pub(crate) fn shutdown(stack: &mut Stack, now: Instant, id: SocketId, how: Shutd
     let state = socket(stack, id)?.1.state();
     let (rd, wr) = (how != Shutdown::Write, how != Shutdown::Read);
     match state {
+        State::Listen if !rd => return Ok(()),
         State::Listen => {
-            if rd {
-                listener::stop(stack, now, id);
-                if !socket(stack, id)?.0.port_locked {
-                    stack.ports.release(id);
-                }
-                stack.notify(id, Ready::IN | Ready::OUT | Ready::HUP | Ready::RDHUP);
-            }
+            disconnect(stack, now, id)?;
+            stack.notify(id, Ready::IN | Ready::OUT | Ready::HUP | Ready::RDHUP);
             return Ok(());
         }
-        State::SynSent => {
-            connection::end(stack, id, Some(Error::ConnectionReset));
-            // tcp_disconnect: unconnected again, and sk_shutdown cleared.
-            let tcp = tcp_mut(stack, id)?;
-            tcp.link = Link::Unconnected;
-            tcp.shut_rd = false;
-            tcp.shut_wr = false;
-            return Ok(());
-        }
+        State::SynSent => return disconnect(stack, now, id),
         _ => {}
     }
     let tcp = tcp_mut(stack, id)?;
@@ -267,8 +262,11 @@ pub(crate) fn shutdown(stack: &mut Stack, now: Instant, id: SocketId, how: Shutd
     if let Some(tcb) = tcp.tcb.as_deref_mut() {
         tcb.deaf |= rd;
     }
-    if tcp.link == Link::Connecting && !matches!(state, State::Closed | State::SynReceived) {
-        tcp.link = Link::Connected;
+    if tcp.link == Link::Connecting {
+        tcp.link = match state {
+            State::Closed | State::SynReceived => Link::Disconnecting,
+            _ => Link::Connected,
+        };
     }
     if wr {
         with_tcb(stack, now, id, |tcb, _| queue_fin(tcb));

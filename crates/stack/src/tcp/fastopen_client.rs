@@ -9,7 +9,6 @@ use super::calls::{self, socket};
 use super::connection::{self, schedule};
 use super::data;
 use super::fastopen::{FastOpenState, Learnt};
-use super::layer::Link;
 use super::memory::Whose;
 use super::mss::{mss_option, path_mss};
 use super::output::Plan;
@@ -131,7 +130,7 @@ pub(crate) fn send(
     let (_, tcp) = socket(stack, id)?;
     let no_cookie = tcp.fast_open.as_deref().is_some_and(|s| s.no_cookie);
     if !deferred(stack, id) {
-        if (tcp.link, tcp.state()) != (Link::Unconnected, State::Closed) {
+        if !tcp.is_fresh() {
             // What connect would say; when it says that all is well the rest is an ordinary send.
             calls::connect(
                 stack,

@@ -175,6 +175,8 @@ pub(crate) enum Link {
     Connecting,
     /// connected, or it was.
     Connected,
+    /// shutdown was called before connect told its outcome: only AF_UNSPEC leads out of that (inet_shutdown, SS_DISCONNECTING).
+    Disconnecting,
 }
 
 /// The TCP part of a socket.
@@ -212,6 +214,11 @@ impl TcpSocket {
     /// A fresh one.
     pub(crate) fn new(_config: &Config) -> TcpSocket {
         TcpSocket::default()
+    }
+
+    /// It was never connected, or has told how that ended (Linux: SS_UNCONNECTED in TCP_CLOSE).
+    pub(crate) fn is_fresh(&self) -> bool {
+        (self.link, self.state()) == (Link::Unconnected, State::Closed)
     }
 
     /// The RFC's state.

@@ -300,7 +300,7 @@ pub(crate) fn enqueue(stack: &mut Stack, id: SocketId, tcb: Tcb) -> Option<Socke
     let tuple = tcb.tuple;
     let parent = stack.sockets.get(id)?;
     parent.tcp()?.listener.as_ref()?;
-    let shape = parent.shape(parent.local().map_or(tuple.local, |local| local.ip()));
+    let shape = parent.shape(tuple.local);
     let socket = half_open::clone_socket(parent, &stack.config, tcb);
     let child = stack.sockets.insert(socket);
     stack
