@@ -162,12 +162,13 @@ impl EpollSet {
         event: Option<epoll_event>,
     ) -> FdResult<()> {
         self.control_kernel(epfd, op, fd, event)?;
-        if op == libc::EPOLL_CTL_ADD {
-            child.inner.build_bridge(fd)?;
-            self.inner
-                .lock()
-                .children
-                .push(Arc::downgrade(&child.inner));
+        match op {
+            libc::EPOLL_CTL_ADD => {
+                child.inner.build_bridge(fd)?;
+                self.inner.lock().nest(&child.inner);
+            }
+            libc::EPOLL_CTL_DEL => self.inner.lock().unnest(&child.inner),
+            _ => {}
         }
         Ok(())
     }

@@ -317,6 +317,20 @@ impl State {
         !self.entries.is_empty() || !self.children.is_empty()
     }
 
+    /// A set is inside this one, once more if it is already.
+    pub(super) fn nest(&mut self, child: &Arc<SetInner>) {
+        self.children.retain(|child| child.strong_count() > 0);
+        self.children.push(Arc::downgrade(child));
+    }
+
+    /// It is inside once less.
+    pub(super) fn unnest(&mut self, child: &Arc<SetInner>) {
+        let place = |other: &Weak<SetInner>| std::ptr::eq(other.as_ptr(), Arc::as_ptr(child));
+        if let Some(place) = self.children.iter().position(place) {
+            self.children.swap_remove(place);
+        }
+    }
+
     /// Whether something of ours may be ready.
     pub(super) fn anything(&self) -> bool {
         self.queued > 0
