@@ -43,6 +43,7 @@ struct slot {
     enum what what;
 };
 extern struct slot slots[SLOTS];
+extern const char *const names[]; /* of the kinds */
 int some_slot(void);              /* mostly one that is open */
 int slot_of(enum what what);      /* one of that kind, if there is any */
 void put(int slot, int fd, enum what what); /* what was there is closed */
@@ -95,7 +96,12 @@ void option_step(void);       /* options.c */
 void option_probe(void);
 void message_send_step(void); /* messages.c */
 void message_recv_step(void);
-void ioctl_step(void);        /* steps.c */
+void send_step(void);         /* octets.c */
+void recv_step(void);
+void copy_step(void);
+void vector_step(void);
+/* What a call of so much room has brought: of pings and raw packets only how much. */
+void say_received(int slot, long n, size_t room);
 
 /* --- the two modes ------------------------------------------------------------------------------------------------------ */
 

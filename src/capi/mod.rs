@@ -20,6 +20,7 @@ pub(crate) mod gai;
 mod hostent;
 mod interfaces;
 mod ip_options;
+mod levels;
 mod message;
 mod multicast;
 mod netdb;

@@ -10,7 +10,7 @@ pub(super) use super::option_value::Value;
 use super::option_value::{Room, encode};
 use super::types::{tunsock_linger, tunsock_socklen_t, tunsock_timeval};
 use super::{
-    attributes, checked_socket_of, interfaces, ip_options, multicast, netlink, originals,
+    attributes, checked_socket_of, interfaces, ip_options, levels, multicast, netlink, originals,
     packet_filter, raw, tcp_options, user,
 };
 use crate::fd::SocketFile;
@@ -47,13 +47,15 @@ pub unsafe extern "C" fn tunsock_getsockopt(
             .unwrap_or_else(|| unsafe { originals::getsockopt(fd, level, name, value, len) });
     };
     answer(|| {
-        reaches(&socket, level, name)?;
+        levels::reaches(&socket, level, name)?;
         // SAFETY: any bytes are a length.
         let room = unsafe { user::read(len)? } as c_int;
         let room = match usize::try_from(room) {
             Ok(room) => room,
             // do_ipv6_getsockopt and do_rawv6_getsockopt: "min_t(unsigned int, sizeof(int), len)".
-            Err(_) if unsigned_length(&socket, level) && name != multicast::MCAST_MSFILTER => {
+            Err(_)
+                if levels::unsigned_length(&socket, level) && name != multicast::MCAST_MSFILTER =>
+            {
                 c_int::MAX as usize
             }
             Err(_) => return Err(EINVAL),
@@ -87,40 +89,6 @@ pub unsafe extern "C" fn tunsock_getsockopt(
         user::write(len, written as tunsock_socklen_t)?;
         Ok(0)
     })
-}
-
-/// Whether the level, on such a socket, is one whose code looks at the caller's length at all: what sock_common_getsockopt's way by protocol and
-/// family says before that.
-fn reaches(socket: &SocketFile, level: c_int, name: c_int) -> CResult<()> {
-    let (domain, kind) = socket.kind();
-    match (level, domain, kind) {
-        (libc::SOL_SOCKET, ..)
-        | (libc::IPPROTO_TCP, _, Kind::Stream)
-        | (libc::IPPROTO_UDP, _, Kind::Datagram)
-        | (libc::IPPROTO_IP, Domain::V4, _)
-        | (libc::IPPROTO_IPV6 | libc::SOL_RAW, Domain::V6, Kind::Raw(_)) => Ok(()),
-        // raw_getsockopt, rawv6_getsockopt: a filter belongs to a socket of ICMP.
-        (libc::SOL_RAW, Domain::V4, Kind::Raw(_)) if name != raw::ICMP_FILTER => Err(ENOPROTOOPT),
-        (libc::SOL_RAW, Domain::V4, Kind::Raw(raw::ICMP)) => Ok(()),
-        (libc::IPPROTO_ICMPV6, Domain::V6, Kind::Raw(raw::ICMPV6)) => match name {
-            raw::ICMP6_FILTER => Ok(()),
-            _ => Err(ENOPROTOOPT),
-        },
-        (libc::SOL_RAW, Domain::V4, Kind::Raw(_))
-        | (libc::IPPROTO_ICMPV6, Domain::V6, Kind::Raw(_)) => Err(Errno(libc::EOPNOTSUPP)),
-        // ipv6_getsockopt: IPv4's options too, but on a raw socket.
-        (libc::IPPROTO_IP, Domain::V6, Kind::Raw(_)) => Err(ENOPROTOOPT),
-        (libc::IPPROTO_IP | libc::IPPROTO_IPV6, Domain::V6, _) => Ok(()),
-        // A level nobody knows ends in do_ip_getsockopt or ipv6_getsockopt.
-        (_, Domain::V4, _) => Err(Errno(libc::EOPNOTSUPP)),
-        (_, Domain::V6, _) => Err(ENOPROTOOPT),
-    }
-}
-
-/// Whether a level takes a negative length of the caller's for a large one.
-fn unsigned_length(socket: &SocketFile, level: c_int) -> bool {
-    let raw_v6 = matches!(socket.kind(), (Domain::V6, Kind::Raw(_)));
-    level == libc::IPPROTO_IPV6 || (level == libc::SOL_RAW && raw_v6)
 }
 
 /// Sets an option. An option that the stack does not act on is refused, never taken in silence.
@@ -250,13 +218,8 @@ impl PlainNumbers for u64 {}
 impl PlainNumbers for tunsock_linger {}
 impl PlainNumbers for tunsock_timeval {}
 
-/// ipv6_setsockopt, ipv6_getsockopt: IPv4's options are there for AF_INET6 too, but not on raw sockets.
-fn lacks(socket: &SocketFile, level: c_int) -> bool {
-    level == libc::IPPROTO_IP && matches!(socket.kind(), (Domain::V6, Kind::Raw(_)))
-}
-
 fn set(socket: &SocketFile, level: c_int, name: c_int, given: &Given) -> CResult<()> {
-    if lacks(socket, level) {
+    if levels::lacks(socket, level) {
         return Err(ENOPROTOOPT);
     }
     // do_ipv6_setsockopt reads an int's worth before it looks at the name.

@@ -36,6 +36,7 @@ impl Program {
             "main.c",
             "tools.c",
             "steps.c",
+            "octets.c",
             "options.c",
             "messages.c",
             "stress.c",

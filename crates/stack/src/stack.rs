@@ -1,7 +1,7 @@
 //! The stack as its owner sees it: what goes in, what comes out, in which order.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -284,7 +284,7 @@ impl Stack {
             self.may_bind(id)?;
         }
         let socket = self.get(id)?;
-        may_have_scope(socket, addr)?;
+        address::may_have_scope(socket, addr)?;
         let addr = address::inward(domain, kind, socket.opts.v6only, addr, Use::Bind)?;
         let ip = addr.ip();
         let standing = self.ip.standing(ip);
@@ -294,7 +294,7 @@ impl Stack {
         if !ours && !socket.may_be_anybody() && (!many || kind == Kind::Ping) {
             return Err(Error::AddressNotAvailable);
         }
-        may_bind_by(socket, ip)?;
+        address::may_bind_by(socket, ip)?;
         self.may_bind(id)?;
         let socket = self.get(id)?;
         let raw = matches!(kind, Kind::Raw(_));
@@ -375,7 +375,7 @@ impl Stack {
         // tcp_v6_connect has its own word for groups.
         let scope = match kind {
             Kind::Stream if addr.ip().is_multicast() => Ok(()),
-            _ => may_have_scope(socket, addr),
+            _ => address::may_have_scope(socket, addr),
         };
         let inward = scope.and_then(|()| address::inward(domain, kind, v6only, addr, Use::Peer));
         match kind {
@@ -723,41 +723,5 @@ impl Stack {
 
     pub(crate) fn get_mut(&mut self, id: SocketId) -> Result<&mut Socket> {
         self.sockets.get_mut(id).ok_or(Error::BadHandle)
-    }
-}
-
-/// bind and connect want to know the interface of an address that is another host's on each (__ipv6_addr_needs_scope_id): by the address, or by what
-/// the socket is bound to, or for groups sends by. `Invalid`.
-fn may_have_scope(socket: &Socket, addr: SocketAddr) -> Result<()> {
-    let SocketAddr::V6(addr) = addr else {
-        return Ok(());
-    };
-    let octets = addr.ip().octets();
-    let group = addr.ip().is_multicast() && matches!(octets[1] & 0x0f, 1 | 2);
-    let chosen = group
-        && socket
-            .multicast
-            .as_deref()
-            .is_some_and(|mc| mc.iface6.is_some());
-    let needs = group || addr.ip().is_unicast_link_local();
-    if needs && addr.scope_id() == 0 && socket.bound_if() == 0 && !chosen {
-        return Err(Error::Invalid);
-    }
-    Ok(())
-}
-
-/// What bind asks of a socket that is bound to an interface (inet6_bind, ipv6_chk_addr): that it is there, and has ::1 if that is
-/// to be bound.
-fn may_bind_by(socket: &Socket, ip: IpAddr) -> Result<()> {
-    if socket.domain == Domain::V4 || ip.is_unspecified() || ip.is_ipv4() || ip.is_multicast() {
-        return Ok(());
-    }
-    match socket.bound_if() {
-        0 => Ok(()),
-        index => match ip::Iface::from_index(index) {
-            None => Err(Error::NoDevice),
-            Some(ip::Iface::Device) if ip.is_loopback() => Err(Error::AddressNotAvailable),
-            Some(_) => Ok(()),
-        },
     }
 }

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::error::{Error, Result};
+use crate::ip::Iface;
+use crate::socket::table::Socket;
 use crate::socket::{Domain, Kind};
 
 /// What an address is given for; Linux's checks differ.
@@ -69,6 +71,42 @@ pub(crate) fn check_family(bound: Option<IpAddr>, dest: IpAddr) -> Result<()> {
             Err(Error::NetworkUnreachable)
         }
         _ => Ok(()),
+    }
+}
+
+/// bind and connect want to know the interface of an address that is another host's on each (__ipv6_addr_needs_scope_id): by the address, or by what
+/// the socket is bound to, or for groups sends by. `Invalid`.
+pub(crate) fn may_have_scope(socket: &Socket, addr: SocketAddr) -> Result<()> {
+    let SocketAddr::V6(addr) = addr else {
+        return Ok(());
+    };
+    let octets = addr.ip().octets();
+    let group = addr.ip().is_multicast() && matches!(octets[1] & 0x0f, 1 | 2);
+    let chosen = group
+        && socket
+            .multicast
+            .as_deref()
+            .is_some_and(|mc| mc.iface6.is_some());
+    let needs = group || addr.ip().is_unicast_link_local();
+    if needs && addr.scope_id() == 0 && socket.bound_if() == 0 && !chosen {
+        return Err(Error::Invalid);
+    }
+    Ok(())
+}
+
+/// What bind asks of a socket that is bound to an interface (inet6_bind, ipv6_chk_addr): that it is there, and has ::1 if that is
+/// to be bound.
+pub(crate) fn may_bind_by(socket: &Socket, ip: IpAddr) -> Result<()> {
+    if socket.domain == Domain::V4 || ip.is_unspecified() || ip.is_ipv4() || ip.is_multicast() {
+        return Ok(());
+    }
+    match socket.bound_if() {
+        0 => Ok(()),
+        index => match Iface::from_index(index) {
+            None => Err(Error::NoDevice),
+            Some(Iface::Device) if ip.is_loopback() => Err(Error::AddressNotAvailable),
+            Some(_) => Ok(()),
+        },
     }
 }
 
