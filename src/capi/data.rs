@@ -370,6 +370,7 @@ pub(super) fn send_pieces(
     let fast_open = kind == Kind::Stream && flags & libc::MSG_FASTOPEN != 0;
     wanted.set(SendFlags::FASTOPEN, fast_open);
     if wanted.contains(SendFlags::OOB) && !takes_urgent_flag(domain, kind) {
+        socket.autobind();
         return Err(Errno(libc::EOPNOTSUPP));
     }
     let control = SendControl {
