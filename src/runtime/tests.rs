@@ -178,3 +178,24 @@ fn an_acknowledgement_is_held_only_where_somebody_will_send_it() {
     assert!((0..10).any(|_| holds_acknowledgement(false)));
     assert!((0..10).any(|_| !holds_acknowledgement(true)));
 }
+
+#[test]
+fn what_an_acknowledgement_lets_go_is_not_held_with_ours() {
+    let (mut here, mut there) = cores();
+    let (client, server) = connect(&mut here, &mut there, 7);
+    stream(&mut here, client, &mut there, server);
+    // More than the first window has room for: the rest waits for the acknowledgement that comes with the stream.
+    write(&mut here, client, 80_000);
+    let now = settled(&mut here);
+    let before = here.stack.never_sent_bytes(client).expect("a connection");
+    assert!(before > 0);
+    there.pump(sys::now(), None);
+    write(&mut there, server, 60_000);
+    let mut room = vec![0; 64 << 10];
+    here.set_taker(true);
+    let read = here.read_in_place(now, client, &mut room);
+    assert!(read.is_some_and(|n| n > 0), "{read:?} read in place");
+    here.complete(now);
+    let after = here.stack.never_sent_bytes(client).expect("a connection");
+    assert!(after < before, "{after} of {before} still wait");
+}

@@ -24,7 +24,7 @@ use crate::wire::{ipv4, ipv6, tcp, vnet};
 pub struct Place {
     /// Octets of its headers, the virtio-net header among them.
     pub headers: usize,
-    /// Octets that may be read so before an acknowledgement is sent: a fraction of the receive buffer.
+    /// Octets that may be read so before an acknowledgement is sent: a fraction of the receive buffer, none while there is something to send.
     pub unacknowledged: usize,
 }
 
@@ -47,9 +47,14 @@ impl Stack {
             false => ipv6::HEADER_LEN,
         };
         let options = if tcb.ts.ok { TIMESTAMPS } else { 0 };
+        // What an acknowledgement lets go of ours goes, and takes our own along.
+        let unacknowledged = match tcb.snd.all_sent() {
+            true => tcb.rcv.capacity() / 4,
+            false => 0,
+        };
         Some(Place {
             headers: vnet::LEN + ip + tcp::HEADER_LEN + options,
-            unacknowledged: tcb.rcv.capacity() / 4,
+            unacknowledged,
         })
     }
 
