@@ -5,6 +5,7 @@ pub(crate) mod arrivals;
 pub(crate) mod attribute;
 pub(crate) mod control;
 pub(crate) mod errqueue;
+mod extra;
 mod info;
 pub(crate) mod options;
 pub(crate) mod table;
