@@ -1,5 +1,7 @@
 /* Options of SOL_SOCKET about CPUs, looking for packets, pacing and priorities. */
+#include <linux/capability.h>
 #include <sched.h>
+#include <sys/syscall.h>
 
 #include "harness.h"
 
@@ -302,4 +304,20 @@ BOTH(a_locked_buffer_does_not_grow)
     EQ(drain(p.server, MUCH), MUCH);
     join(&t);
     EQ(get_int(p.server, SOL_SOCKET, SO_RCVBUF), before);
+}
+
+/* Writing a connection's state takes a right. */
+BOTH(repair_without_the_right)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+    struct pair p = tcp_pair(family);
+    int fresh = tcp(family), fds[] = {fresh, p.client}, one = 1;
+    EQ(kernel_call(SYS_capset, &head, none), 0);
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        EQ(get_int(fds[i], IPPROTO_TCP, TCP_REPAIR), 0);
+        ERR(setsockopt(fds[i], IPPROTO_TCP, TCP_REPAIR, &one, sizeof(one)), EPERM);
+        ERR(setsockopt(fds[i], IPPROTO_TCP, TCP_REPAIR_QUEUE, &one, sizeof(one)), EPERM);
+        ERR(setsockopt(fds[i], IPPROTO_TCP, TCP_REPAIR, &one, 3), EINVAL);
+    }
 }

@@ -186,6 +186,10 @@ pub const TUNSOCK_IP_UNICAST_IF: c_int = 50;
 pub const TUNSOCK_IPV6_MINHOPCOUNT: c_int = 73;
 /// Option levels and options: IPV6_UNICAST_IF.
 pub const TUNSOCK_IPV6_UNICAST_IF: c_int = 76;
+/// Option levels and options: TCP_REPAIR.
+pub const TUNSOCK_TCP_REPAIR: c_int = 19;
+/// Option levels and options: TCP_REPAIR_QUEUE.
+pub const TUNSOCK_TCP_REPAIR_QUEUE: c_int = 20;
 /// Option levels and options: TCP_CORK.
 pub const TUNSOCK_TCP_CORK: c_int = 3;
 /// Option levels and options: TCP_SYNCNT.

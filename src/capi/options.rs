@@ -440,6 +440,7 @@ fn get(socket: &SocketFile, level: c_int, name: c_int) -> CResult<Value> {
         (libc::IPPROTO_TCP, _, Kind::Stream) if name == libc::TCP_INFO => {
             Ok(Value::Info(tcp_options::info(socket)?))
         }
+        (libc::IPPROTO_TCP, _, Kind::Stream) if name == libc::TCP_REPAIR => Ok(Value::Int(0)),
         (libc::IPPROTO_TCP, _, Kind::Stream) if name == libc::TCP_CC_INFO => {
             Ok(Value::CcInfo(tcp_options::congestion_info(socket)?))
         }

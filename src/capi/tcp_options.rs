@@ -68,6 +68,8 @@ pub(super) fn set_number(name: c_int, number: c_int) -> CResult<SockOpt> {
         }
         libc::TCP_FASTOPEN_CONNECT => SockOpt::FastOpenConnect(on),
         TCP_FASTOPEN_NO_COOKIE => SockOpt::FastOpenNoCookie(on),
+        // As for who has no CAP_NET_ADMIN: a connection's state is nobody's to write.
+        libc::TCP_REPAIR | libc::TCP_REPAIR_QUEUE => return Err(Errno(libc::EPERM)),
         _ => return Err(ENOPROTOOPT),
     })
 }
