@@ -428,18 +428,15 @@ impl IpLayer {
     /// Where 0.0.0.0 and :: lead as destinations: to the bound address, or loopback (Linux: ip_route_output_key_hash_rcu); :: to
     /// 127.0.0.1 when the socket is bound to IPv4 (Linux: tcp_v6_connect, __ip6_datagram_connect).
     pub(crate) fn resolve_unspecified(&self, dst: IpAddr, bound: Option<IpAddr>) -> IpAddr {
+        if !dst.is_unspecified() {
+            return dst;
+        }
         // What is bound to an address of many has none of its own (__inet_bind).
         let bound = bound.filter(|ip| !ip.is_multicast() && !self.is_broadcast(*ip));
         match (dst, bound) {
-            (IpAddr::V4(a), Some(IpAddr::V4(b))) if a.is_unspecified() && !b.is_unspecified() => {
-                IpAddr::V4(b)
-            }
-            (IpAddr::V4(a), _) if a.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            (IpAddr::V6(a), Some(IpAddr::V4(_))) if a.is_unspecified() => {
-                IpAddr::V4(Ipv4Addr::LOCALHOST)
-            }
-            (IpAddr::V6(a), _) if a.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            _ => dst,
+            (IpAddr::V4(_), Some(IpAddr::V4(bound))) if !bound.is_unspecified() => bound.into(),
+            (IpAddr::V4(_), _) | (IpAddr::V6(_), Some(IpAddr::V4(_))) => Ipv4Addr::LOCALHOST.into(),
+            (IpAddr::V6(_), _) => Ipv6Addr::LOCALHOST.into(),
         }
     }
 

@@ -95,10 +95,6 @@ pub(crate) fn send(
     if flags.contains(SendFlags::OOB) && dest.is_ipv4() {
         return Err(Error::NotSupported);
     }
-    // udpv6_sendmsg gives a peer of IPv4 to udp_sendmsg as any destination, which may not have port 0.
-    if socket.domain == Domain::V6 && dest.is_ipv4() && dest.port() == 0 {
-        return Err(Error::Invalid);
-    }
     // The first part's control messages are the datagram's.
     let first = corked.map(|corked| corked.control);
     let control = first.as_ref().unwrap_or(control);
