@@ -91,6 +91,9 @@ pub fn configure(host: &HostSide<'_>) -> Result<(), NetlinkError> {
 /// How long the kernel may take to make its own IPv6 addresses reachable.
 const LOCAL_ROUTE_WAIT: Duration = Duration::from_millis(500);
 
+/// How long the kernel may take to send by a device that has just been attached to.
+const RUNNING_WAIT: Duration = Duration::from_millis(500);
+
 /// A netlink request that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetlinkError {
@@ -369,6 +372,51 @@ impl Netlink {
             std::thread::sleep(Duration::from_micros(200));
         }
         Ok(())
+    }
+
+    /// Waits until the device of this name carries packets, if it is up. The kernel makes that so in a work queue after somebody has attached to
+    /// a device that had nobody (linkwatch_do_dev); until then what the host sends by it is lost, and the answer to a SYN among it costs a
+    /// second. After half a second it is left at that.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub fn wait_until_running(&mut self, name: &str) -> Result<(), NetlinkError> {
+        let fail = |errno| NetlinkError {
+            op: format!("look at {name}"),
+            errno,
+        };
+        let end = Instant::now() + RUNNING_WAIT;
+        loop {
+            let flags = self.link_flags(name).map_err(fail)?;
+            let waits = flags.contains(LinkFlags::Up) && !flags.contains(LinkFlags::Running);
+            if !waits || Instant::now() >= end {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    fn link_flags(&mut self, name: &str) -> Result<LinkFlags, Errno> {
+        let mut link = LinkMessage::default();
+        link.attributes.push(LinkAttribute::IfName(name.into()));
+        self.send(RouteNetlinkMessage::GetLink(link), 0)?;
+        loop {
+            let len = self.receive()?;
+            for (header, bytes) in Messages(self.buf.get(..len).unwrap_or_default()) {
+                if header.sequence_number != self.sequence {
+                    continue;
+                }
+                match NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes).map(|m| m.payload) {
+                    Ok(NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link))) => {
+                        return Ok(link.header.flags);
+                    }
+                    Ok(NetlinkPayload::Error(error)) => {
+                        return Err(Errno::from_raw_os_error(error.raw_code().saturating_neg()));
+                    }
+                    _ => return Err(Errno::PROTO),
+                }
+            }
+        }
     }
 
     /// Deletes a device.

@@ -154,6 +154,8 @@ impl Tun {
         } else {
             current_mtu(&name).unwrap_or(config.mtu)
         };
+        // It is attached, and its MTU known, whether or not anybody says how it stands.
+        let _ = Netlink::open().and_then(|mut netlink| netlink.wait_until_running(&name));
         if config.persist {
             // Last, so that a device made by a call that fails goes with its descriptor.
             set_persist(&fd)?;
