@@ -634,6 +634,7 @@ impl SocketFile {
         let untouched = Cell::new(timeout.is_none());
         let mut request = self.request(interest, exclusive, timeout, nonblocking);
         request.restart = Some(&untouched);
+        request.sends = interest == Ready::OUT;
         let outcome = self.runtime.wait(&mut request, &mut |core, now, _| {
             if core.gone() {
                 return Some(Err(Fail::Stack(Error::NetworkDown)));

@@ -37,6 +37,8 @@ pub(crate) struct Request<'a> {
     pub(crate) spin: Duration,
     /// The try can read this connection's octets from the device itself ([`Core::read_in_place`]).
     pub(crate) stream: Option<SocketId>,
+    /// A call that sends: what it leaves of a stream may wait for the next such call (`tcp/gather.rs`).
+    pub(crate) sends: bool,
     /// References that the callers' frames have: given back for them when a handler leaves the wait by siglongjmp, or the thread ends.
     pub(crate) held: HeldList,
 }
@@ -179,6 +181,7 @@ impl<'a> Request<'a> {
             restart: None,
             spin: Duration::ZERO,
             stream: None,
+            sends: false,
             held: HeldList::new(),
         }
     }
@@ -199,6 +202,9 @@ impl Runtime {
         let free = core.driver.as_ref().is_none_or(|d| d.background);
         core.set_taker(free);
         if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
+            if !request.sends {
+                core.stack.release_end();
+            }
             core.complete(now);
             return Ok(value);
         }

@@ -2,8 +2,9 @@
 //!
 //! A program that sends much does so call after call. What is left of each behind its full super-segments would go alone, at the price of a frame and
 //! mostly of an acknowledgement; the next call brings what fills it. So it waits for that, until whoever drives the stack says that the
-//! caller is about to do something else ([`Stack::release_end`]), and for [`LONGEST`] at most. (Linux has TCP autocorking for the like: there it
-//! waits while the device still has segments of the connection.) TCP_NODELAY, urgent data, MSG_EOR, MSG_MORE and a FIN know no such wait.
+//! caller is about to do something else ([`Stack::release_end`]), or for [`LONGEST`] if no call comes (a background thread that sees to it may be
+//! some milliseconds late). Linux has TCP autocorking for the like: there it waits while the device still has segments of the connection.
+//! TCP_NODELAY, urgent data, MSG_EOR, MSG_MORE and a FIN know no such wait.
 
 use std::time::Duration;
 
