@@ -419,11 +419,12 @@ CASE(no_descriptor_is_seen)
     dns_start(1, answer);
     int before = (int)OK(dup(0));
     close(before);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 20; i++)
         SAYS(ask("both.test", AF_UNSPEC, 0), "::1 127.0.0.42");
     int after = (int)OK(dup(0));
-    /* What the library keeps for threads that wait are its own numbers. */
-    TRUE(after >= before && after <= before + 3);
+    /* One for each lookup would be twenty. What the library keeps for threads that wait are its own numbers, and how many there are is a
+     * matter of time; so is what the server has open just now. */
+    TRUE(after < before + 10);
 }
 
 CASE(errno_stays)
