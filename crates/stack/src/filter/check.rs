@@ -29,14 +29,7 @@ fn fits(of: &Instruction, behind: usize) -> bool {
         op::LSH_K | op::RSH_K => of.k < 32,
         op::LD_MEM | op::LDX_MEM | op::ST | op::STX => word,
         op::JA => (of.k as usize) < behind,
-        op::JEQ_K
-        | op::JEQ_X
-        | op::JGE_K
-        | op::JGE_X
-        | op::JGT_K
-        | op::JGT_X
-        | op::JSET_K
-        | op::JSET_X => reaches(of.jt) && reaches(of.jf),
+        code if branches(code) => reaches(of.jt) && reaches(of.jf),
         op::LD_W_ABS | op::LD_H_ABS | op::LD_B_ABS => of.k < AD_OFF || is_ancillary(of.k),
         op::ADD_K
         | op::ADD_X
@@ -71,6 +64,21 @@ fn fits(of: &Instruction, behind: usize) -> bool {
     }
 }
 
+/// Whether an instruction goes one of two ways.
+fn branches(code: u16) -> bool {
+    matches!(
+        code,
+        op::JEQ_K
+            | op::JEQ_X
+            | op::JGE_K
+            | op::JGE_X
+            | op::JGT_K
+            | op::JGT_X
+            | op::JSET_K
+            | op::JSET_X
+    )
+}
+
 /// SKF_AD_PROTOCOL to SKF_AD_VLAN_TPID: each fourth number below SKF_AD_MAX.
 fn is_ancillary(k: u32) -> bool {
     let ancillary = k.wrapping_sub(AD_OFF);
@@ -96,14 +104,7 @@ fn loads_what_was_stored(program: &[Instruction]) -> bool {
                 jump(of.k as usize, stored);
                 stored = u16::MAX;
             }
-            op::JEQ_K
-            | op::JEQ_X
-            | op::JGE_K
-            | op::JGE_X
-            | op::JGT_K
-            | op::JGT_X
-            | op::JSET_K
-            | op::JSET_X => {
+            code if branches(code) => {
                 jump(of.jt.into(), stored);
                 jump(of.jf.into(), stored);
                 stored = u16::MAX;
