@@ -335,7 +335,7 @@ fn build_way(directory: &Path, flags: &[&str], libraries: &[&str]) -> Result<Vec
         if modified(&binary).is_some_and(|built| Some(built) > newest) {
             continue;
         }
-        let child = compiler()
+        let child = lab::compiler()
             .args([
                 "-std=gnu11",
                 "-D_GNU_SOURCE",
@@ -377,18 +377,4 @@ fn finish((source, child): (PathBuf, std::process::Child)) -> Result<(), String>
 
 fn modified(path: &Path) -> Option<std::time::SystemTime> {
     fs::metadata(path).ok()?.modified().ok()
-}
-
-/// The C compiler that the cc crate finds (it honours CC).
-fn compiler() -> Command {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    cc::Build::new()
-        .target(&target)
-        .host(&target)
-        .opt_level(1)
-        .debug(true)
-        .cargo_metadata(false)
-        .cargo_warnings(false)
-        .get_compiler()
-        .to_command()
 }

@@ -142,16 +142,7 @@ pub(crate) fn tail(text: &str) -> String {
 }
 
 fn compile(to: &Path, sources: &[PathBuf], flags: &[String]) -> Result<(), String> {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let output = cc::Build::new()
-        .target(&target)
-        .host(&target)
-        .opt_level(1)
-        .debug(true)
-        .cargo_metadata(false)
-        .cargo_warnings(false)
-        .get_compiler()
-        .to_command()
+    let output = crate::lab::compiler()
         .args([
             "-std=gnu11",
             "-D_GNU_SOURCE",

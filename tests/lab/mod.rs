@@ -27,6 +27,20 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The C compiler that the cc crate finds (it honours CC).
+pub(crate) fn compiler() -> Command {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    cc::Build::new()
+        .target(&target)
+        .host(&target)
+        .opt_level(1)
+        .debug(true)
+        .cargo_metadata(false)
+        .cargo_warnings(false)
+        .get_compiler()
+        .to_command()
+}
+
 /// A file that the workspace's build leaves in the profile directory (`target/debug` or the like).
 pub(crate) fn built(name: &str) -> Option<PathBuf> {
     let exe = std::env::current_exe().ok()?;
