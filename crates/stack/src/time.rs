@@ -28,20 +28,26 @@ impl Instant {
         self.as_micros() / 1000
     }
 
+    /// As [`Instant::since`], in microseconds: what is only compared need not become seconds and nanoseconds.
+    #[inline]
+    pub(crate) const fn micros_since(self, earlier: Instant) -> u64 {
+        self.0.get().saturating_sub(earlier.0.get())
+    }
+
     /// The time from `earlier` to `self`, zero when `earlier` is later.
     pub fn since(self, earlier: Instant) -> Duration {
-        Duration::from_micros(self.0.get().saturating_sub(earlier.0.get()))
+        Duration::from_micros(self.micros_since(earlier))
     }
 }
 
 /// The first of some points in time of which each may be missing. Asked several times for each packet.
 #[inline]
 pub(crate) fn earliest<const N: usize>(all: [Option<Instant>; N]) -> Option<Instant> {
-    // What is missing is later than everything: a comparison each, and no branch.
-    let micros = |at: Instant| at.as_micros();
+    // What is missing, 0 as a number, is later than everything: a comparison each, and no branch.
+    let micros = |at: Option<Instant>| at.map_or(0, |at| at.0.get()).wrapping_sub(1);
     let first = all
         .iter()
-        .fold(u64::MAX, |first, at| first.min(at.map_or(u64::MAX, micros)));
+        .fold(u64::MAX, |first, at| first.min(micros(*at)));
     NonZeroU64::new(first.wrapping_add(1)).map(Instant)
 }
 
@@ -62,7 +68,8 @@ impl std::ops::Add<Duration> for Instant {
     type Output = Instant;
     /// Saturates at the end of time instead of overflowing.
     fn add(self, d: Duration) -> Instant {
-        let micros = u64::try_from(d.as_micros()).unwrap_or(u64::MAX);
+        let micros = d.as_secs().saturating_mul(1_000_000);
+        let micros = micros.saturating_add(u64::from(d.subsec_micros()));
         Instant(self.0.saturating_add(micros))
     }
 }

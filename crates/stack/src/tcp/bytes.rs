@@ -266,9 +266,10 @@ impl ByteQueue {
         if !self.is_empty() {
             return;
         }
-        let ample = !pool.account.pressed()
+        let ample = n >= MUCH
+            && !pool.account.pressed()
             && pool.account.room(Whose::Writing) >= n.saturating_add(2 * LARGE);
-        if n >= MUCH && ample {
+        if ample {
             self.chunks(pool).large = true;
         } else if let Some(chunks) = &mut self.0 {
             chunks.large = false;

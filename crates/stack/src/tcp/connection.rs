@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::bytes::Slices;
 use super::ecn;
-use super::emit::{self, Dress, Head};
+use super::emit::{self, Dress, Form, Head};
 use super::fastopen;
 use super::flows::Flow;
 use super::input::Segment;
@@ -25,7 +25,7 @@ use crate::socket::errqueue::Report;
 use crate::socket::table::{CommonOpts, Proto, Socket, Sockets};
 use crate::socket::{Ready, SocketId, State};
 use crate::stack::Stack;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::wire::tcp::{Flags, Header, Options};
 
 /// After this long without anything to wait for a connection is idle.
@@ -208,6 +208,11 @@ pub(crate) fn tcb_mut(sockets: &mut Sockets, id: SocketId) -> Option<&mut Tcb> {
 /// Arms the earliest deadline if it is earlier than what is armed, and queues the socket for transmission.
 pub(crate) fn schedule(stack: &mut Stack, id: SocketId) {
     arm(stack, id);
+    queue(stack, id);
+}
+
+/// Queues the socket for transmission, which arms its earliest deadline.
+pub(crate) fn queue(stack: &mut Stack, id: SocketId) {
     let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
         return;
     };
@@ -223,19 +228,22 @@ fn arm(stack: &mut Stack, id: SocketId) {
     let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
         return;
     };
-    let Some(tcb) = tcp.tcb.as_deref() else {
-        return;
-    };
-    let rest = (tcb.stirred && tcp.armed.is_none()).then(|| now + IDLE);
-    let Some(deadline) = tcb.deadline().into_iter().chain(rest).min() else {
-        return;
-    };
-    if tcp.armed.is_some_and(|armed| armed <= deadline) {
-        return;
+    if let Some(deadline) = sooner(tcp, now) {
+        tcp.armed = Some(deadline);
+        stack.tcp.arm(deadline, id);
+        sweep_deadlines(stack);
     }
-    tcp.armed = Some(deadline);
-    stack.tcp.arm(deadline, id);
-    sweep_deadlines(stack);
+}
+
+/// The deadline that is to be armed in place of the one that is, if it is earlier.
+#[inline]
+fn sooner(tcp: &TcpSocket, now: Instant) -> Option<Instant> {
+    let tcb = tcp.tcb.as_deref()?;
+    let deadline = tcb.deadline();
+    match tcp.armed {
+        Some(armed) => deadline.filter(|deadline| *deadline < armed),
+        None => earliest([deadline, tcb.stirred.then(|| now + IDLE)]),
+    }
 }
 
 /// Deadlines of connections that are over (a keepalive two hours ahead) would pile up: when most mean nothing they are dropped, at
@@ -288,14 +296,21 @@ pub(crate) fn output(
             df,
             ..dress(tcb, opts, &plan)
         };
-        let header = tcb.header_for(&plan, now);
+        let form = match tcb.plain_header(&plan, now) {
+            Some(plain) => Form::Plain(plain),
+            None => Form::Any(tcb.header_for(&plan, now)),
+        };
         let mut text = Slices::new();
+        // The head's place.
+        text.push(IoSlice::new(&[]));
         let offset = plan.text().since(tcb.snd.base) as usize;
         if plan.len > 0 {
             tcb.snd.queue.slices(offset, plan.len as usize, &mut text);
         }
-        let head = Head::build(ip, &dress, &header, &text);
-        text.insert(0, IoSlice::new(head.bytes()));
+        let head = Head::of(ip, &dress, &form, text.get(1..).unwrap_or(&[]));
+        if let Some(place) = text.first_mut() {
+            *place = IoSlice::new(head.bytes());
+        }
         if dress.local {
             let home = || ip.iface_of(dress.dst).unwrap_or(Iface::Loopback);
             let iface = by.unwrap_or_else(home);
@@ -318,13 +333,16 @@ pub(crate) fn output(
     }
     let room = tcb.check_room(config, layer.pool.account.pressed());
     tcb.note_waits(now);
+    let deadline = sooner(tcp, ip.now());
     if told {
         stack.notify(id, Ready::ERR);
     }
     if room {
         stack.notify(id, Ready::OUT);
     }
-    arm(stack, id);
+    if deadline.is_some() {
+        arm(stack, id);
+    }
 }
 
 /// What it would send now has to wait for the device.

@@ -4,7 +4,7 @@ use std::io::{IoSlice, IoSliceMut};
 
 use super::bytes::Pool;
 use super::calls::socket;
-use super::connection::schedule;
+use super::connection::{queue, schedule};
 use super::gather;
 use super::layer::TcpSocket;
 use super::marks::{self, Wanted};
@@ -82,7 +82,7 @@ pub(crate) fn send(
     let more = flags.contains(SendFlags::MORE);
     tcb.snd.hold_until = (more && !tcb.snd.starved).then(|| now + tcb.hold());
     gather::note_write(stack, now, id, taken, flags);
-    schedule(stack, id);
+    queue(stack, id);
     Ok(taken)
 }
 

@@ -5,12 +5,14 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use super::direct::{PLAIN_LEN, Plain};
 use super::seq::SeqNum;
 use super::tuple::Tuple;
 use crate::ip::{IpLayer, TxMeta, proto};
 use crate::socket::table::DEFAULT_TTL;
 use crate::stack::Stack;
 use crate::wire::checksum::{Sum, pseudo_header};
+use crate::wire::ipv4;
 use crate::wire::put16;
 use crate::wire::tcp::{CHECKSUM_OFFSET, Flags, Header, MAX_HEADER_LEN};
 use crate::wire::vnet::{self, VnetHdr};
@@ -32,6 +34,14 @@ pub(crate) struct Dress {
     pub(crate) gso_size: Option<u32>,
 }
 
+/// A segment's header.
+pub(crate) enum Form {
+    /// With timestamps and no other options.
+    Plain(Plain),
+    /// Any.
+    Any(Header),
+}
+
 /// All headers of one frame.
 pub(crate) struct Head {
     bytes: [u8; HEAD_LEN],
@@ -40,12 +50,7 @@ pub(crate) struct Head {
 
 impl Head {
     /// Dresses `header` and `text`. The checksum is left to the device where it can, and inside always.
-    pub(crate) fn build(
-        ip: &mut IpLayer,
-        dress: &Dress,
-        header: &Header,
-        text: &[IoSlice<'_>],
-    ) -> Head {
+    fn build(ip: &mut IpLayer, dress: &Dress, header: &Header, text: &[IoSlice<'_>]) -> Head {
         let text_len: usize = text.iter().map(|s| s.len()).sum();
         let tcp_len = header.emit_len() + text_len;
         let mut head = Head {
@@ -88,6 +93,68 @@ impl Head {
         vnet_part.copy_from_slice(&vnet.emit());
         head.len = vnet::LEN + ip_len + header_len;
         head
+    }
+
+    /// Dresses a header in either form, and `text`.
+    pub(crate) fn of(ip: &mut IpLayer, dress: &Dress, form: &Form, text: &[IoSlice<'_>]) -> Head {
+        let plain = match form {
+            Form::Any(header) => return Head::build(ip, dress, header, text),
+            Form::Plain(plain) => plain,
+        };
+        let text_len = text.iter().map(|s| s.len()).sum();
+        match Head::plain(ip, dress, plain, text_len) {
+            Some(head) => {
+                debug_assert_eq!(
+                    head.bytes(),
+                    Head::build(ip, dress, &plain.header(), text).bytes()
+                );
+                head
+            }
+            None => Head::build(ip, dress, &plain.header(), text),
+        }
+    }
+
+    /// As [`Head::build`] of a plain header over IPv4 before `text_len` octets, which may not be cut into fragments and whose checksum is left
+    /// to the device; `None`: it is no such segment.
+    #[inline]
+    fn plain(ip: &IpLayer, dress: &Dress, plain: &Plain, text_len: usize) -> Option<Head> {
+        const IP: usize = vnet::LEN;
+        const TCP: usize = IP + ipv4::HEADER_LEN;
+        const END: usize = TCP + PLAIN_LEN;
+        let (IpAddr::V4(src), IpAddr::V4(dst)) = (dress.src, dress.dst) else {
+            return None;
+        };
+        if !dress.df || !(dress.local || ip.offload().csum) {
+            return None;
+        }
+        let tcp_len = PLAIN_LEN + text_len;
+        let repr = ipv4::Repr {
+            src,
+            dst,
+            proto: proto::TCP,
+            ttl: dress.ttl,
+            tos: dress.tos,
+            id: 0,
+            fragment: ipv4::DF,
+            payload_len: tcp_len,
+        };
+        let mut vnet = VnetHdr {
+            flags: vnet::NEEDS_CSUM,
+            csum_start: ipv4::HEADER_LEN as u16,
+            csum_offset: CHECKSUM_OFFSET as u16,
+            ..VnetHdr::default()
+        };
+        if let Some(size) = dress.gso_size {
+            vnet.gso_type = vnet::GSO_TCPV4;
+            vnet.gso_size = size.min(65_535) as u16;
+            vnet.hdr_len = (END - IP) as u16;
+        }
+        let sum = pseudo_header(dress.src, dress.dst, proto::TCP, tcp_len as u32);
+        let mut bytes = [0; HEAD_LEN];
+        bytes[..IP].copy_from_slice(&vnet.emit());
+        bytes[IP..TCP].copy_from_slice(&repr.emit());
+        bytes[TCP..END].copy_from_slice(&plain.emit(sum.partial()));
+        Some(Head { bytes, len: END })
     }
 
     /// The headers' octets.

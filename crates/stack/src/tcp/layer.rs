@@ -106,6 +106,11 @@ impl TcpLayer {
         self.secret.hash(&(2u8, tuple)) as usize
     }
 
+    /// Whether no socket has anything to send, and none waits for memory that another has given back.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.tx.is_empty() && self.refused.is_empty()
+    }
+
     /// Arms a connection's deadline. There is no disarming: who finds himself called early arms again.
     pub(crate) fn arm(&mut self, at: Instant, id: SocketId) {
         self.deadlines.push(Reverse((at, id)));

@@ -158,6 +158,11 @@ impl Refused {
         }
     }
 
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.large.0.is_empty()
+    }
+
     /// Those for whom there is `room`.
     fn take(&mut self, room: usize) -> (Vec<SocketId>, Vec<SocketId>) {
         let mut served = (Vec::new(), Vec::new());
@@ -173,6 +178,9 @@ impl Refused {
 
 /// Memory has been given back: those whose writes were refused for want of it are told, as far as there is any.
 pub(super) fn wake(stack: &mut Stack) {
+    if stack.tcp.refused.is_empty() {
+        return;
+    }
     let room = stack.tcp.pool.account.room(Whose::Filled);
     let (any, large) = stack.tcp.refused.take(room);
     for id in any.into_iter().chain(large) {

@@ -15,6 +15,7 @@ mod cold;
 mod congestion;
 mod connection;
 mod data;
+mod direct;
 mod ecn;
 mod emit;
 mod fastopen;

@@ -130,8 +130,9 @@ impl Tcb {
         ts + if blocks == 0 { 0 } else { 4 + 8 * blocks }
     }
 
+    /// Whether the next segment has no SACK blocks.
     #[inline]
-    fn has_no_sack_report(&self) -> bool {
+    pub(super) fn has_no_sack_report(&self) -> bool {
         self.rcv.dsack.is_none() && (!self.sack_ok || self.rcv.assembler.is_empty())
     }
 

@@ -6,7 +6,7 @@ use super::mtu_search::Probing;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
 use super::timers::DELAYED_ACK;
-use super::vars::{AckDue, Usage};
+use super::vars::AckDue;
 use crate::socket::State;
 use crate::time::Instant;
 use crate::wire::tcp::{Flags, Header, Options};
@@ -60,6 +60,7 @@ impl Tcb {
             State::Closed | State::Listen | State::TimeWait => None,
             State::SynSent => self.plan_syn(),
             State::SynReceived => self.next_in_syn_received(now),
+            _ if self.has_nothing_to_send() => None,
             _ => self.next_synchronized(now),
         }
     }
@@ -106,8 +107,8 @@ impl Tcb {
     fn restart_after_idle(&mut self, now: Instant) {
         if self.snd.sent.is_empty()
             && !self.snd.all_sent()
-            && now.since(self.snd.last_sent) > self.rtt.rto()
             && self.snd.wnd > 0
+            && now.since(self.snd.last_sent) > self.rtt.rto()
             && self.recovery_open()
         {
             self.cc.on_idle_restart();
@@ -215,6 +216,16 @@ impl Tcb {
         if self.snd.all_sent() {
             return None;
         }
+        let short = self.plan_short();
+        if short.is_some() {
+            debug_assert_eq!(short, self.plan_any(now));
+            return short;
+        }
+        self.plan_any(now)
+    }
+
+    /// [`Tcb::plan_new`] of whatever there is.
+    fn plan_any(&mut self, now: Instant) -> Option<Plan> {
         match self.plan_probe(now) {
             Probing::No => {}
             Probing::Soon => return None,
@@ -276,27 +287,6 @@ impl Tcb {
             flags,
             whole: false,
         })
-    }
-
-    /// Something was sent: notes how much of the congestion window is in use.
-    fn note_usage(&mut self) {
-        let (out, cwnd) = (self.pipe(), self.cc.cwnd());
-        let held_up = out.saturating_add(self.eff_mss()) > cwnd;
-        let usage = &mut self.snd.usage;
-        if self.snd.una.after_eq(usage.until) || held_up || (!usage.held_up && out > usage.most) {
-            *usage = Usage {
-                held_up,
-                most: out,
-                until: self.snd.nxt,
-            };
-        }
-    }
-
-    /// The congestion window is used as far as it must be to grow: wholly, or in slow start by half (Linux: tcp_is_cwnd_limited).
-    pub(crate) fn window_used(&self) -> bool {
-        let cwnd = self.cc.cwnd();
-        let usage = self.snd.usage;
-        usage.held_up || (cwnd < self.cc.ssthresh() && cwnd < usage.most.saturating_mul(2))
     }
 
     /// Nothing fits: with nothing in flight only a probe will learn of a window again.
@@ -466,7 +456,7 @@ impl Tcb {
 
     /// SEG.WND, and with it RCV.WND: the right edge never moves left (MUST-34) and moves right only by steps that are worth it
     /// (RFC 9293 3.8.6.2.2).
-    fn window_field(&mut self) -> u16 {
+    pub(super) fn window_field(&mut self) -> u16 {
         let limit = self.window_limit();
         let rcv = &mut self.rcv;
         let clamp = match self.tuning.window_clamp {
@@ -506,10 +496,11 @@ impl Tcb {
     /// `plan` has gone out.
     pub(crate) fn sent(&mut self, plan: &Plan, now: Instant) {
         let end = plan.end();
+        let mut eff_mss = self.eff_mss();
         let mss = if plan.whole {
             end.since(plan.seq)
         } else {
-            self.eff_mss()
+            eff_mss
         };
         self.stirred = true;
         if plan.flags.contains(Flags::ACK) {
@@ -522,18 +513,20 @@ impl Tcb {
             self.rcv.unacked = 0;
             self.rcv.pushed = false;
             self.rcv.quick = self.rcv.quick.saturating_sub(1);
-            self.rcv.dsack = None;
             self.rcv.last_ack_sent = self.rcv.nxt;
-            self.timers.delayed_ack = None;
+            if self.rcv.dsack.take().is_some() {
+                eff_mss = self.eff_mss();
+            }
+            if self.timers.delayed_ack.is_some() {
+                self.timers.delayed_ack = None;
+            }
         }
         let fresh = plan.seq == self.snd.max;
         let again = end != plan.seq && !fresh;
-        let unit = self.eff_mss().max(mss);
-        self.counts.sent(plan.len, unit, again);
+        self.counts.sent(plan.len, eff_mss.max(mss), again);
         if end == plan.seq {
             return;
         }
-        self.timers.cork = None;
         let len = end.since(plan.seq);
         let in_flight = self.pipe();
         if in_flight == 0 && self.rate.app_limited() {
@@ -550,11 +543,12 @@ impl Tcb {
         self.recovery.prr.out = self.recovery.prr.out.saturating_add(len);
         // Soon after something was received: an answer. What a client says first is none.
         let answers = self.rcv.nxt.since(self.rcv.irs) > 1;
-        if now.since(self.counts.last_data) < DELAYED_ACK && plan.len > 0 && answers {
+        let soon = now.micros_since(self.counts.last_data) < DELAYED_ACK.as_micros() as u64;
+        if soon && plan.len > 0 && answers {
             self.rcv.interactive = true;
         }
         let syn = plan.flags.contains(Flags::SYN);
-        if plan.len > 0 && plan.len < self.eff_mss() && fresh && !syn {
+        if plan.len > 0 && plan.len < eff_mss && fresh && !syn {
             self.snd.small_end = end;
         }
         if fresh && plan.len > 0 {
@@ -570,17 +564,19 @@ impl Tcb {
             };
         }
         self.snd.last_sent = now;
-        self.note_usage();
+        self.note_usage(eff_mss);
         // RFC 6298 5.1; and the first hole sent again has its own round trip to be waited for (RFC 6675 5.1, Linux:
         // tcp_xmit_retransmit_queue): RACK may send it a second time long after SND.UNA last moved.
         let head_again = again && plan.seq == self.snd.una;
-        if self.timers.rto.is_none() || head_again {
-            self.timers.rto = Some(now + self.rtt.rto());
+        let timers = &mut *self.timers;
+        if timers.rto.is_none() || head_again {
+            timers.rto = Some(now + self.rtt.rto());
         }
-        self.timers.persist = None;
-        if std::mem::take(&mut self.timers.held_back) {
-            self.timers.stalled_since = None;
-            self.timers.probes_out = 0;
+        timers.cork = None;
+        timers.persist = None;
+        if std::mem::take(&mut timers.held_back) {
+            timers.stalled_since = None;
+            timers.probes_out = 0;
         }
         if fresh && self.recovery.tail_probe.end.is_none() {
             self.arm_tail_probe(now);

@@ -47,6 +47,31 @@ impl Pieces {
         self.list().len()
     }
 
+    /// Whether there is none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.0, Store::None)
+    }
+
+    /// If there is one and no other: whether it is pushed.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<bool> {
+        match &self.0 {
+            Store::One(piece) => Some(piece.push),
+            Store::None | Store::Many(_) => None,
+        }
+    }
+
+    /// The first piece, all of it at once: up to `end`, and pushed.
+    #[inline]
+    pub(crate) fn start_pushed(&mut self, end: SeqNum) {
+        self.0 = Store::One(Piece {
+            end,
+            push: true,
+            closed: false,
+        });
+    }
+
     /// Octets that the last piece takes in addition if it is to have `goal`, when what lies before `sent` has been sent.
     pub(crate) fn room(&self, sent: SeqNum, goal: u32) -> u32 {
         let Some(last) = self
@@ -121,6 +146,10 @@ impl Pieces {
 
     /// `start..end` has gone out as one segment: one piece is what it is now.
     pub(crate) fn sent(&mut self, base: SeqNum, start: SeqNum, end: SeqNum) {
+        // All of the only piece: that is what it was.
+        if matches!(&self.0, Store::One(piece) if piece.end == end) {
+            return;
+        }
         self.cut(base, end);
         let (first, past) = (self.after(start), self.after(end));
         let Some(last) = past.checked_sub(1).filter(|last| *last > first) else {

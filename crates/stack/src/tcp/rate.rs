@@ -8,6 +8,7 @@ use super::recovery::{AckNews, Phase};
 use super::sent::Sent;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
+use super::vars::Usage;
 use crate::time::Instant;
 
 /// What is noted of octets when they go (the draft's per-packet state, one for each record of the scoreboard).
@@ -91,8 +92,8 @@ impl Rate {
         Stamp {
             delivered: self.delivered as u32,
             lost: self.lost,
-            since_delivery: micros(now.since(self.delivered_at)),
-            since_first: micros(now.since(self.first_sent_at)),
+            since_delivery: clamped(now.micros_since(self.delivered_at)),
+            since_first: clamped(now.micros_since(self.first_sent_at)),
             in_flight: in_flight.saturating_add(len).min(APP_LIMITED - 1)
                 | if self.app_limited() { APP_LIMITED } else { 0 },
         }
@@ -163,8 +164,12 @@ impl Tcb {
         let snd = &self.snd;
         let unsent = snd.data_end().since(snd.nxt).min(snd.queue.len() as u32);
         // Less than a segment counts as nothing (Linux: tcp_rate_check_app_limited): it may be held back.
-        if unsent < self.eff_mss() && snd.sent.lost() == 0 && self.pipe() < self.cc.cwnd() {
-            self.rate.mark_app_limited(self.pipe());
+        if unsent > 0 && unsent >= self.eff_mss() || snd.sent.lost() > 0 {
+            return;
+        }
+        let pipe = self.pipe();
+        if pipe < self.cc.cwnd() {
+            self.rate.mark_app_limited(pipe);
         }
     }
 
@@ -199,6 +204,27 @@ impl Tcb {
         }
     }
 
+    /// Something was sent: notes how much of the congestion window is in use.
+    pub(super) fn note_usage(&mut self, mss: u32) {
+        let (out, cwnd) = (self.pipe(), self.cc.cwnd());
+        let held_up = out.saturating_add(mss) > cwnd;
+        let usage = &mut self.snd.usage;
+        if self.snd.una.after_eq(usage.until) || held_up || (!usage.held_up && out > usage.most) {
+            *usage = Usage {
+                held_up,
+                most: out,
+                until: self.snd.nxt,
+            };
+        }
+    }
+
+    /// The congestion window is used as far as it must be to grow: wholly, or in slow start by half (Linux: tcp_is_cwnd_limited).
+    pub(crate) fn window_used(&self) -> bool {
+        let cwnd = self.cc.cwnd();
+        let usage = self.snd.usage;
+        usage.held_up || (cwnd < self.cc.ssthresh() && cwnd < usage.most.saturating_mul(2))
+    }
+
     /// C.lost, for [`Tcb::sample_rate`].
     pub(crate) fn lost_so_far(&self) -> u32 {
         self.rate.lost
@@ -207,6 +233,10 @@ impl Tcb {
 
 fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
+}
+
+fn clamped(us: u64) -> u32 {
+    u32::try_from(us).unwrap_or(u32::MAX)
 }
 
 fn octets_a_second(octets: u32, us: u32) -> u64 {

@@ -92,6 +92,7 @@ fn due(at: Option<Instant>, now: Instant) -> bool {
 
 impl Tcb {
     /// The earliest deadline.
+    #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let t = &self.timers;
         earliest([

@@ -53,6 +53,10 @@ impl Tcb {
         data: &[IoSlice<'_>],
         flags: SendFlags,
     ) -> usize {
+        let lowat = self.lowat(config);
+        if let Some(taken) = self.write_short(pool, data, flags, lowat) {
+            return taken;
+        }
         let total: usize = data.iter().map(|part| part.len()).sum();
         let (oob, more) = (
             flags.contains(SendFlags::OOB),
@@ -68,7 +72,7 @@ impl Tcb {
             oob,
             sent: self.snd.max.later(self.snd.base),
             reach: self.reach(),
-            lowat: self.lowat(config),
+            lowat,
         };
         self.snd.queue.expect(pool, total);
         let mut taken = 0;

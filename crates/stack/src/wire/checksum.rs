@@ -54,14 +54,21 @@ impl Sum {
 
 /// Sum of the pseudo-header of IPv4 (RFC 9293 3.1) or IPv6 (RFC 8200 8.1). Mixed families give a sum of what is there.
 pub(crate) fn pseudo_header(src: IpAddr, dst: IpAddr, proto: u8, len: u32) -> Sum {
-    let mut sum = Sum::default();
+    let mut sum = Sum(u64::from(len.to_be()));
     for addr in [src, dst] {
         sum = match addr {
-            IpAddr::V4(a) => sum.add(&a.octets()),
+            IpAddr::V4(a) => Sum(add_carry(sum.0, word4(a.octets()))),
             IpAddr::V6(a) => sum.add(&a.octets()),
         };
     }
-    sum.add(&len.to_be_bytes()).add_word(u16::from(proto))
+    sum.add_word(u16::from(proto))
+}
+
+/// Checksum of an IPv4 header without options.
+pub(crate) fn of_header(header: &[u8; 20]) -> u16 {
+    let (words, _) = header.as_chunks::<4>();
+    // Five numbers of 32 bits overflow nothing.
+    Sum(words.iter().map(|word| word4(*word)).sum()).finish()
 }
 
 /// Checksum of `bytes` alone (IPv4 header, ICMPv4).
@@ -94,6 +101,10 @@ fn sum(bytes: &[u8]) -> u64 {
         head.copy_from_slice(rest);
     }
     add_carry(total, u64::from_ne_bytes(last))
+}
+
+fn word4(bytes: [u8; 4]) -> u64 {
+    u64::from(u32::from_ne_bytes(bytes))
 }
 
 fn word8(bytes: &[u8]) -> u64 {

@@ -118,7 +118,7 @@ impl Repr {
         h[9] = self.proto;
         h[12..16].copy_from_slice(&self.src.octets());
         h[16..20].copy_from_slice(&self.dst.octets());
-        let checksum = checksum::of(&h);
+        let checksum = checksum::of_header(&h);
         put16(&mut h, 10, checksum);
         h
     }
