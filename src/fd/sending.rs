@@ -127,6 +127,10 @@ impl<'a> Sending<'a> {
 
     /// `taken` bytes more are on their way.
     fn take(&mut self, taken: usize) {
+        if self.sent == 0 && taken >= self.total {
+            self.sent = taken;
+            return;
+        }
         if self.sent == 0 && self.whole && taken < self.total {
             self.rest.extend_from_slice(self.data);
         }

@@ -22,7 +22,7 @@ use super::sending::Sending;
 use super::settings::StatusFlags;
 use super::{Fail, FdResult, Object, table};
 use crate::runtime::place;
-use crate::runtime::{self, ALWAYS, Core, End, Held, Request, Runtime, SigIo, Watch, sys};
+use crate::runtime::{self, ALWAYS, Core, End, First, Held, Request, Runtime, SigIo, Watch, sys};
 
 /// A socket's open file description: shared by every descriptor that dup made of it. A call in progress holds a reference too,
 /// so a close in another thread does not take the socket from under it (as on Linux).
@@ -106,7 +106,7 @@ impl SocketFile {
             self.wants_room();
         }
         let mut began = None;
-        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
+        let attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
             // While the attempt goes on a second connect is only a question; on wake-ups it learns the outcome.
             match stack.connect(now, id, addr) {
                 Err(error @ (Error::InProgress | Error::AlreadyConnecting)) => {
@@ -121,7 +121,7 @@ impl SocketFile {
         };
         let interest = Ready::OUT | Ready::IN;
         let timeout = self.send_timeout();
-        match self.run(interest, false, timeout, nonblocking, &mut attempt) {
+        match self.run(interest, false, timeout, nonblocking, attempt) {
             // The first call says EINPROGRESS, one that joined says EALREADY.
             Err(Fail::TimedOut) if began == Some(Error::AlreadyConnecting) => {
                 Err(Fail::Stack(Error::AlreadyConnecting))
@@ -215,14 +215,14 @@ impl SocketFile {
             .iter()
             .fold(0usize, |sum, part| sum.saturating_add(part.len()));
         let mut sending = Sending::new(data, flags, dest, whole, control);
-        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
+        let attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
             let outcome = sending.attempt(stack, now, id, restart);
             if outcome == Err(Error::WouldBlock) {
                 self.wants_room();
             }
             outcome
         };
-        let outcome = self.run(Ready::OUT, true, timeout, nonblocking, &mut attempt);
+        let outcome = self.run(Ready::OUT, true, timeout, nonblocking, attempt);
         // tcp_sendmsg_locked: what did not all fit has found no room, whatever the call returns.
         if self.kind == Kind::Stream && outcome.as_ref().is_ok_and(|&sent| sent < asked) {
             self.wants_room();
@@ -266,7 +266,7 @@ impl SocketFile {
             return self.recv_stream(buf, timeout, nonblocking);
         }
         let datagram = self.kind != Kind::Stream && !errors;
-        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
+        let attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
             let received = stack.recv_with(now, id, bufs, flags, controls.as_deref_mut())?;
             // Linux __skb_recv_udp: SHUT_RD ends a wait, but who does not wait is told only that there is nothing.
             if datagram && nonblocking && received.from.is_none() {
@@ -279,7 +279,7 @@ impl SocketFile {
             true,
             timeout,
             nonblocking,
-            &mut attempt,
+            attempt,
         )
     }
 
@@ -335,7 +335,7 @@ impl SocketFile {
         let over = ALWAYS | Ready::RDHUP;
         let mut got = Received::default();
         let mut rest = bufs;
-        let mut attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
+        let attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
             if flags.contains(RecvFlags::PEEK) {
                 let enough = stack.peekable_bytes(id).is_ok_and(|n| n >= total);
                 if !enough && !stack.readiness(id).intersects(over) {
@@ -364,7 +364,7 @@ impl SocketFile {
                 IoSliceMut::advance_slices(&mut rest, part.len.min(left));
             }
         };
-        let outcome = self.run(Ready::IN | Ready::RDHUP, true, timeout, false, &mut attempt);
+        let outcome = self.run(Ready::IN | Ready::RDHUP, true, timeout, false, attempt);
         let outcome = match outcome {
             Err(_) if got.len > 0 => Ok(got),
             outcome => outcome,
@@ -621,21 +621,20 @@ impl SocketFile {
         unsafe { Held::new(std::ptr::from_ref(self).cast(), give_back) }
     }
 
-    /// Calls the stack until it gives something other than `WouldBlock`, waiting in between if that is allowed.
+    /// Calls the stack until it gives something other than `WouldBlock`, waiting in between if that is allowed. The cell is to be cleared
+    /// once a part is done that a signal must not undo.
     fn run<T>(
         &self,
         interest: Ready,
         exclusive: bool,
         timeout: Option<Duration>,
         nonblocking: bool,
-        call: Call<'_, T>,
+        mut call: impl FnMut(&mut Stack, Instant, SocketId, &Cell<bool>) -> Result<T, Error>,
     ) -> FdResult<T> {
         // signal(7): with a timeout set, a call is never restarted.
         let untouched = Cell::new(timeout.is_none());
-        let mut request = self.request(interest, exclusive, timeout, nonblocking);
-        request.restart = Some(&untouched);
-        request.sends = interest == Ready::OUT;
-        let outcome = self.runtime.wait(&mut request, &mut |core, now, _| {
+        let sends = interest == Ready::OUT;
+        let mut attempt = |core: &mut Core, now: Instant| {
             if core.gone() {
                 return Some(Err(Fail::Stack(Error::NetworkDown)));
             }
@@ -643,6 +642,18 @@ impl SocketFile {
                 Err(Error::WouldBlock) => None,
                 outcome => Some(outcome.map_err(Fail::Stack)),
             }
+        };
+        let (core, now) = match self.runtime.begin(sends, &mut attempt) {
+            Ok(First::Done(outcome)) => return outcome,
+            Ok(First::Not(core, now)) => (core, now),
+            Err(end) => return Err(end.into()),
+        };
+        let mut request = self.request(interest, exclusive, timeout, nonblocking);
+        request.restart = Some(&untouched);
+        request.sends = sends;
+        let runtime = self.runtime;
+        let outcome = runtime.go_on(core, now, &mut request, &mut |core, now, _| {
+            attempt(core, now)
         });
         settle(outcome)
     }
@@ -667,10 +678,6 @@ fn tell_cpu(stack: &mut Stack, asked: bool) {
         stack.on_cpu(sys::this_cpu());
     }
 }
-
-/// A call of the stack that may be made several times. The cell is to be cleared once a part is done that a signal must not undo.
-type Call<'a, T> =
-    &'a mut dyn FnMut(&mut Stack, Instant, SocketId, &Cell<bool>) -> Result<T, Error>;
 
 /// A wait's outcome as a call's.
 pub(super) fn settle<T>(outcome: Result<FdResult<T>, End>) -> FdResult<T> {

@@ -147,7 +147,7 @@ fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &A
             until,
         });
         waker.take_signal();
-        let timer = core.timer_fd();
+        let timer = core.timer.fd();
         let mut fds = [waker.fd(), core.device_fd(), timer].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
@@ -164,8 +164,6 @@ fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &A
         waker.wake_up();
         now = sys::now();
         ready = fds[1].revents;
-        if fds[2].revents != 0 {
-            sys::timerfd_set(timer, None);
-        }
+        core.timer.polled(fds[2].revents);
     }
 }

@@ -1,7 +1,9 @@
 //! What the lock guards: the stack, its device, who waits for which socket and who drives.
 
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
@@ -13,6 +15,7 @@ use super::place::Streak;
 use super::sigio::{SigIo, Signal};
 use super::states::States;
 use super::sys;
+use super::timer::Timer;
 use super::waker::Waker;
 
 /// Everything under the runtime's lock. Nobody blocks or calls out of the library while holding it; the locks of epoll
@@ -40,11 +43,11 @@ pub(crate) struct Core {
     /// Who receives them.
     pub(super) streak: Streak,
     device_fd: i32,
-    /// Becomes readable at a deadline that came up while the driver slept already; -1 when there was none to be had.
-    timer_fd: i32,
+    pub(super) timer: Timer,
     gone: bool,
     pub(super) frame: Box<[u8]>,
-    watched: HashMap<SocketId, Watched>,
+    /// Who waits for which socket. While it is small, entries of sockets that nobody waits for stay: they are mostly waited for again.
+    watched: HashMap<SocketId, Watched, Ids>,
     spare_wakers: Vec<Arc<Waker>>,
     /// Threads to be woken whenever something may have moved.
     movement: Vec<Arc<Waker>>,
@@ -106,6 +109,32 @@ struct Hooked {
     exclusive: bool,
 }
 
+/// Sockets, waited for or not, that the list of who waits has an entry of.
+const KEPT: usize = 256;
+
+/// Hashes of sockets' names, which nobody outside chooses.
+type Ids = BuildHasherDefault<IdHasher>;
+
+/// One multiplication; the bits that a table looks at are the highest and the lowest.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, id: u64) {
+        let product = u128::from(self.0 ^ id) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (product as u64) ^ (product >> 64) as u64;
+    }
+}
+
 /// Events that nobody has to ask for (poll(2)).
 pub(crate) const ALWAYS: Ready = Ready::ERR.union(Ready::HUP);
 
@@ -136,8 +165,6 @@ impl Core {
             fd.as_raw_fd()
         });
         super::reserve(device_fd);
-        let timer_fd = sys::timerfd().unwrap_or(-1);
-        super::reserve(timer_fd);
         Core {
             stack,
             driver: None,
@@ -151,10 +178,10 @@ impl Core {
             streak: Streak::default(),
             device,
             device_fd,
-            timer_fd,
+            timer: Timer::new(),
             gone: false,
             frame: vec![0; FRAME_ROOM].into_boxed_slice(),
-            watched: HashMap::new(),
+            watched: HashMap::default(),
             spare_wakers: Vec::new(),
             movement: Vec::new(),
             open: HashSet::new(),
@@ -167,11 +194,6 @@ impl Core {
     /// The device's descriptor, to wait for frames; -1 when it has none or is gone.
     pub(super) fn device_fd(&self) -> i32 {
         if self.gone { -1 } else { self.device_fd }
-    }
-
-    /// What a sleeping driver polls besides the device.
-    pub(super) fn timer_fd(&self) -> i32 {
-        self.timer_fd
     }
 
     /// Whether the device vanished: every call fails with `NetworkDown` from then on.
@@ -238,10 +260,10 @@ impl Core {
     }
 
     /// Takes what has arrived and lets the timers run. With `own` the thread of that waker needs no more than its own
-    /// wake-up: after a small frame that brought it, nothing further is read if nobody else waits and no crowd is behind it.
-    pub(super) fn pump(&mut self, now: Instant, own: Option<&Waker>) {
+    /// wake-up: after a small frame that brought it, nothing further is read if nobody else waits and no crowd is behind it. True: so it was.
+    pub(super) fn pump(&mut self, now: Instant, own: Option<&Waker>) -> bool {
         if self.gone {
-            return;
+            return false;
         }
         self.tell_cpu();
         let micros = now.as_micros();
@@ -250,6 +272,7 @@ impl Core {
         }
         let one = own.filter(|_| self.followers.is_empty() && !self.crowded);
         let (mut frames, mut octets) = (0, 0);
+        let mut served = false;
         while frames < PUMP_BUDGET && octets < PUMP_OCTETS {
             match self.device.recv(micros, &mut self.frame) {
                 Ok(len) => {
@@ -264,13 +287,17 @@ impl Core {
                         && len <= SMALL_FRAME
                     {
                         self.dispatch();
-                        if own.signaled() {
+                        served = own.signaled();
+                        if served {
                             break;
                         }
                     }
                 }
                 Err(LinkError::WouldBlock | LinkError::Full) => break,
-                Err(LinkError::Gone) => return self.set_gone(),
+                Err(LinkError::Gone) => {
+                    self.set_gone();
+                    return false;
+                }
                 Err(LinkError::Io(errno)) => {
                     log(Level::Debug, format_args!("reading the device: {errno}"));
                     break;
@@ -285,6 +312,7 @@ impl Core {
         }
         self.pumped = now;
         self.movement.iter().for_each(|waker| waker.wake());
+        served
     }
 
     /// Sends what the stack has to send, tells of readiness, and makes a sleeping driver look at an earlier deadline.
@@ -306,19 +334,21 @@ impl Core {
         }
         self.dispatch();
         self.states.tell(&self.stack);
-        let Some(next) = self.next_deadline() else {
-            return;
-        };
-        if let Some(driver) = &mut self.driver
-            && driver.waker.asleep()
+        if self.driver.as_ref().is_some_and(|d| d.waker.asleep()) {
+            self.hasten_driver(now);
+        }
+    }
+
+    /// The driver sleeps: no longer than until the next deadline.
+    fn hasten_driver(&mut self, now: Instant) {
+        let next = self.next_deadline();
+        if let (Some(driver), Some(next)) = (&mut self.driver, next)
             && driver.until.is_none_or(|until| next < until)
         {
-            // Mostly an answer comes long before a retransmission is due: no thread is woken just to sleep differently.
             driver.until = Some(next);
-            if self.timer_fd < 0 {
+            // No thread is woken just to sleep differently.
+            if !self.timer.fire_by(next, now) {
                 driver.waker.wake();
-            } else {
-                sys::timerfd_set(self.timer_fd, Some(next));
             }
         }
     }
@@ -367,14 +397,23 @@ impl Core {
     }
 
     /// Wakes who waits for what has happened.
+    #[inline]
     fn dispatch(&mut self) {
-        while let Some((id, events)) = self.stack.poll_event() {
+        if let Some(first) = self.stack.poll_event() {
+            self.dispatch_all(first);
+        }
+    }
+
+    fn dispatch_all(&mut self, first: (SocketId, Ready)) {
+        let mut event = Some(first);
+        while let Some((id, events)) = event {
             // Two arrivals: who is woken alone for something to read is not who waits for room to write.
             for events in [events - Ready::OUT, events & Ready::OUT] {
                 if !events.is_empty() {
                     self.tell(id, events);
                 }
             }
+            event = self.stack.poll_event();
         }
     }
 
@@ -397,7 +436,10 @@ impl Core {
                 exclusive_done = true;
             }
             watcher.waker.wake();
-            self.woken = Some(watcher.waker.clone());
+            // The role goes to one that waits without it, if to any.
+            if watcher.waker.place.load(Relaxed) != usize::MAX {
+                self.woken = Some(watcher.waker.clone());
+            }
         }
         let mut exclusive_done = false;
         for hooked in &watched.hooks {
@@ -440,24 +482,33 @@ impl Core {
 
     /// The thread waits no more. What woke an exclusive one and is still there goes to the next.
     pub(super) fn unwatch(&mut self, id: SocketId, waker: &Arc<Waker>) {
-        let ready = self.readiness(id);
+        let few = self.watched.len() <= KEPT;
         let Some(watched) = self.watched.get_mut(&id) else {
             return;
         };
         let threads = &mut watched.threads;
-        if let Some(place) = threads.iter().position(|w| Arc::ptr_eq(&w.waker, waker)) {
-            let left = threads.remove(place);
-            if left.exclusive
-                && ready.intersects(left.interest)
-                && let Some(next) = threads
-                    .iter()
-                    .find(|w| w.exclusive && ready.intersects(w.interest) && !w.waker.signaled())
-            {
-                next.waker.wake();
-            }
-        }
-        if watched.is_empty() {
+        let Some(place) = threads.iter().position(|w| Arc::ptr_eq(&w.waker, waker)) else {
+            return;
+        };
+        let left = threads.remove(place);
+        if left.exclusive && !threads.is_empty() {
+            self.pass_on(id, left.interest);
+        } else if !few && watched.is_empty() {
             self.watched.remove(&id);
+        }
+    }
+
+    /// A thread that an arrival wakes alone has gone: if something of what it waited for is there, the next one hears of it.
+    fn pass_on(&mut self, id: SocketId, interest: Ready) {
+        let ready = self.readiness(id);
+        if ready.intersects(interest)
+            && let Some(watched) = self.watched.get(&id)
+            && let Some(next) = watched
+                .threads
+                .iter()
+                .find(|w| w.exclusive && ready.intersects(w.interest) && !w.waker.signaled())
+        {
+            next.waker.wake();
         }
     }
 
@@ -487,8 +538,9 @@ impl Core {
     }
 
     /// What is to be sent once the lock is given back.
-    pub(super) fn take_signals(&mut self) -> Vec<Signal> {
-        std::mem::take(&mut self.signals)
+    #[inline]
+    pub(super) fn take_signals(&mut self) -> Option<Vec<Signal>> {
+        (!self.signals.is_empty()).then(|| std::mem::take(&mut self.signals))
     }
 
     /// `hook` hears no more of `token`.
@@ -583,9 +635,8 @@ impl Core {
             .chain(self.driver.as_ref().map(|driver| &driver.waker))
             .chain(waiting.map(|watcher| &watcher.waker));
         wakers.for_each(|waker| waker.close());
-        for fd in [self.device_fd, std::mem::replace(&mut self.timer_fd, -1)] {
-            super::release(fd);
-            let _ = sys::close(fd);
-        }
+        self.timer.close();
+        super::release(self.device_fd);
+        let _ = sys::close(self.device_fd);
     }
 }

@@ -6,33 +6,10 @@
 //! is sent to the thread once more with everything that is known of it, and comes when the call is over. A thread that sleeps is
 //! outside, so handlers run in the middle of a wait, as on Linux, and may leave it by siglongjmp.
 
-use std::cell::Cell;
 use std::sync::atomic::{Ordering::SeqCst, compiler_fence};
 
 use super::sys::{self, SigSet};
-
-thread_local! {
-    static STATE: State = const {
-        State {
-            depth: Cell::new(0),
-            put_off: Cell::new(false),
-            mask: Cell::new(0),
-            handlers: Cell::new(0),
-        }
-    };
-}
-
-/// What is known of the calling thread.
-struct State {
-    /// How many [`Critical`] it has.
-    depth: Cell<u32>,
-    /// A signal was put off: all signals are blocked.
-    put_off: Cell<bool>,
-    /// The mask that holds when it is to come.
-    mask: Cell<SigSet>,
-    /// How many handlers have run in it.
-    handlers: Cell<u32>,
-}
+use super::thread::THREAD;
 
 /// While a thread has one, it is inside the library, and handlers wait. They run when the last is dropped.
 pub(crate) struct Critical(std::marker::PhantomData<*const ()>);
@@ -41,7 +18,7 @@ impl Critical {
     /// The thread is inside from now on.
     #[inline]
     pub(crate) fn enter() -> Critical {
-        STATE.with(|state| state.depth.set(state.depth.get().wrapping_add(1)));
+        THREAD.with(|thread| thread.depth.set(thread.depth.get().wrapping_add(1)));
         compiler_fence(SeqCst);
         Critical(std::marker::PhantomData)
     }
@@ -51,10 +28,10 @@ impl Drop for Critical {
     #[inline]
     fn drop(&mut self) {
         compiler_fence(SeqCst);
-        let handlers_wait = STATE.with(|state| {
-            let depth = state.depth.get().wrapping_sub(1);
-            state.depth.set(depth);
-            depth == 0 && state.put_off.get()
+        let handlers_wait = THREAD.with(|thread| {
+            let depth = thread.depth.get().wrapping_sub(1);
+            thread.depth.set(depth);
+            depth == 0 && thread.put_off.get()
         });
         if handlers_wait {
             let_handlers_run();
@@ -75,35 +52,35 @@ fn let_handlers_run() {
 
 /// A handler is about to run with the thread inside: it is to come later, with `mask`. False when the thread is outside.
 pub(crate) fn put_off(mask: SigSet) -> bool {
-    STATE.with(|state| {
-        if state.depth.get() == 0 {
+    THREAD.with(|thread| {
+        if thread.depth.get() == 0 {
             return false;
         }
-        state.mask.set(mask);
-        state.put_off.set(true);
+        thread.mask.set(mask);
+        thread.put_off.set(true);
         true
     })
 }
 
 /// A handler of the program's runs now, in this thread.
 pub(crate) fn handler_runs() {
-    super::wait::end_sleep();
-    STATE.with(|state| state.handlers.set(state.handlers.get().wrapping_add(1)));
+    super::sleep::end_sleep();
+    THREAD.with(|thread| thread.handlers.set(thread.handlers.get().wrapping_add(1)));
 }
 
 /// How many handlers have run in the calling thread.
 pub(super) fn handlers_run() -> u32 {
-    STATE.with(|state| state.handlers.get())
+    THREAD.with(|thread| thread.handlers.get())
 }
 
 /// Whether the calling thread is inside.
 pub(crate) fn inside() -> bool {
-    STATE.with(|state| state.depth.get() != 0)
+    THREAD.with(|thread| thread.depth.get() != 0)
 }
 
 /// The mask to be restored, if a signal was put off. The caller restores it.
 pub(super) fn take_put_off() -> Option<SigSet> {
-    STATE.with(|state| state.put_off.replace(false).then(|| state.mask.get()))
+    THREAD.with(|thread| thread.put_off.replace(false).then(|| thread.mask.get()))
 }
 
 /// Puts the mask back that [`sys::block_signals`] returned: at once when the thread is outside, else when it leaves.
@@ -115,20 +92,20 @@ pub(super) fn restore(mask: SigSet) {
 
 /// Runs a call that sleeps: meanwhile the thread is outside.
 pub(crate) fn outside<T>(sleep: impl FnOnce() -> T) -> T {
-    if STATE.with(|state| state.put_off.get()) {
+    if THREAD.with(|thread| thread.put_off.get()) {
         let_handlers_run_before_a_sleep();
     }
     compiler_fence(SeqCst);
-    let depth = STATE.with(|state| state.depth.replace(0));
+    let depth = THREAD.with(|thread| thread.depth.replace(0));
     let outcome = sleep();
-    STATE.with(|state| state.depth.set(depth));
+    THREAD.with(|thread| thread.depth.set(depth));
     compiler_fence(SeqCst);
     outcome
 }
 
 #[cold]
 fn let_handlers_run_before_a_sleep() {
-    let depth = STATE.with(|state| state.depth.replace(0));
+    let depth = THREAD.with(|thread| thread.depth.replace(0));
     let_handlers_run();
-    STATE.with(|state| state.depth.set(depth));
+    THREAD.with(|thread| thread.depth.set(depth));
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::AcqRel;
 
-use super::{Guard, HOLDS_LOCK, MutexGuard, STARTING, get, release, sys};
+use super::{Guard, MutexGuard, STARTING, get, holds_lock, release, sys};
 
 /// A fork in progress: the runtime's locks, so that the child's copy is of no moment in the middle of something. Dropped in the parent
 /// when it is over.
@@ -15,7 +15,7 @@ pub(crate) struct Forking {
 impl Forking {
     /// Before the fork. The caller sees to it that no handler runs meanwhile.
     pub(crate) fn begin() -> Forking {
-        let _starting = (!HOLDS_LOCK.get()).then(|| STARTING.lock());
+        let _starting = (!holds_lock()).then(|| STARTING.lock());
         let core = get().and_then(|runtime| runtime.lock().ok());
         Forking { core, _starting }
     }

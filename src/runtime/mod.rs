@@ -18,6 +18,7 @@ mod mutex;
 pub(crate) mod place;
 mod reserved;
 mod sigio;
+mod sleep;
 mod spin;
 mod states;
 pub(crate) mod sys;
@@ -25,10 +26,11 @@ pub(crate) mod sys;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod thread;
+mod timer;
 mod wait;
 mod waker;
 
-use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering::*};
@@ -44,13 +46,15 @@ pub(crate) use fork::Forking;
 pub(crate) use log::{Level, log};
 pub(crate) use mutex::{Mutex, MutexGuard};
 pub(crate) use reserved::{is_reserved, release, reserve};
+use sigio::Signal;
 pub(crate) use sigio::{Owner, SigIo};
-pub(crate) use wait::{End, KernelFds, Queue, Request, Watch};
+pub(crate) use wait::{End, First, KernelFds, Queue, Request, Watch};
 pub(crate) use waker::{Held, Waker};
 
 use background::Background;
 use critical::Critical;
 use spin::Spin;
+use thread::THREAD;
 
 /// The stack of this process and everything that moves it.
 pub(crate) struct Runtime {
@@ -72,9 +76,16 @@ static RUNTIME: OnceCell<Runtime> = OnceCell::new();
 /// Held while the runtime is being made: a fork waits for the end of that.
 static STARTING: Mutex<()> = Mutex::new(());
 
-thread_local! {
-    /// This thread holds a runtime's lock.
-    static HOLDS_LOCK: Cell<bool> = const { Cell::new(false) };
+/// Whether the calling thread holds a runtime's lock.
+#[inline]
+fn holds_lock() -> bool {
+    THREAD.with(|thread| thread.holds_lock.get())
+}
+
+/// From now on it does, or does not. What was before.
+#[inline]
+fn set_holds_lock(holds: bool) -> bool {
+    THREAD.with(|thread| thread.holds_lock.replace(holds))
 }
 
 /// This process's runtime, if a socket was ever opened.
@@ -94,12 +105,12 @@ pub(crate) fn start() -> Result<&'static Runtime, Errno> {
         }
         return Ok(runtime);
     }
-    if HOLDS_LOCK.replace(true) {
+    if set_holds_lock(true) {
         // In a signal handler, on top of a call of the same thread that does it.
         return Err(Errno::AGAIN);
     }
     let made = make();
-    HOLDS_LOCK.set(false);
+    set_holds_lock(false);
     made
 }
 
@@ -148,7 +159,7 @@ impl Runtime {
     ) -> Runtime {
         let core = Core::new(stack, device, now);
         Runtime {
-            descriptors: [core.device_fd(), core.timer_fd()],
+            descriptors: [core.device_fd(), core.timer.fd()],
             core: Mutex::new(core),
             background: Background::new(),
             dead: AtomicBool::new(false),
@@ -195,22 +206,22 @@ impl Runtime {
         if self.dead.load(Acquire) {
             return Err(Busy::Dead);
         }
-        if HOLDS_LOCK.get() {
+        if holds_lock() {
             return Err(Busy::Nested);
         }
         let mut guard = self.relock();
-        wait::disown_interrupted_sleep(&mut guard, self);
+        sleep::disown_interrupted_sleep(&mut guard, self);
         Ok(guard)
     }
 
     /// The lock if nobody has it: whoever does is moving the stack.
     fn try_lock(&'static self) -> Option<Guard> {
-        if self.dead.load(Acquire) || HOLDS_LOCK.replace(true) {
+        if self.dead.load(Acquire) || set_holds_lock(true) {
             return None;
         }
         let inside = Critical::enter();
         let Some(core) = self.core.try_lock() else {
-            HOLDS_LOCK.set(false);
+            set_holds_lock(false);
             return None;
         };
         Some(Guard {
@@ -224,7 +235,7 @@ impl Runtime {
     fn relock(&'static self) -> Guard {
         loop {
             let inside = Critical::enter();
-            HOLDS_LOCK.set(true);
+            set_holds_lock(true);
             let guard = Guard {
                 core: ManuallyDrop::new(self.core.lock()),
                 runtime: self,
@@ -325,7 +336,13 @@ impl DerefMut for Guard {
     }
 }
 
+#[cold]
+fn send(signals: Vec<Signal>) {
+    signals.iter().for_each(Signal::send);
+}
+
 impl Drop for Guard {
+    #[inline]
     fn drop(&mut self) {
         if self.runtime.deferred_any.load(Acquire) && !self.runtime.dead.load(Acquire) {
             self.runtime.close_deferred(&mut self.core);
@@ -334,9 +351,9 @@ impl Drop for Guard {
         // SAFETY: dropped here and nowhere else; the flag falls after the lock, so that a signal handler in between is
         // refused instead of waiting for its own thread.
         unsafe { ManuallyDrop::drop(&mut self.core) };
-        HOLDS_LOCK.set(false);
-        for signal in signals {
-            signal.send();
+        set_holds_lock(false);
+        if let Some(signals) = signals {
+            send(signals);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Waiting: until a socket, a kernel descriptor, a time or a signal. Who waits drives, if nobody else does.
 
 use std::cell::Cell;
-use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -13,8 +12,10 @@ use tunsock_stack::{Instant, Ready, SocketId};
 
 use super::core::{Core, Driver};
 use super::critical;
+use super::sleep::SleepRecord;
 use super::spin::Spun;
 use super::sys::{self, SigSet};
+use super::thread::THREAD;
 use super::waker::{HeldList, Waker};
 use super::{Guard, Runtime};
 
@@ -190,6 +191,14 @@ impl<'a> Request<'a> {
 /// A try at what the thread wants, under the lock: `None` while it has to wait.
 pub(crate) type Attempt<'a, T> = &'a mut dyn FnMut(&mut Core, Instant, &mut KernelFds) -> Option<T>;
 
+/// How a call's first try has ended.
+pub(crate) enum First<T> {
+    /// The call is over.
+    Done(T),
+    /// It has to wait, or to look again if it may not: [`Runtime::go_on`].
+    Not(Guard, Instant),
+}
+
 impl Runtime {
     /// Tries, and as long as that gives `None` waits for what the request names and tries again.
     pub(crate) fn wait<T>(
@@ -197,24 +206,49 @@ impl Runtime {
         request: &mut Request<'_>,
         attempt: Attempt<'_, T>,
     ) -> Result<T, End> {
+        let kernel = &mut request.kernel;
+        match self.begin(request.sends, |core, now| attempt(core, now, kernel))? {
+            First::Done(value) => Ok(value),
+            First::Not(core, now) => self.go_on(core, now, request, attempt),
+        }
+    }
+
+    /// Tries for the first time, which is all that most calls need. `sends`: see [`Request::sends`].
+    #[inline]
+    pub(crate) fn begin<T>(
+        &'static self,
+        sends: bool,
+        attempt: impl FnOnce(&mut Core, Instant) -> Option<T>,
+    ) -> Result<First<T>, End> {
         let mut core = self.lock()?;
         let now = sys::now();
         let free = core.driver.as_ref().is_none_or(|d| d.background);
         core.set_taker(free);
-        if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
-            if !request.sends {
+        if let Some(value) = attempt(&mut core, now) {
+            if !sends {
                 core.stack.release_end();
             }
             core.complete(now);
-            return Ok(value);
+            return Ok(First::Done(value));
         }
         core.set_taker(false);
+        Ok(First::Not(core, now))
+    }
+
+    /// [`Runtime::wait`] from where [`Runtime::begin`] has come to.
+    pub(crate) fn go_on<T>(
+        &'static self,
+        mut core: Guard,
+        now: Instant,
+        request: &mut Request<'_>,
+        attempt: Attempt<'_, T>,
+    ) -> Result<T, End> {
         if request.nonblocking {
             core.flush(now);
             return last_try(core, now, request, attempt);
         }
         let deadline = request.timeout.map(|t| deadline(now, t));
-        let quick = now.since(LEFT.get()) < QUICK;
+        let quick = now.since(THREAD.with(|thread| thread.left.get())) < QUICK;
         // Whatever the try set going (a connect to ourselves is over in no time) is flushed once we are there to hear of it.
         let waker = match core.take_waker() {
             Ok(waker) => waker,
@@ -250,7 +284,7 @@ impl Runtime {
             }
         }
         core.leave(&sleeper.waker, self, quick && result.is_ok());
-        LEFT.set(core.pumped);
+        THREAD.with(|thread| thread.left.set(core.pumped));
         core.give_waker(sleeper.waker);
         drop(core);
         // Only now: a handler that was held back runs here, and may call us.
@@ -281,8 +315,11 @@ impl Sleeper {
         let mut look = false;
         let mut interrupted = false;
         let mut slept = false;
+        let mut flushed = false;
         loop {
-            core.flush(now);
+            if !std::mem::take(&mut flushed) {
+                core.flush(now);
+            }
             if self.waker.take_signal() || look {
                 look = false;
                 if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
@@ -341,8 +378,11 @@ impl Sleeper {
                     }
                     core.set_taker(false);
                 }
-                core.pump_after_sleep(now, ready, &self.waker);
-                core.flush(now);
+                // What has come for this thread alone is taken before anything is sent: one acknowledgement says both.
+                if !core.pump_after_sleep(now, ready, &self.waker) {
+                    core.flush(now);
+                }
+                flushed = true;
                 if !self.waker.signaled() {
                     core.pass_role_on(now);
                 }
@@ -362,16 +402,13 @@ impl Sleeper {
         request: &mut Request<'_>,
     ) -> (Guard, sys::SysResult<usize>) {
         let drives = core.take_role(&self.waker, now, self.deadline);
-        let until = if drives {
-            earlier(self.deadline, core.next_deadline())
-        } else {
-            self.deadline
-        };
-        let (device, timer) = if drives {
-            (core.device_fd(), core.timer_fd())
-        } else {
-            (-1, -1)
-        };
+        let (mut until, mut device, mut timer) = (self.deadline, -1, -1);
+        if drives {
+            until = core.driver.as_ref().and_then(|driver| driver.until);
+            device = core.device_fd();
+            timer = core.timer.fd();
+            until = until.filter(|&until| !core.timer.fire_by(until, now));
+        }
         let own = [self.waker.fd(), device, timer];
         for (place, fd) in request.kernel.fds.iter_mut().zip(own) {
             *place = libc::pollfd {
@@ -392,10 +429,10 @@ impl Sleeper {
         let fds = &mut request.kernel.fds;
         let woken = critical::outside(|| sys::cancellable(|| sys::ppoll(fds, timeout, mask)));
         frame.leave();
-        let core = self.runtime.relock();
+        let mut core = self.runtime.relock();
         self.waker.wake_up();
-        if request.kernel.fds.get(2).is_some_and(|fd| fd.revents != 0) {
-            sys::timerfd_set(timer, None);
+        if let Some(timer) = request.kernel.fds.get(2) {
+            core.timer.polled(timer.revents);
         }
         (core, woken)
     }
@@ -500,18 +537,18 @@ impl Core {
         }
     }
 
-    /// What a driver does after its sleep: `ready` is what ppoll said of the device.
-    pub(super) fn pump_after_sleep(&mut self, now: Instant, ready: i16, waker: &Waker) {
+    /// What a driver does after its sleep: `ready` is what ppoll said of the device. As [`Core::pump`].
+    pub(super) fn pump_after_sleep(&mut self, now: Instant, ready: i16, waker: &Waker) -> bool {
         if ready & libc::POLLNVAL != 0 {
-            return self.set_gone();
+            self.set_gone();
+            return false;
         }
-        let due = self.next_deadline().is_some_and(|d| d <= now);
-        if ready != 0 || due || self.device_fd() < 0 {
-            self.pump(now, Some(waker));
-        }
+        let due = || self.next_deadline().is_some_and(|d| d <= now);
+        (ready != 0 || self.device_fd() < 0 || due()) && self.pump(now, Some(waker))
     }
 
-    fn leave_followers(&mut self, waker: &Waker) {
+    /// The thread waits no more without the role, if it did.
+    pub(super) fn leave_followers(&mut self, waker: &Waker) {
         let place = waker.place.swap(usize::MAX, Relaxed);
         if place < self.followers.len() {
             self.followers.swap_remove(place);
@@ -571,111 +608,5 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
-    }
-}
-
-thread_local! {
-    /// When this thread's last wait ended.
-    static LEFT: Cell<Instant> = const { Cell::new(Instant::ZERO) };
-
-    /// The innermost sleep of this thread, if there is one. When a call finds it set, a signal handler runs inside the sleep
-    /// (or left it by siglongjmp): nobody reads the device on its behalf.
-    static SLEEPS: Cell<Sleep> = const { Cell::new(Sleep::NONE) };
-
-    /// Dropped when the thread ends.
-    static ENDING: Ending = const { Ending };
-}
-
-/// A thread that was cancelled in its sleep, or left it by pthread_exit in a handler, is tidied away at its end.
-struct Ending;
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if !SLEEPS.get().waker.is_null()
-            && let Some(runtime) = super::get()
-        {
-            // Taking the lock from up here does it: see `disown`.
-            drop(runtime.lock());
-        }
-    }
-}
-
-/// A thread's sleep: its waker, and where on the stack it was called.
-#[derive(Copy, Clone)]
-struct Sleep {
-    waker: *const Waker,
-    frame: usize,
-}
-
-impl Sleep {
-    const NONE: Sleep = Sleep {
-        waker: ptr::null(),
-        frame: 0,
-    };
-}
-
-/// A handler runs in this thread: if that is about to sleep, it shall not, for the handler has interrupted it.
-pub(super) fn end_sleep() {
-    let sleep = SLEEPS.get();
-    if !sleep.waker.is_null() {
-        // SAFETY: a sleep's frame holds a reference to its waker; one that was left by siglongjmp never drops it.
-        unsafe { &*sleep.waker }.write();
-    }
-}
-
-/// The mark of a sleep in [`SLEEPS`]; marks nest when a handler sleeps too.
-struct SleepRecord {
-    outer: Sleep,
-}
-
-impl SleepRecord {
-    fn enter(waker: &Arc<Waker>) -> SleepRecord {
-        let here = 0u8;
-        // Too late at the very end of a thread, and then there is nobody to leave anything behind.
-        let _ = ENDING.try_with(|_| ());
-        let sleep = Sleep {
-            waker: Arc::as_ptr(waker),
-            frame: &raw const here as usize,
-        };
-        SleepRecord {
-            outer: SLEEPS.replace(sleep),
-        }
-    }
-
-    fn leave(self) {
-        SLEEPS.set(self.outer);
-    }
-}
-
-/// Called with the lock just taken. If a signal handler interrupted a sleep of this very thread, the role goes to somebody else: the
-/// sleep does not watch the device now. If the handler left it by siglongjmp, it is tidied away.
-#[inline]
-pub(super) fn disown_interrupted_sleep(core: &mut Core, runtime: &Runtime) {
-    let sleep = SLEEPS.get();
-    if !sleep.waker.is_null() {
-        disown(core, runtime, sleep);
-    }
-}
-
-#[cold]
-fn disown(core: &mut Core, runtime: &Runtime, sleep: Sleep) {
-    let own = |waker: &Arc<Waker>| ptr::eq(Arc::as_ptr(waker), sleep.waker);
-    if let Some(driver) = &core.driver
-        && own(&driver.waker)
-    {
-        let waker = driver.waker.clone();
-        core.release_role(&waker, runtime);
-    } else if let Some(waker) = core.followers.iter().find(|w| own(w)).cloned() {
-        // It must not be handed the role either.
-        core.leave_followers(&waker);
-    }
-    // Stacks grow downwards: a caller above the sleep's frame means that the frame is gone. (A handler on an alternate stack is
-    // elsewhere.)
-    let here = 0u8;
-    if &raw const here as usize > sleep.frame && !sys::on_alternate_stack() {
-        SLEEPS.set(Sleep::NONE);
-        // SAFETY: the abandoned frame's reference is never dropped, so the waker is alive.
-        unsafe { &*sleep.waker }.abandon();
-        core.forget_abandoned();
     }
 }
