@@ -455,6 +455,9 @@ impl Stack {
             // Linux ignores a destination given to a TCP socket.
             Kind::Stream => tcp::calls::send(self, now, id, data, flags, control),
             Kind::Datagram => {
+                if let Some(sent) = self.udp_send_directly(id, data, flags, dest, control) {
+                    return sent;
+                }
                 udp::calls::autobind(self, id)?;
                 let dest = dest
                     .map(|dest| address::inward(domain, kind, v6only, dest, Use::Destination))

@@ -17,6 +17,9 @@ use crate::wire::{checksum, ipv4, ipv6};
 
 /// One frame, from the device or from ourselves (`inside`: by that interface).
 pub(crate) fn input(stack: &mut Stack, now: Instant, frame: &[u8], inside: Option<Iface>) {
+    if inside.is_none() && udp::direct_input::input(stack, now, frame) {
+        return;
+    }
     let Some((vnet, packet)) = VnetHdr::parse(frame) else {
         stack.stats.malformed += 1;
         return;

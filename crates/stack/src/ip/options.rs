@@ -48,6 +48,7 @@ impl Stack {
         };
         let options = IpOptions::to_send(octets, &host).ok_or(Error::Invalid)?;
         let socket = self.sockets.get_mut(id).ok_or(Error::BadHandle)?;
+        socket.forget_way();
         if options.is_empty() {
             if let Some(extra) = socket.extra.as_deref_mut() {
                 extra.opts.ip_options = None;

@@ -404,6 +404,16 @@ impl IpLayer {
         self.routes.standing(addr)
     }
 
+    /// Whether `addr`, an IPv4 address as a number, is that of any other host: not ours nor anybody's loopback, not 0.0.0.0, and nothing
+    /// that stands for many, to which from 224.0.0.0 on everything is counted here.
+    #[inline]
+    pub(crate) fn is_stranger(&self, addr: u32) -> bool {
+        let known = &self.routes.known;
+        let among_many = || (known.many).contains_key(&IpAddr::V4(Ipv4Addr::from_bits(addr)));
+        let common = (1..0x7f00_0000).contains(&addr) || (0x8000_0000..0xe000_0000).contains(&addr);
+        common && known.few_v4.get(addr) == 0 && (known.many.is_empty() || !among_many())
+    }
+
     /// Whether packets to `addr` are for ourselves.
     pub(crate) fn is_local(&self, addr: IpAddr) -> bool {
         self.standing(addr).local

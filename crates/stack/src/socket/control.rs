@@ -140,6 +140,19 @@ pub(crate) fn datagram_len(data: &[IoSlice<'_>]) -> Result<usize> {
 }
 
 impl SendControl {
+    /// Whether nothing is asked for.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.source.is_none()
+            && self.ttl.is_none()
+            && self.tos.is_none()
+            && self.dont_fragment.is_none()
+            && self.timestamping.is_none()
+            && self.stamp_id.is_none()
+            && self.segment.is_none()
+            && !self.dont_route
+    }
+
     /// The time stamps asked for, `SOF_TIMESTAMPING_*`. `Invalid`: what a control message may not ask for (__sock_cmsg_send).
     pub(crate) fn timestamping(&self, socket: &Socket) -> Result<u32> {
         let of_socket = socket.rare().timestamping;

@@ -11,7 +11,7 @@ use crate::socket::table::Socket;
 use crate::socket::{Domain, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
 use crate::stack::Stack;
 use crate::udp::output::{self, Datagram};
-use crate::udp::queue::Read;
+use crate::udp::queue::{Plain, Read};
 use crate::udp::{Corked, Way, is_bound};
 use crate::wire::udp::HEADER_LEN;
 
@@ -101,7 +101,7 @@ pub(crate) fn send(
     let stamps = control.timestamping(socket)?;
     let ip = stack.ip.resolve_unspecified(dest.ip(), source(socket));
     let dest = SocketAddr::new(ip, dest.port());
-    let path = way(stack, id, control, ip)?;
+    let (path, known) = way(stack, id, control, ip)?;
     let socket = may_send(stack, id, &path, dest, len)?;
     let more = flags.contains(SendFlags::MORE) || socket.has(Attribute::UdpCork);
     let udp = socket.udp_mut().ok_or(Error::NotSupported)?;
@@ -127,6 +127,9 @@ pub(crate) fn send(
         }
     } else {
         output::send(stack, id, &send, data)?;
+        if known {
+            stack.udp_learn(id, dest);
+        }
     }
     if flags.contains(SendFlags::ZEROCOPY) && len > 0 {
         output::zerocopy(stack, id);
@@ -134,9 +137,14 @@ pub(crate) fn send(
     Ok(len)
 }
 
-/// The way of a datagram to `dst`: where the last one went there too, that one's. `AccessDenied`: to a broadcast address without
+/// The way of a datagram to `dst`, and whether it is that of the last one, which went there too. `AccessDenied`: to a broadcast address without
 /// SO_BROADCAST.
-fn way(stack: &mut Stack, id: SocketId, control: &SendControl, dst: IpAddr) -> Result<Path> {
+fn way(
+    stack: &mut Stack,
+    id: SocketId,
+    control: &SendControl,
+    dst: IpAddr,
+) -> Result<(Path, bool)> {
     let version = stack.ip.version();
     let plain = control.source.is_none() && !control.dont_route;
     let socket = stack.get(id)?;
@@ -146,7 +154,7 @@ fn way(stack: &mut Stack, id: SocketId, control: &SendControl, dst: IpAddr) -> R
         && way.dst == dst
         && way.version == version
     {
-        return Ok(way.path);
+        return Ok((way.path, true));
     }
     let path = output::path(stack, id, control, dst)?;
     if stack.ip.is_broadcast(dst) && !broadcast {
@@ -159,7 +167,7 @@ fn way(stack: &mut Stack, id: SocketId, control: &SendControl, dst: IpAddr) -> R
             .ok_or(Error::NotSupported)?
             .way = Some(way);
     }
-    Ok(path)
+    Ok((path, false))
 }
 
 /// UDP_CORK is taken out: what was held back goes (udp_push_pending_frames).
@@ -227,6 +235,21 @@ pub(crate) fn recv(
     let socket = stack.get_mut(id)?;
     if let Some(error) = socket.pending_error.take() {
         return Err(error);
+    }
+    // Without rare options there are neither control messages nor an offset of peeks.
+    if flags.is_empty()
+        && socket.extra.is_none()
+        && let Some(udp) = socket.udp_mut()
+        && let Some(Plain { head, copied, cut }) = udp.queue.read_plain(bufs)
+    {
+        udp.last_stamp = Some(head.arrival.at);
+        return Ok(Received {
+            len: copied,
+            full_len: head.len,
+            from: Some(head.from),
+            oob: false,
+            cut,
+        });
     }
     let peeks = flags.contains(RecvFlags::PEEK);
     let offset = socket.peek_offset();

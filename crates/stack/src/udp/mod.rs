@@ -1,6 +1,8 @@
 //! UDP, RFC 768: sockets by address, and what a UDP socket holds.
 
 pub(crate) mod calls;
+pub(crate) mod direct_input;
+mod direct_output;
 pub(crate) mod input;
 pub(crate) mod output;
 pub(crate) mod queue;
@@ -21,6 +23,8 @@ use crate::socket::{Domain, Kind, SocketId, SocketInfo, State};
 use crate::stack::Stack;
 use crate::time::Instant;
 
+use direct_input::Recent;
+use direct_output::Flow;
 pub(crate) use queue::{ReceiveQueue, scatter};
 
 /// Sockets that share an address: nearly always one.
@@ -32,6 +36,7 @@ pub(crate) struct UdpLayer {
     connected: KeyedMap<(EndKey, EndKey), Group>,
     bound: KeyedMap<EndKey, Group>,
     spread: KeyedState,
+    recent: Recent,
 }
 
 /// The UDP part of a socket.
@@ -49,6 +54,8 @@ pub(crate) struct UdpSocket {
     pub(crate) last_stamp: Option<Instant>,
     /// The way that the last datagram went.
     way: Option<Way>,
+    /// What the next ones that go there are made from.
+    flow: Option<Flow>,
     /// Where the socket stands in the tables.
     place: Option<Place>,
 }
@@ -83,6 +90,7 @@ impl UdpSocket {
     /// The next datagram's way is to be found anew: the socket's address or an option has changed.
     pub(crate) fn forget_way(&mut self) {
         self.way = None;
+        self.flow = None;
     }
 
     /// Whether anything has ever come.
@@ -98,6 +106,7 @@ impl UdpLayer {
             connected: KeyedState::map(rng),
             bound: KeyedState::map(rng),
             spread: KeyedState::new(rng),
+            recent: Recent::default(),
         }
     }
 
@@ -107,6 +116,7 @@ impl UdpLayer {
     }
 
     fn enter(&mut self, id: SocketId, place: Place) {
+        self.recent.forget();
         let group = match place {
             Place::Connected(local, peer) => {
                 let ends = (EndKey(local), EndKey(peer));
@@ -119,6 +129,7 @@ impl UdpLayer {
 
     /// `numbered`: a program counts the members, and the last takes the place of who leaves.
     fn leave(&mut self, id: SocketId, place: Place, numbered: bool) {
+        self.recent.forget();
         let strike = |group: &mut Group| {
             leave_group(group, id, numbered);
             group.is_empty()
@@ -190,6 +201,19 @@ impl Stack {
         (self.udp.connected.get(&ends).into_iter())
             .chain(self.udp_groups(dst))
             .find_map(|group| self.udp_choose(group, src, dst, iface, view))
+    }
+
+    /// What [`Stack::udp_lookup`] finds for a datagram from the device if it need not choose: the first of those groups whose sockets take
+    /// such a datagram has one socket.
+    fn udp_only(&self, src: SocketAddr, dst: SocketAddr) -> Option<SocketId> {
+        let ends = (EndKey(dst), EndKey(src));
+        (self.udp.connected.get(&ends).into_iter())
+            .chain(self.udp_groups(dst))
+            .find_map(|group| match group.as_slice() {
+                [only] if !self.udp_accepts(*only, dst, Iface::Device) => None,
+                [only] => Some(Some(*only)),
+                _ => Some(None),
+            })?
     }
 
     /// Every socket that a datagram to many from `src` to `dst` is for (Linux: __udp4_lib_mcast_deliver).

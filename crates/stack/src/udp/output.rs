@@ -34,17 +34,19 @@ pub(super) struct Datagram<'a> {
 }
 
 /// The packets' properties: options and control messages put together.
-struct Dress {
-    meta: TxMeta,
+pub(super) struct Dress {
+    /// What the IP header says.
+    pub(super) meta: TxMeta,
     /// Bytes of the largest packet.
-    mtu: u32,
+    pub(super) mtu: u32,
     /// What is longer goes in fragments; otherwise it is refused.
     cut: bool,
     /// SO_NO_CHECK.
-    no_check: bool,
-    src_port: u16,
+    pub(super) no_check: bool,
+    /// Our port.
+    pub(super) src_port: u16,
     /// IP_OPTIONS.
-    options: Octets,
+    pub(super) options: Octets,
 }
 
 /// The way of a datagram to `dst`: from IP_PKTINFO's source, which must be ours, and by its interface where that is a choice.
@@ -244,7 +246,8 @@ pub(crate) fn limits(stack: &Stack, socket: &Socket, path: &Path, dst: IpAddr) -
     }
 }
 
-fn dress(stack: &Stack, id: SocketId, socket: &Socket, send: &Datagram<'_>) -> Dress {
+/// How `socket` sends such a datagram.
+pub(super) fn dress(stack: &Stack, id: SocketId, socket: &Socket, send: &Datagram<'_>) -> Dress {
     let dst = send.dest.ip();
     let (opts, control) = (socket.rare(), send.control);
     let (ttl, tos) = stack.ttl_tos_of(id, dst);

@@ -60,6 +60,17 @@ pub(crate) struct Read {
     pub(crate) options: Option<[Vec<u8>; 2]>,
 }
 
+/// What one read brought without asking how it came.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Plain {
+    /// The datagram.
+    pub(crate) head: Head,
+    /// Bytes copied.
+    pub(crate) copied: usize,
+    /// Some of it found no room.
+    pub(crate) cut: bool,
+}
+
 /// Beyond this an emptied ring gives its memory back, bytes.
 const KEEP: usize = 256 << 10;
 
@@ -107,12 +118,8 @@ impl ReceiveQueue {
         let head = self.heads.pop_front()?;
         let copied = self.copy_out(0, head.len, bufs);
         let options = self.options_at(head.len, &head);
-        self.bytes.drain(..head.bytes());
         self.charged = self.charged.saturating_sub(charge(head.len));
-        if self.heads.is_empty() && self.bytes.capacity() > KEEP {
-            self.bytes = VecDeque::new();
-            self.heads = VecDeque::new();
-        }
+        self.forget_first(head.bytes());
         let cut = copied < head.len;
         Some(Read {
             head,
@@ -120,6 +127,44 @@ impl ReceiveQueue {
             cut,
             options,
         })
+    }
+
+    /// As [`ReceiveQueue::read`], for who asks for nothing but the data.
+    #[inline]
+    pub(crate) fn read_plain(&mut self, bufs: &mut [IoSliceMut<'_>]) -> Option<Plain> {
+        if !matches!(self.heads.front()?.options, [0, 0]) {
+            let Read {
+                head, copied, cut, ..
+            } = self.read(bufs)?;
+            return Some(Plain { head, copied, cut });
+        }
+        let head = self.heads.pop_front()?;
+        let copied = match (&mut *bufs, self.bytes.as_slices().0.get(..head.len)) {
+            // Mostly into one piece of memory, and not round the end of the ring.
+            ([buf], Some(data)) => {
+                let n = data.len().min(buf.len());
+                buf[..n].copy_from_slice(&data[..n]);
+                n
+            }
+            _ => self.copy_out(0, head.len, bufs),
+        };
+        self.charged = self.charged.saturating_sub(charge(head.len));
+        if self.heads.is_empty() && self.bytes.capacity() <= KEEP {
+            self.bytes.clear();
+        } else {
+            self.forget_first(head.len);
+        }
+        let cut = copied < head.len;
+        Some(Plain { head, copied, cut })
+    }
+
+    /// The octets of the first datagram, which was read, go.
+    fn forget_first(&mut self, octets: usize) {
+        self.bytes.drain(..octets);
+        if self.heads.is_empty() && self.bytes.capacity() > KEEP {
+            self.bytes = VecDeque::new();
+            self.heads = VecDeque::new();
+        }
     }
 
     /// Copies what lies `offset` bytes behind the first one, up to its datagram's end. Without an offset, or at 0, that is the first

@@ -10,6 +10,8 @@ pub(crate) const HEADER_LEN: usize = 20;
 pub(crate) const DF: u16 = 0x4000;
 /// Flag bit in the fragment word: more fragments.
 pub(crate) const MF: u16 = 0x2000;
+/// Bits of the fragment word that say where in its packet a fragment lies, in units of 8 bytes.
+pub(crate) const OFFSET: u16 = 0x1fff;
 
 /// Why a header was not accepted.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -74,7 +76,7 @@ impl Header {
             tos: h[1],
             id: be16(h, 4),
             more: fragment & MF != 0,
-            offset: usize::from(fragment & 0x1fff) * 8,
+            offset: usize::from(fragment & OFFSET) * 8,
             ttl: h[8],
             proto: h[9],
             src: Ipv4Addr::new(h[12], h[13], h[14], h[15]),

@@ -1,6 +1,7 @@
 //! Bytes on the wire. Parsers take anything and answer `None` for what is not well-formed; they never panic.
 
 pub(crate) mod checksum;
+pub(crate) mod datagram;
 pub(crate) mod fast_open;
 pub(crate) mod ip_options;
 pub(crate) mod ipv4;

@@ -1,5 +1,6 @@
 //! UDP and ICMP between stacks, through the public interface only.
 
+mod direct;
 mod errors;
 mod exchange;
 mod linux;
