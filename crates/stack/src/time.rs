@@ -74,6 +74,13 @@ impl std::ops::Add<Duration> for Instant {
     }
 }
 
+/// Whole microseconds of `d`; more than 64 bits hold become as many as they do.
+#[inline]
+pub(crate) fn whole_micros(d: Duration) -> u64 {
+    let whole = d.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(u64::from(d.subsec_micros()))
+}
+
 /// A span of time as connections keep it: microseconds, 71 minutes at most, in four octets, an `Option` of it too.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(NonZeroU32);
@@ -81,6 +88,17 @@ pub(crate) struct Span(NonZeroU32);
 impl Span {
     /// No time at all.
     pub(crate) const ZERO: Span = Span(NonZeroU32::MIN);
+
+    /// Of so many microseconds; what is longer than a span can be becomes the longest.
+    #[inline]
+    pub(crate) const fn from_micros(us: u64) -> Span {
+        let us = if us < u32::MAX as u64 {
+            us as u32
+        } else {
+            u32::MAX
+        };
+        Span(NonZeroU32::MIN.saturating_add(us))
+    }
 
     /// Microseconds.
     pub(crate) const fn as_micros(self) -> u32 {
@@ -96,8 +114,7 @@ impl Span {
 impl From<Duration> for Span {
     /// Rounds down to whole microseconds; what is longer than a span can be becomes the longest.
     fn from(d: Duration) -> Span {
-        let micros = u32::try_from(d.as_micros()).unwrap_or(u32::MAX);
-        Span(NonZeroU32::MIN.saturating_add(micros))
+        Span::from_micros(whole_micros(d))
     }
 }
 

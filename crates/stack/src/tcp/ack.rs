@@ -102,7 +102,7 @@ impl Tcb {
 
     /// RFC 9293 3.10.7.4, window update, with Linux's amendment (tcp_may_update_window): an ACK of new octets always counts, for
     /// SND.WND is counted from them, and the same place acknowledged again counts when it says more, or nothing.
-    fn update_window(&mut self, now: Instant, h: &Header) {
+    pub(super) fn update_window(&mut self, now: Instant, h: &Header) {
         let window = self.scaled_window(h);
         let again = self.snd.wl1 == h.seq && self.snd.wl2.before_eq(h.ack);
         let counts = h.ack.after(self.snd.una)

@@ -257,6 +257,12 @@ impl ByteQueue {
         self.0.as_ref().map_or(0, |chunks| chunks.chunk_count())
     }
 
+    /// Whether it has no memory at all.
+    #[inline]
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
     fn chunk_size(&self) -> usize {
         self.0.as_ref().map_or(CHUNK, |chunks| chunks.size())
     }
@@ -514,8 +520,10 @@ impl Chunks {
         self.len = 0;
         self.head = 0;
         self.large = false;
-        for chunk in self.chunks.drain(..).flatten() {
-            pool.give(chunk);
+        while let Some(chunk) = self.chunks.pop_front() {
+            if let Some(chunk) = chunk {
+                pool.give(chunk);
+            }
         }
         if self.chunks.capacity() > INDEX_KEEPS {
             self.chunks = VecDeque::new();

@@ -11,9 +11,10 @@ use super::emit::{self, Dress, Form, Head};
 use super::fastopen;
 use super::flows::Flow;
 use super::input::Segment;
-use super::layer::TcpSocket;
+use super::layer::{TcpLayer, TcpSocket};
 use super::marks::{self, Going};
 use super::output::Plan;
+use super::predicted;
 use super::sizing;
 use super::tcb::{Buffers, Cx, Fate, Tcb, Verdict};
 use super::time_wait;
@@ -95,6 +96,9 @@ pub(crate) fn with_tcb(
 /// A segment for this connection.
 pub(crate) fn input(stack: &mut Stack, now: Instant, id: SocketId, seg: Segment<'_>) {
     stack.note_arrival(id, seg.ttl);
+    if predicted::input(stack, now, id, &seg) {
+        return;
+    }
     with_tcb(stack, now, id, |tcb, cx| tcb.on_segment(cx, seg));
 }
 
@@ -175,7 +179,7 @@ fn settle(stack: &mut Stack, now: Instant, id: SocketId, verdict: Verdict) {
             {
                 delivered(tcp, &mut layer.undelivered);
             }
-            schedule(stack, id);
+            go_on(stack, now, id);
             marks::acknowledged(stack, now, id, false);
         }
         Fate::Closed => end(stack, id, None),
@@ -222,8 +226,44 @@ pub(crate) fn queue(stack: &mut Stack, id: SocketId) {
     }
 }
 
+/// After a segment, a timer or a call: what is to be sent goes with the next transmission, which arms the earliest deadline.
+fn go_on(stack: &mut Stack, now: Instant, id: SocketId) {
+    let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
+        return;
+    };
+    if !queue_if_needed(tcp, &mut stack.tcp, now, id) {
+        arm(stack, id);
+    }
+}
+
+/// Queues the connection for transmission unless [`output`] would find nothing to send and nobody to tell; what that does besides is done then,
+/// but for the arming of a deadline. False: that is left to do.
+#[inline]
+pub(super) fn queue_if_needed(
+    tcp: &mut TcpSocket,
+    layer: &mut TcpLayer,
+    now: Instant,
+    id: SocketId,
+) -> bool {
+    let Some(tcb) = tcp.tcb.as_deref_mut() else {
+        return true;
+    };
+    if tcp.queued {
+        return true;
+    }
+    let opening = matches!(tcb.state, State::SynSent | State::SynReceived);
+    if opening || !tcb.has_nothing_to_send() || tcb.snd.full {
+        tcp.queued = true;
+        layer.tx.push_back(id);
+        return true;
+    }
+    tcb.rcv.pressed = layer.pool.account.pressed();
+    tcb.note_waits(now);
+    false
+}
+
 /// Arms the earliest deadline if it is earlier than what is armed. One that has none is looked at again when it may be idle.
-fn arm(stack: &mut Stack, id: SocketId) {
+pub(super) fn arm(stack: &mut Stack, id: SocketId) {
     let now = stack.ip.now();
     let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
         return;

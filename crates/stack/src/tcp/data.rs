@@ -249,6 +249,9 @@ fn take(
     flags: RecvFlags,
     start: usize,
 ) -> usize {
+    if tcb.rcv.queue.holds_nothing() {
+        return 0;
+    }
     let wanted: usize = bufs.iter().map(|b| b.len()).sum();
     let start = start + skip_urgent(tcb, pool, flags, wanted, start);
     let available = tcb.rcv.queue.len().saturating_sub(start);

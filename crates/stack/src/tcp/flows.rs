@@ -4,6 +4,7 @@
 use hashbrown::HashTable;
 use rand_chacha::ChaCha8Rng;
 
+use super::connection;
 use super::half_open::HalfOpenId;
 use super::layer::TcpLayer;
 use super::time_wait::TimeWaitId;
@@ -50,6 +51,16 @@ fn pack(flow: Flow) -> u32 {
 pub(crate) struct Flows {
     table: HashTable<Entry>,
     key: KeyedState,
+    /// Connections whose segments came last, by their ports: most segments are for one of these. Each of them is in the table.
+    recent: Box<[Option<SocketId>; RECENT]>,
+}
+
+/// How many connections are remembered, a power of two.
+const RECENT: usize = 64;
+
+/// Where a connection is remembered.
+fn place(tuple: &Tuple) -> usize {
+    usize::from(tuple.local_port ^ tuple.remote_port) % RECENT
 }
 
 /// The table takes its place from the low bits and its tag from the high ones.
@@ -63,6 +74,7 @@ impl Flows {
         Flows {
             table: HashTable::new(),
             key: KeyedState::new(rng),
+            recent: Box::new([None; RECENT]),
         }
     }
 
@@ -87,6 +99,9 @@ impl Flows {
     /// Takes a flow away.
     pub(crate) fn remove(&mut self, tuple: &Tuple, flow: Flow) {
         let hash = self.hash(tuple);
+        if let Some(recent) = self.recent.get_mut(place(tuple)) {
+            *recent = None;
+        }
         let place = pack(flow);
         if let Ok(entry) = self
             .table
@@ -124,5 +139,20 @@ impl Stack {
     /// Where the segments of `tuple` go.
     pub(crate) fn flow(&self, tuple: &Tuple) -> Option<Flow> {
         find(&self.sockets, &self.tcp, tuple)
+    }
+
+    /// The same for a segment that has come: the next is likely to be for the same connection.
+    pub(crate) fn flow_of_segment(&mut self, tuple: &Tuple) -> Option<Flow> {
+        let place = place(tuple);
+        if let Some(id) = self.tcp.flows.recent[place]
+            && connection::tcb(self, id).is_some_and(|tcb| tcb.tuple == *tuple)
+        {
+            return Some(Flow::Conn(id));
+        }
+        let flow = self.flow(tuple);
+        if let Some(Flow::Conn(id)) = flow {
+            self.tcp.flows.recent[place] = Some(id);
+        }
+        flow
     }
 }

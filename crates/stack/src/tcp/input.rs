@@ -368,7 +368,8 @@ impl Tcb {
         (start, payload.get(..room.min(payload.len())).unwrap_or(&[]))
     }
 
-    fn store(
+    /// Text that lies within the window and is not known yet, from `start` on, as far as there is memory for it.
+    pub(super) fn store(
         &mut self,
         cx: &mut Cx<'_>,
         seg: &Segment<'_>,
@@ -387,7 +388,7 @@ impl Tcb {
             self.rcv.queue.push_text(cx.pool, data);
             self.rcv.nxt = end;
             self.measure_window(cx.now);
-            self.delay_ack(cx.now, cx.now.since(self.counts.last_data), seg);
+            self.delay_ack(cx.now, seg);
         } else {
             // MUST-58, SHLD-31: out of order, or filling a hole: acknowledge at once.
             let known = self.rcv.assembler.contains(start, end);
@@ -431,7 +432,7 @@ impl Tcb {
 
     /// RFC 9293 3.8.6.3: every second full-sized segment at least, and within 40 ms (MUST-40). A super-segment counts as
     /// the segments that it stands for (MUST-58's aggregation: one ACK for all of them).
-    fn delay_ack(&mut self, now: Instant, pause: Duration, seg: &Segment<'_>) {
+    fn delay_ack(&mut self, now: Instant, seg: &Segment<'_>) {
         self.rcv.pushed |= seg.has(Flags::PSH);
         let len = seg.payload.len() as u32;
         let unit = if seg.gso_size == 0 {
@@ -441,7 +442,7 @@ impl Tcb {
         };
         self.rcv.seen_mss = self.rcv.seen_mss.max(unit).min(self.snd.mss.max(536));
         let first = self.rcv.nxt.since(self.rcv.irs) == 1 + len;
-        if first || pause > self.rtt.rto() {
+        if first || now.micros_since(self.counts.last_data) > self.rtt.rto_micros() {
             self.quicken();
         }
         self.rcv.unacked = self.rcv.unacked.saturating_add(len);

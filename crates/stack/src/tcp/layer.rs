@@ -55,6 +55,12 @@ pub(crate) struct TcpLayer {
     pub(crate) fast_open: FastOpenLayer,
     deadlines: BinaryHeap<Reverse<(Instant, SocketId)>>,
     secret: KeyedState,
+    /// Every segment takes the general path: what prediction is held against.
+    #[cfg(test)]
+    pub(crate) predicts_nothing: bool,
+    /// Segments that did not.
+    #[cfg(test)]
+    pub(crate) predicted: usize,
 }
 
 impl TcpLayer {
@@ -77,6 +83,10 @@ impl TcpLayer {
             deadlines: BinaryHeap::new(),
             fast_open: FastOpenLayer::new(config, secret),
             secret,
+            #[cfg(test)]
+            predicts_nothing: false,
+            #[cfg(test)]
+            predicted: 0,
         }
     }
 

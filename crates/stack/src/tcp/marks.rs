@@ -60,7 +60,8 @@ struct Stamp {
 }
 
 impl Marks {
-    fn is_empty(&self) -> bool {
+    /// Whether nobody waits for anything.
+    pub(super) fn is_empty(&self) -> bool {
         self.zerocopy.is_empty() && self.stamps.is_empty()
     }
 }

@@ -111,6 +111,10 @@ impl Tcb {
     /// How many of `len` octets from the network there is memory for, if need be at the price of what lies out of order, which the peer
     /// keeps until it is acknowledged (RFC 2018 8; Linux: tcp_prune_queue). The others are to be dropped.
     pub(crate) fn admit(&mut self, pool: &mut Pool, len: usize, in_order: bool) -> usize {
+        // Least is left for queues that hold something.
+        if len <= pool.account.room(Whose::Filled) {
+            return len;
+        }
         let room = |tcb: &Tcb, pool: &Pool| {
             // An urgent octet that its program leaves at the mark is nothing that it could read and so make room.
             let empty = data::in_stream(tcb) == 0 && tcb.rcv.assembler.is_empty();

@@ -37,6 +37,7 @@ mod options;
 mod output;
 mod pacing;
 mod pieces;
+mod predicted;
 mod prr;
 mod rack;
 mod rate;
@@ -107,19 +108,18 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         tos: meta.tos,
         ttl: meta.ttl,
     };
-    let (text_at, network) = (
-        segment.len() - payload.len(),
-        network_header(quote, segment),
-    );
-    let (head, text) = segment.split_at(text_at);
-    let view = View::transport(network, head, text, meta, proto::TCP);
-    let flow = stack.flow(&tuple);
+    let view = || {
+        let (head, text) = segment.split_at(segment.len() - payload.len());
+        let network = network_header(quote, segment);
+        View::transport(network, head, text, meta, proto::TCP)
+    };
+    let flow = stack.flow_of_segment(&tuple);
     let flow = flow.filter(|flow| !stack.ifaces_matter || hears(stack, *flow, meta.iface));
-    if stack.min_ttl_matters && !takes_ttl(stack, flow, &tuple, &view) {
+    if stack.min_ttl_matters && !takes_ttl(stack, flow, &tuple, &view()) {
         return;
     }
     if stack.filters_matter {
-        match filtered(stack, flow, &tuple, &view) {
+        match filtered(stack, flow, &tuple, &view()) {
             Some(keep) => seg.payload = seg.payload.get(..keep).unwrap_or(seg.payload),
             None => return,
         }
@@ -128,7 +128,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         Some(Flow::Conn(id)) => connection::input(stack, now, id, seg),
         Some(Flow::HalfOpen(id)) => half_open::input(stack, now, id, &seg),
         Some(Flow::TimeWait(id)) => time_wait::input(stack, now, id, meta.iface, &seg),
-        None => match listener::find(stack, &tuple, meta.iface, Some(&view)) {
+        None => match listener::find(stack, &tuple, meta.iface, Some(&view())) {
             Some(id) => listener::input(stack, now, id, tuple, &seg),
             None => closed(stack, &tuple, &seg),
         },

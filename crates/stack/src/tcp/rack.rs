@@ -159,6 +159,9 @@ impl Tcb {
     /// reordering timer for what is not old enough yet.
     pub(crate) fn rack_detect_loss(&mut self, now: Instant) -> u32 {
         self.timers.reorder = None;
+        if self.snd.sent.is_empty() {
+            return 0;
+        }
         let impatient =
             !self.recovery_open() || self.snd.sent.sacked() >= DUP_THRESH * self.full_mss();
         let (rack, rate, cc, sack) = (
@@ -208,12 +211,13 @@ impl Tcb {
         if !applies {
             return;
         }
-        let timeout = match self.rtt.srtt() {
-            Some(srtt) if self.snd.sent.pipe() <= self.full_mss() => 2 * srtt + WORST_DELAYED_ACK,
-            Some(srtt) => 2 * srtt + TIMER_SLACK,
-            None => Duration::from_secs(1),
+        let alone = || self.snd.sent.pipe() <= self.full_mss();
+        let timeout = match self.rtt.srtt_micros() {
+            Some(srtt) if alone() => 2 * srtt + WORST_DELAYED_ACK.as_micros() as u64,
+            Some(srtt) => 2 * srtt + TIMER_SLACK.as_micros() as u64,
+            None => 1_000_000,
         };
-        let at = now + timeout;
+        let at = now + Duration::from_micros(timeout);
         // When the RTO would come first, the probe goes in its place.
         self.timers.tail_probe = Some(self.timers.rto.map_or(at, |rto| at.min(rto)));
     }

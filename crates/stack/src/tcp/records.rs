@@ -56,6 +56,11 @@ impl Records {
         self.get_mut(0)
     }
 
+    /// The last.
+    pub(crate) fn back(&self) -> Option<&Sent> {
+        self.0.as_ref()?.back()
+    }
+
     /// The last, to change.
     pub(crate) fn back_mut(&mut self) -> Option<&mut Sent> {
         self.0.as_mut()?.back_mut()

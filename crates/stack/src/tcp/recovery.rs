@@ -108,6 +108,15 @@ impl Recovery {
         self.phase == Phase::Open && !self.disordered()
     }
 
+    /// Nothing is in doubt, nothing is being reduced or may have to be taken back, and no probe is out.
+    #[inline]
+    pub(super) fn untroubled(&self) -> bool {
+        self.at_rest()
+            && self.reno_sacked == 0
+            && self.undo.is_none()
+            && self.tail_probe.end.is_none()
+    }
+
     /// Duplicate acknowledgements have come and nothing is taken for lost.
     pub(crate) fn disordered(&self) -> bool {
         self.dup_acks > 0
@@ -151,7 +160,7 @@ impl Tcb {
             rate.on_delivery(now, record, &mut news.newest);
         };
         let mut dsack = 0;
-        if self.sack_ok {
+        if self.sack_ok && h.options.sack_len > 0 {
             for (index, (left, right)) in h.options.sack_blocks().iter().copied().enumerate() {
                 // A block that lies about what was sent is no block (RFC 2018, RFC 6675 4).
                 if !left.before(right) || right.after(self.snd.max) {
@@ -278,7 +287,8 @@ impl Tcb {
         (self.snd.nxt.since(self.snd.una).saturating_add(acked)).min(self.cc.cwnd())
     }
 
-    fn open_ack(&mut self, now: Instant, acked: u32, rtt: Option<Duration>) {
+    /// An acknowledgement outside fast recovery, for the congestion control.
+    pub(super) fn open_ack(&mut self, now: Instant, acked: u32, rtt: Option<Duration>) {
         let limited = self.window_used() || self.recovery.phase == Phase::Loss;
         let nxt = self.snd.nxt;
         self.cc.on_ack(&super::congestion::Ack {

@@ -65,6 +65,12 @@ impl RecvQueue {
         self.len() == 0
     }
 
+    /// Whether it has no memory at all.
+    #[inline]
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.tail.holds_nothing()
+    }
+
     /// Chunks that it holds; a frame counts as many as it measures.
     pub(crate) fn chunk_count(&self) -> usize {
         let front = self

@@ -42,25 +42,38 @@ impl Default for RttEstimator {
 impl RttEstimator {
     /// Takes a sample of a segment that was not retransmitted, or one vouched for by a timestamp (RFC 6298 2 and 3).
     pub(crate) fn sample(&mut self, r: Duration) {
-        let (srtt, rttvar) = match self.srtt() {
-            None => (r, r / 2),
+        const MIN: u64 = RTO_MIN.as_micros() as u64;
+        const MAX: u64 = RTO_MAX.as_micros() as u64;
+        // No more than a span can hold: all fits into 64 bits.
+        let r = u64::from(Span::from(r).as_micros());
+        let (srtt, four_rttvar) = match self.srtt {
+            None => (r, 2 * r),
             Some(srtt) => {
-                let delta = srtt.abs_diff(r);
-                ((srtt * 7 + r) / 8, (self.rttvar() * 3 + delta) / 4)
+                let (srtt, rttvar) = (srtt.as_micros().into(), u64::from(self.rttvar.as_micros()));
+                ((7 * srtt + r) / 8, 3 * rttvar + r.abs_diff(srtt))
             }
         };
-        self.srtt = Some(srtt.into());
-        self.rttvar = rttvar.into();
-        self.rto = (srtt + (rttvar * 4).max(RTO_MIN)).min(RTO_MAX).into();
+        self.srtt = Some(Span::from_micros(srtt));
+        self.rttvar = Span::from_micros(four_rttvar / 4);
+        self.rto = Span::from_micros((srtt + four_rttvar.max(MIN)).min(MAX));
         self.backoff = 0;
     }
 
     /// The timeout to arm now, back-off included.
     pub(crate) fn rto(&self) -> Duration {
-        self.rto
-            .get()
-            .saturating_mul(1 << self.backoff.min(16))
-            .min(RTO_MAX)
+        Duration::from_micros(self.rto_micros())
+    }
+
+    /// The same in microseconds.
+    #[inline]
+    pub(crate) fn rto_micros(&self) -> u64 {
+        match self.backoff {
+            // Never above RTO_MAX.
+            0 => self.rto.as_micros().into(),
+            backoff => {
+                (u64::from(self.rto.as_micros()) << backoff.min(16)).min(RTO_MAX.as_micros() as u64)
+            }
+        }
     }
 
     /// A timeout has run out (RFC 6298 5.5).
@@ -90,15 +103,23 @@ impl RttEstimator {
 
     /// A round-trip time was measured on octets sent once.
     pub(crate) fn note_min(&mut self, rtt: Duration, now: Instant) {
+        const WINDOW: u64 = MIN_RTT_WINDOW.as_micros() as u64;
+        let rtt = Span::from(rtt);
         match self.min {
-            Some((min, at)) if min.get() < rtt && now.since(at) < MIN_RTT_WINDOW => {}
-            _ => self.min = Some((rtt.into(), now)),
+            Some((min, at)) if min < rtt && now.micros_since(at) < WINDOW => {}
+            _ => self.min = Some((rtt, now)),
         }
     }
 
     /// SRTT, if there is one.
     pub(crate) fn srtt(&self) -> Option<Duration> {
         self.srtt.map(Span::get)
+    }
+
+    /// SRTT in microseconds.
+    #[inline]
+    pub(crate) fn srtt_micros(&self) -> Option<u64> {
+        self.srtt.map(|srtt| srtt.as_micros().into())
     }
 
     /// RFC 6298 5.7: after a lost SYN the first data uses at least 3 s.

@@ -145,7 +145,9 @@ impl SentQueue {
     /// SND.UNA has come to `una`: tells `each` of every record, or part of one, that is acknowledged and was not SACKed before.
     pub(crate) fn acknowledge(&mut self, una: SeqNum, mut each: impl FnMut(&Sent)) {
         // What is left of a segment is no segment's length.
-        if let Some(rest) = self.holding(una).map(|r| r.start + r.segments_at(una).0) {
+        let all = self.records.back().is_none_or(|r| r.end().before_eq(una));
+        if !all && let Some(record) = self.holding(una) {
+            let rest = record.start + record.segments_at(una).0;
             self.split_at(rest);
         }
         while let Some(first) = self.records.front_mut().filter(|r| r.start.before(una)) {

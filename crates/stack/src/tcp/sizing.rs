@@ -97,11 +97,11 @@ impl Tcb {
     /// The program has read: a buffer that nobody has fixed becomes large enough for what it takes in a round trip, and for a sender
     /// that doubles its rate (tcp_rcv_space_adjust, tcp_rcvbuf_grow). `most`: its limit, octets.
     pub(crate) fn grow_receive_buffer(&mut self, now: Instant, most: usize, pressed: bool) {
-        let srtt = self.rtt.srtt().map(|rtt| rtt.as_micros().max(1));
         let (base, nxt) = (self.rcv.base, self.rcv.nxt);
         let Some(sizing) = &mut self.rcv.sizing else {
             return;
         };
+        let srtt = self.rtt.srtt().map(|rtt| rtt.as_micros().max(1));
         let seen = (sizing.rtt > 0).then_some(u128::from(sizing.rtt));
         let Some(rtt) = seen.into_iter().chain(srtt).min() else {
             return;

@@ -76,6 +76,12 @@ impl Options {
     /// before it counts.
     fn parse(mut bytes: &[u8]) -> Options {
         let mut options = Options::default();
+        // What nearly every segment has (RFC 7323 appendix A).
+        if let &[1, 1, 8, 10, a, b, c, d, e, f, g, h] = bytes {
+            let (val, ecr) = ([a, b, c, d], [e, f, g, h]);
+            options.ts = Some((u32::from_be_bytes(val), u32::from_be_bytes(ecr)));
+            return options;
+        }
         while let [kind, rest @ ..] = bytes {
             match kind {
                 0 => break,
