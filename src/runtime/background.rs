@@ -164,6 +164,6 @@ fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &A
         waker.wake_up();
         now = sys::now();
         ready = fds[1].revents;
-        core.timer.polled(fds[2].revents);
+        core.timer_polled(waker, fds[2].revents);
     }
 }

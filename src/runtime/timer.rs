@@ -38,11 +38,8 @@ impl Timer {
         true
     }
 
-    /// poll said this of it. It does not fire any more.
+    /// It has fired, as poll said by these events. It does not any more.
     pub(super) fn polled(&mut self, events: i16) {
-        if events == 0 {
-            return;
-        }
         self.armed = None;
         if events & libc::POLLNVAL == 0 {
             sys::timerfd_set(self.fd, None);

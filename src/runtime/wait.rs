@@ -431,8 +431,10 @@ impl Sleeper {
         frame.leave();
         let mut core = self.runtime.relock();
         self.waker.wake_up();
-        if let Some(timer) = request.kernel.fds.get(2) {
-            core.timer.polled(timer.revents);
+        if let Some(timer) = request.kernel.fds.get(2)
+            && timer.revents != 0
+        {
+            core.timer_polled(&self.waker, timer.revents);
         }
         (core, woken)
     }
@@ -444,6 +446,13 @@ impl Core {
         self.driver
             .as_ref()
             .is_some_and(|d| Arc::ptr_eq(&d.waker, waker))
+    }
+
+    /// ppoll said this of the timer. Whoever has lost the role in its sleep leaves it alone: another driver relies on it.
+    pub(super) fn timer_polled(&mut self, waker: &Arc<Waker>, events: i16) {
+        if events != 0 && self.drives(waker) {
+            self.timer.polled(events);
+        }
     }
 
     /// The thread is about to sleep: true when it has the driver's role while it does.
