@@ -322,21 +322,27 @@ impl Core {
     }
 
     /// As [`Core::flush`], but for the end of what is being written call after call.
+    #[inline]
     fn flush_full(&mut self, now: Instant) {
         if self.gone {
             return;
         }
-        self.tell_cpu();
         self.streak.flushed();
-        self.burst = self.send(now, |stack, sink| stack.transmit(now, sink)) >= BURST;
-        if self.gone {
-            return;
+        self.burst = false;
+        if !self.stack.is_quiet() {
+            self.flush_some(now);
         }
-        self.dispatch();
         self.states.tell(&self.stack);
         if self.driver.as_ref().is_some_and(|d| d.waker.asleep()) {
             self.hasten_driver(now);
         }
+    }
+
+    /// There is something to send or to tell of.
+    fn flush_some(&mut self, now: Instant) {
+        self.tell_cpu();
+        self.burst = self.send(now, |stack, sink| stack.transmit(now, sink)) >= BURST;
+        self.dispatch();
     }
 
     /// The driver sleeps: no longer than until the next deadline.
@@ -408,10 +414,12 @@ impl Core {
         let mut event = Some(first);
         while let Some((id, events)) = event {
             // Two arrivals: who is woken alone for something to read is not who waits for room to write.
-            for events in [events - Ready::OUT, events & Ready::OUT] {
-                if !events.is_empty() {
-                    self.tell(id, events);
-                }
+            let (others, room) = (events - Ready::OUT, events & Ready::OUT);
+            if !others.is_empty() {
+                self.tell(id, others);
+            }
+            if !room.is_empty() {
+                self.tell(id, room);
             }
             event = self.stack.poll_event();
         }

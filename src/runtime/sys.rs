@@ -17,9 +17,9 @@ pub(crate) type SysResult<T> = Result<T, Errno>;
 /// Now, on CLOCK_MONOTONIC.
 pub(crate) fn now() -> Instant {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(t.tv_sec).unwrap_or(0);
-    let micros = u64::try_from(t.tv_nsec).unwrap_or(0) / 1000;
-    Instant::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
+    // Since the machine's start: never negative, and far from what a word holds.
+    let (seconds, micros) = (t.tv_sec as u64, t.tv_nsec as u64 / 1000);
+    Instant::from_micros(seconds.wrapping_mul(1_000_000).wrapping_add(micros))
 }
 
 /// The CPU that the calling thread runs on.

@@ -558,8 +558,9 @@ impl Core {
 
     /// The thread waits no more without the role, if it did.
     pub(super) fn leave_followers(&mut self, waker: &Waker) {
-        let place = waker.place.swap(usize::MAX, Relaxed);
+        let place = waker.place.load(Relaxed);
         if place < self.followers.len() {
+            waker.place.store(usize::MAX, Relaxed);
             self.followers.swap_remove(place);
             if let Some(moved) = self.followers.get(place) {
                 moved.place.store(place, Relaxed);

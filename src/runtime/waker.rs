@@ -39,8 +39,9 @@ pub(crate) struct Waker {
     written: AtomicBool,
     /// Index among the followers, `usize::MAX` when it is none.
     pub(super) place: AtomicUsize,
-    /// What the thread has in its hands while it waits.
+    /// What the thread has in its hands while it waits, if `holds`; else what it had last.
     held: Mutex<HeldList>,
+    holds: AtomicBool,
 }
 
 impl Waker {
@@ -55,6 +56,7 @@ impl Waker {
             written: AtomicBool::new(false),
             place: AtomicUsize::new(usize::MAX),
             held: Mutex::new(HeldList::new()),
+            holds: AtomicBool::new(false),
         })
     }
 
@@ -66,11 +68,15 @@ impl Waker {
     /// The thread is about to wait with these references in its frames.
     pub(super) fn hold(&self, held: HeldList) {
         *self.held.lock() = held;
+        self.holds.store(true, Relaxed);
     }
 
     /// The thread has left its wait without a return: what its frames held goes back. Nobody waits here any more.
     pub(super) fn abandon(&self) {
-        for held in std::mem::take(&mut *self.held.lock()) {
+        let held = std::mem::take(&mut *self.held.lock());
+        let holds = self.holds.load(Relaxed);
+        self.holds.store(false, Relaxed);
+        for held in held.into_iter().filter(|_| holds) {
             // SAFETY: the frame is gone without having given it back, and the list is emptied as it is walked through.
             unsafe { (held.give_back)(held.pointer) };
         }
@@ -101,7 +107,8 @@ impl Waker {
 
     /// Makes the sleep that goes on, or the next one, end at once. The thread itself calls it in a signal handler too, without the lock.
     pub(super) fn write(&self) {
-        if !self.written.swap(true, Relaxed) {
+        if !self.written.load(Relaxed) {
+            self.written.store(true, Relaxed);
             sys::eventfd_signal(self.fd());
         }
     }
@@ -113,7 +120,9 @@ impl Waker {
 
     /// It looks now.
     pub(super) fn take_signal(&self) -> bool {
-        self.signaled.swap(false, Relaxed)
+        let signaled = self.signaled.load(Relaxed);
+        self.signaled.store(false, Relaxed);
+        signaled
     }
 
     /// Whether the thread sleeps, or is about to.
@@ -129,7 +138,8 @@ impl Waker {
     /// The thread has the lock again.
     pub(super) fn wake_up(&self) {
         self.asleep.store(false, Relaxed);
-        if self.written.swap(false, Relaxed) {
+        if self.written.load(Relaxed) {
+            self.written.store(false, Relaxed);
             sys::eventfd_clear(self.fd());
         }
     }
@@ -138,7 +148,7 @@ impl Waker {
     pub(super) fn reset(&self) {
         self.wake_up();
         self.signaled.store(false, Relaxed);
-        self.held.lock().clear();
+        self.holds.store(false, Relaxed);
         self.place.store(usize::MAX, Relaxed);
     }
 }

@@ -228,6 +228,12 @@ impl Stack {
         self.flush(sink);
     }
 
+    /// Whether [`Stack::transmit`] and [`Stack::poll_event`] have nothing to do.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        self.tcp.is_silent() && self.events.is_empty() && !self.ip.has_packets()
+    }
+
     /// When [`Stack::handle_timers`] has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
         // Packets for ourselves that the last transmit left over are due at once.
