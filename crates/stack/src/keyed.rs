@@ -35,6 +35,87 @@ impl KeyedState {
     pub(crate) fn hash(&self, value: &impl Hash) -> u64 {
         self.hash_one(value)
     }
+
+    /// The keyed hash of octets: that of numbers written one after the other, in less time.
+    #[inline]
+    pub(crate) fn hash_octets(&self, octets: &[u8]) -> u64 {
+        self.build_hasher().hash(octets)
+    }
+}
+
+/// For tables whose keys are no peer's to choose (what sockets of this host hold): each word multiplied in, under a key too.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct FoldedState(u64);
+
+/// A map of such keys.
+pub(crate) type FoldedMap<K, V> = hashbrown::HashMap<K, V, FoldedState>;
+
+impl From<KeyedState> for FoldedState {
+    fn from(key: KeyedState) -> FoldedState {
+        FoldedState(key.k0)
+    }
+}
+
+impl BuildHasher for FoldedState {
+    type Hasher = Folded;
+
+    #[inline]
+    fn build_hasher(&self) -> Folded {
+        Folded(self.0)
+    }
+}
+
+/// See [`FoldedState`].
+pub(crate) struct Folded(u64);
+
+/// The golden ratio in 64 bits.
+const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
+
+impl Hasher for Folded {
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * FACTOR;
+        self.0 = product as u64 ^ (product >> 64) as u64;
+    }
+
+    #[inline]
+    fn write_u8(&mut self, n: u8) {
+        self.write_u64(n.into());
+    }
+
+    #[inline]
+    fn write_u16(&mut self, n: u16) {
+        self.write_u64(n.into());
+    }
+
+    #[inline]
+    fn write_u32(&mut self, n: u32) {
+        self.write_u64(n.into());
+    }
+
+    #[inline]
+    fn write_u128(&mut self, n: u128) {
+        self.write_u64(n as u64);
+        self.write_u64((n >> 64) as u64);
+    }
+
+    #[inline]
+    fn write_usize(&mut self, n: usize) {
+        self.write_u64(n as u64);
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for part in octets.chunks(8) {
+            let mut word = [0; 8];
+            word.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// Hashes an address in one word of 4 or 16 octets.

@@ -202,10 +202,10 @@ impl Stack {
     /// Hands every frame that is ready to go to `sink`, as slices that together are one frame; returns when none is left.
     /// Packets to the stack's own addresses go round inside and are processed before this returns.
     pub fn transmit(&mut self, now: Instant, sink: &mut dyn FnMut(&[IoSlice<'_>])) {
-        self.ip.set_now(now);
         if self.tcp.is_silent() && !self.ip.has_packets() {
-            return;
+            return self.ip.time_is(now);
         }
+        self.ip.set_now(now);
         let mut budget = ROUND_MAX;
         loop {
             // Order between the two does not matter to anybody; what TCP forms last may be for ourselves.
@@ -236,6 +236,17 @@ impl Stack {
 
     /// When [`Stack::handle_timers`] has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
+        // Asked several times between two calls that could change it, each of which tells the time first.
+        if let Some(known) = self.ip.known_deadline() {
+            debug_assert_eq!(known, self.find_deadline());
+            return known;
+        }
+        let found = self.find_deadline();
+        self.ip.know_deadline(found);
+        found
+    }
+
+    fn find_deadline(&self) -> Option<Instant> {
         // Packets for ourselves that the last transmit left over are due at once.
         let local = self.ip.has_local().then(|| self.ip.now());
         let fragments = self.ip.reassembly.next_deadline();
@@ -447,6 +458,9 @@ impl Stack {
     ) -> Result<usize> {
         self.ip.set_now(now);
         let socket = self.get(id)?;
+        if socket.is_established() && !flags.contains(SendFlags::FASTOPEN) {
+            return tcp::calls::send(self, now, id, data, flags, control);
+        }
         let (domain, kind, v6only) = (socket.domain, socket.kind(), socket.opts.v6only);
         match kind {
             Kind::Stream if tcp::fastopen_client::opens(self, id, flags) => {

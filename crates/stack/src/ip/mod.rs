@@ -10,6 +10,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 use rand_chacha::ChaCha8Rng;
@@ -201,6 +202,8 @@ pub(crate) struct IpLayer {
     pub(crate) reassembly: Reassembly,
     offload: Offload,
     now: Instant,
+    /// When the stack has something to do next, if that was asked and nothing has happened since.
+    deadline: Cell<Option<Option<Instant>>>,
     /// The options of the packet that is looked at, if it has any.
     arrived_options: Option<Box<IpOptions>>,
 }
@@ -215,6 +218,7 @@ impl IpLayer {
             reassembly: Reassembly::new(rng),
             offload: config.offload,
             now: Instant::ZERO,
+            deadline: Cell::new(None),
             arrived_options: None,
         }
     }
@@ -224,9 +228,35 @@ impl IpLayer {
         self.offload
     }
 
-    /// Time goes on; every entry point of the stack that has a `now` says so.
+    /// Time goes on; every entry point of the stack that has a `now` says so, and may change what is due next.
+    #[inline]
     pub(crate) fn set_now(&mut self, now: Instant) {
+        self.time_is(now);
+        self.forget_deadline();
+    }
+
+    /// Time goes on, and nothing else happens.
+    #[inline]
+    pub(crate) fn time_is(&mut self, now: Instant) {
         self.now = self.now.max(now);
+    }
+
+    /// The stack's next deadline may have become another.
+    #[inline]
+    pub(crate) fn forget_deadline(&mut self) {
+        self.deadline.set(None);
+    }
+
+    /// The stack's next deadline, if it was found since it may last have changed.
+    #[inline]
+    pub(crate) fn known_deadline(&self) -> Option<Option<Instant>> {
+        self.deadline.get()
+    }
+
+    /// The stack's next deadline.
+    #[inline]
+    pub(crate) fn know_deadline(&self, deadline: Option<Instant>) {
+        self.deadline.set(Some(deadline));
     }
 
     /// Our address for answers to a packet that was sent to `dst` (fib_compute_spec_dst).

@@ -18,7 +18,7 @@ use self::scarce::{Asker, Range, Scarce, Span, Who};
 use self::shape::Shapes;
 pub(crate) use self::shape::{Hold, PackedHold, Shape};
 use crate::error::{Error, Result};
-use crate::keyed::{KeyedMap, KeyedState};
+use crate::keyed::{FoldedMap, FoldedState, KeyedState};
 use crate::slab::Beside;
 use crate::socket::{Kind, SocketId};
 
@@ -56,8 +56,8 @@ pub(crate) struct Kept {
 /// All ports of both protocols.
 #[derive(Debug)]
 pub(crate) struct PortTable {
-    buckets: KeyedMap<(Kind, u16), Bucket>,
-    mixed: KeyedMap<(Kind, u16), Vec<Holders>>,
+    buckets: FoldedMap<(Kind, u16), Bucket>,
+    mixed: FoldedMap<(Kind, u16), Vec<Holders>>,
     shapes: Shapes,
     held: Beside<SocketId, Kept>,
     hash: KeyedState,
@@ -86,10 +86,10 @@ impl PortTable {
         let first = ports.0.max(1);
         let own = rng.fork();
         let range = Range::new(first, ports.1);
-        let hash = KeyedState::new(rng);
+        let hash = FoldedState::from(KeyedState::new(rng));
         PortTable {
-            buckets: KeyedMap::with_hasher(hash),
-            mixed: KeyedMap::with_hasher(hash),
+            buckets: FoldedMap::with_hasher(hash),
+            mixed: FoldedMap::with_hasher(hash),
             shapes: Shapes::new(hash),
             held: Beside::default(),
             hash: KeyedState::new(rng),

@@ -1,13 +1,14 @@
 //! What a hold on a port looks like, and the few such shapes that many holds share.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::ip::Iface;
-use crate::keyed::{KeyedMap, KeyedState};
+use crate::keyed::{FoldedMap, FoldedState, hash_ip};
 use crate::socket::Kind;
 
 /// What of a holder matters to others who want its port.
-#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Shape {
     /// Bound address or the wildcard of a family.
     pub(crate) addr: IpAddr,
@@ -23,6 +24,24 @@ pub(crate) struct Shape {
     pub(crate) connected: bool,
     /// The interface that the holder is bound to; 0: none, [`ABSENT`]: one that there is not.
     pub(crate) iface: u8,
+}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Shape {
+            addr,
+            v6only,
+            reuse_addr,
+            reuse_port,
+            listening,
+            connected,
+            iface,
+        } = *self;
+        let flags = [v6only, reuse_addr, reuse_port, listening, connected];
+        let bits = (flags.iter()).fold(u32::from(iface), |bits, on| bits << 1 | u32::from(*on));
+        hash_ip(addr, state);
+        state.write_u32(bits);
+    }
 }
 
 /// What stands for all numbers that no interface has.
@@ -159,16 +178,16 @@ pub(super) struct Shapes {
     /// With the number of holds that look so; none: the place is free.
     list: Vec<(Shape, u32)>,
     free: Vec<u32>,
-    places: KeyedMap<Shape, u32>,
+    places: FoldedMap<Shape, u32>,
 }
 
 impl Shapes {
     /// Without any.
-    pub(super) fn new(hash: KeyedState) -> Shapes {
+    pub(super) fn new(hash: FoldedState) -> Shapes {
         Shapes {
             list: Vec::new(),
             free: Vec::new(),
-            places: KeyedMap::with_hasher(hash),
+            places: FoldedMap::with_hasher(hash),
         }
     }
 

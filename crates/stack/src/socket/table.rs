@@ -10,7 +10,7 @@ use crate::ports::Shape;
 use crate::raw::RawSocket;
 use crate::slab::Slab;
 use crate::socket::attribute::Extra;
-use crate::socket::{Domain, Kind, Ready, SocketId};
+use crate::socket::{Domain, Kind, Ready, SocketId, State};
 use crate::tcp::TcpSocket;
 use crate::udp::UdpSocket;
 
@@ -283,6 +283,13 @@ impl Socket {
             Proto::Udp(_) => Kind::Datagram,
             Proto::Raw(raw) => raw.kind,
         }
+    }
+
+    /// Whether it is a TCP connection in ESTABLISHED.
+    #[inline]
+    pub(crate) fn is_established(&self) -> bool {
+        let tcp = self.tcp();
+        tcp.is_some_and(|tcp| tcp.state() == State::Established)
     }
 
     /// The wildcard address of the socket's family.

@@ -314,6 +314,21 @@ impl ByteQueue {
         }
     }
 
+    /// The octets `offset..offset + len`, if they lie in one piece.
+    #[inline]
+    pub(crate) fn slice(&self, offset: usize, len: usize) -> Option<&[u8]> {
+        if len == 0 {
+            return Some(&[]);
+        }
+        let chunks = self.0.as_deref()?;
+        if offset + len > chunks.len {
+            return None;
+        }
+        let (index, start) = chunks.place(chunks.head + offset);
+        let chunk = chunks.chunks.get(index)?.as_deref()?;
+        chunk.get(start..start + len)
+    }
+
     /// The octets `offset..offset + len`, as slices. What is not there is left out.
     pub(crate) fn slices<'a>(&'a self, offset: usize, len: usize, out: &mut Slices<'a>) {
         if let Some(chunks) = &self.0 {
@@ -455,6 +470,12 @@ impl Chunks {
         let mut at = self.head + offset;
         while !data.is_empty() {
             let (index, start) = self.place(at);
+            if data.len() <= size - start && index == self.chunks.len() {
+                // Mostly: a short text, and the first.
+                let mut chunk = pool.take(size);
+                chunk[start..start + data.len()].copy_from_slice(data);
+                return self.chunks.push_back(Some(chunk));
+            }
             while self.chunks.len() <= index {
                 self.chunks.push_back(None);
             }

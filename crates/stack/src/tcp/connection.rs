@@ -5,14 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bytes::Slices;
 use super::ecn;
-use super::emit::{self, Dress, Form, Head};
+use super::emit::{self, Dress, Exit};
 use super::fastopen;
 use super::flows::Flow;
 use super::input::Segment;
 use super::layer::{TcpLayer, TcpSocket};
-use super::marks::{self, Going};
+use super::marks;
 use super::output::Plan;
 use super::predicted;
 use super::sizing;
@@ -217,12 +216,17 @@ pub(crate) fn schedule(stack: &mut Stack, id: SocketId) {
 
 /// Queues the socket for transmission, which arms its earliest deadline.
 pub(crate) fn queue(stack: &mut Stack, id: SocketId) {
-    let Some((tcp, _)) = parts(&mut stack.sockets, id) else {
-        return;
-    };
+    if let Some((tcp, _)) = parts(&mut stack.sockets, id) {
+        enqueue(tcp, &mut stack.tcp, id);
+    }
+}
+
+/// The same with what it needs at hand.
+#[inline]
+pub(super) fn enqueue(tcp: &mut TcpSocket, layer: &mut TcpLayer, id: SocketId) {
     if tcp.tcb.is_some() && !tcp.queued {
         tcp.queued = true;
-        stack.tcp.tx.push_back(id);
+        layer.tx.push_back(id);
     }
 }
 
@@ -331,49 +335,23 @@ pub(crate) fn output(
         return;
     };
     tcb.rcv.pressed = layer.pool.account.pressed();
+    let mut exit = Exit {
+        ip,
+        stats,
+        by,
+        sink,
+    };
     while let Some(plan) = tcb.next_segment(now) {
         let dress = Dress {
             df,
             ..dress(tcb, opts, &plan)
         };
-        let form = match tcb.plain_header(&plan, now) {
-            Some(plain) => Form::Plain(plain),
-            None => Form::Any(tcb.header_for(&plan, now)),
-        };
-        let mut text = Slices::new();
-        // The head's place.
-        text.push(IoSlice::new(&[]));
-        let offset = plan.text().since(tcb.snd.base) as usize;
-        if plan.len > 0 {
-            tcb.snd.queue.slices(offset, plan.len as usize, &mut text);
-        }
-        let head = Head::of(ip, &dress, &form, text.get(1..).unwrap_or(&[]));
-        if let Some(place) = text.first_mut() {
-            *place = IoSlice::new(head.bytes());
-        }
-        if dress.local {
-            let home = || ip.iface_of(dress.dst).unwrap_or(Iface::Loopback);
-            let iface = by.unwrap_or_else(home);
-            ip.loop_back(iface, &text);
-        } else {
-            stats.frames_out += 1;
-            sink(&text);
-        }
-        if let Some(extra) = extra.as_deref_mut() {
-            let going = Going {
-                tcb,
-                dress: &dress,
-                frame: &text,
-                len: plan.len,
-            };
-            told |= marks::sent(extra, &plan, now, opts.rcvbuf(), &going);
-        }
-        drop(text);
+        told |= exit.send(tcb, &plan, &dress, now, extra.as_deref_mut(), opts.rcvbuf());
         tcb.sent(&plan, now);
     }
     let room = tcb.check_room(config, layer.pool.account.pressed());
     tcb.note_waits(now);
-    let deadline = sooner(tcp, ip.now());
+    let deadline = sooner(tcp, exit.ip.now());
     if told {
         stack.notify(id, Ready::ERR);
     }

@@ -4,7 +4,7 @@ use std::io::{IoSlice, IoSliceMut};
 
 use super::bytes::Pool;
 use super::calls::socket;
-use super::connection::{queue, schedule};
+use super::connection::{enqueue, queue, schedule};
 use super::gather;
 use super::layer::TcpSocket;
 use super::marks::{self, Wanted};
@@ -52,7 +52,6 @@ pub(crate) fn send(
         _ => return Err(Error::BrokenPipe),
     }
     let wanted = wanted?;
-    let asked = data.iter().any(|s| !s.is_empty());
     let tcb = tcp.tcb.as_deref_mut().ok_or(Error::BrokenPipe)?;
     tcb.check_app_limited();
     let waiting = tcb.snd.refused;
@@ -73,7 +72,7 @@ pub(crate) fn send(
         let least = layer.pool.least_room(&tcb.snd.queue);
         layer.refused.push(id, least);
     }
-    if taken == 0 && asked {
+    if taken == 0 && data.iter().any(|s| !s.is_empty()) {
         return Err(Error::WouldBlock);
     }
     if flags.contains(SendFlags::OOB) && taken > 0 {
@@ -81,8 +80,13 @@ pub(crate) fn send(
     }
     let more = flags.contains(SendFlags::MORE);
     tcb.snd.hold_until = (more && !tcb.snd.starved).then(|| now + tcb.hold());
-    gather::note_write(stack, now, id, taken, flags);
-    queue(stack, id);
+    if layer.gathering.heeds(taken) {
+        gather::note_write(stack, now, id, taken, flags);
+        queue(stack, id);
+        return Ok(taken);
+    }
+    tcb.snd.gathers = false;
+    enqueue(tcp, layer, id);
     Ok(taken)
 }
 

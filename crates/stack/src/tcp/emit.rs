@@ -5,12 +5,18 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use super::bytes::Slices;
 use super::direct::{PLAIN_LEN, Plain};
+use super::marks::{self, Going};
+use super::output::Plan;
 use super::seq::SeqNum;
+use super::tcb::Tcb;
 use super::tuple::Tuple;
-use crate::ip::{IpLayer, TxMeta, proto};
+use crate::ip::{Iface, IpLayer, TxMeta, proto};
+use crate::socket::attribute::Extra;
 use crate::socket::table::DEFAULT_TTL;
-use crate::stack::Stack;
+use crate::stack::{Stack, Stats};
+use crate::time::Instant;
 use crate::wire::checksum::{Sum, pseudo_header};
 use crate::wire::ipv4;
 use crate::wire::put16;
@@ -49,15 +55,17 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Nothing yet.
+    const EMPTY: Head = Head {
+        bytes: [0; HEAD_LEN],
+        len: 0,
+    };
+
     /// Dresses `header` and `text`. The checksum is left to the device where it can, and inside always.
-    fn build(ip: &mut IpLayer, dress: &Dress, header: &Header, text: &[IoSlice<'_>]) -> Head {
+    fn build(&mut self, ip: &mut IpLayer, dress: &Dress, header: &Header, text: &[IoSlice<'_>]) {
         let text_len: usize = text.iter().map(|s| s.len()).sum();
         let tcp_len = header.emit_len() + text_len;
-        let mut head = Head {
-            bytes: [0; HEAD_LEN],
-            len: 0,
-        };
-        let (vnet_part, rest) = head.bytes.split_at_mut(vnet::LEN);
+        let (vnet_part, rest) = self.bytes.split_at_mut(vnet::LEN);
         let ip_len = ip.write_header(
             rest,
             dress.src,
@@ -91,41 +99,38 @@ impl Head {
             vnet.hdr_len = (ip_len + header_len) as u16;
         }
         vnet_part.copy_from_slice(&vnet.emit());
-        head.len = vnet::LEN + ip_len + header_len;
-        head
+        self.len = vnet::LEN + ip_len + header_len;
     }
 
     /// Dresses a header in either form, and `text`.
-    pub(crate) fn of(ip: &mut IpLayer, dress: &Dress, form: &Form, text: &[IoSlice<'_>]) -> Head {
-        let plain = match form {
-            Form::Any(header) => return Head::build(ip, dress, header, text),
-            Form::Plain(plain) => plain,
-        };
-        let text_len = text.iter().map(|s| s.len()).sum();
-        match Head::plain(ip, dress, plain, text_len) {
-            Some(head) => {
-                debug_assert_eq!(
-                    head.bytes(),
-                    Head::build(ip, dress, &plain.header(), text).bytes()
-                );
-                head
+    fn fill(&mut self, ip: &mut IpLayer, dress: &Dress, form: &Form, text: &[IoSlice<'_>]) {
+        match form {
+            Form::Any(header) => self.build(ip, dress, header, text),
+            Form::Plain(plain) => {
+                let text_len = text.iter().map(|s| s.len()).sum();
+                if !self.plain(ip, dress, plain, text_len) {
+                    self.build(ip, dress, &plain.header(), text);
+                } else if cfg!(debug_assertions) {
+                    let quick = self.bytes().to_vec();
+                    self.build(ip, dress, &plain.header(), text);
+                    assert_eq!(self.bytes(), quick);
+                }
             }
-            None => Head::build(ip, dress, &plain.header(), text),
         }
     }
 
     /// As [`Head::build`] of a plain header over IPv4 before `text_len` octets, which may not be cut into fragments and whose checksum is left
-    /// to the device; `None`: it is no such segment.
+    /// to the device; false: it is no such segment.
     #[inline]
-    fn plain(ip: &IpLayer, dress: &Dress, plain: &Plain, text_len: usize) -> Option<Head> {
+    fn plain(&mut self, ip: &IpLayer, dress: &Dress, plain: &Plain, text_len: usize) -> bool {
         const IP: usize = vnet::LEN;
         const TCP: usize = IP + ipv4::HEADER_LEN;
         const END: usize = TCP + PLAIN_LEN;
         let (IpAddr::V4(src), IpAddr::V4(dst)) = (dress.src, dress.dst) else {
-            return None;
+            return false;
         };
         if !dress.df || !(dress.local || ip.offload().csum) {
-            return None;
+            return false;
         }
         let tcp_len = PLAIN_LEN + text_len;
         let repr = ipv4::Repr {
@@ -150,16 +155,80 @@ impl Head {
             vnet.hdr_len = (END - IP) as u16;
         }
         let sum = pseudo_header(dress.src, dress.dst, proto::TCP, tcp_len as u32);
-        let mut bytes = [0; HEAD_LEN];
+        let bytes = &mut self.bytes;
         bytes[..IP].copy_from_slice(&vnet.emit());
         bytes[IP..TCP].copy_from_slice(&repr.emit());
         bytes[TCP..END].copy_from_slice(&plain.emit(sum.partial()));
-        Some(Head { bytes, len: END })
+        self.len = END;
+        true
     }
 
     /// The headers' octets.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Where a connection's segments leave.
+pub(super) struct Exit<'a> {
+    pub(super) ip: &'a mut IpLayer,
+    pub(super) stats: &'a mut Stats,
+    /// The interface that the socket is bound to.
+    pub(super) by: Option<Iface>,
+    pub(super) sink: &'a mut dyn FnMut(&[IoSlice<'_>]),
+}
+
+impl Exit<'_> {
+    /// Lets the segment of `plan` go. Whether the program is to be told of it.
+    #[inline]
+    pub(super) fn send(
+        &mut self,
+        tcb: &mut Tcb,
+        plan: &Plan,
+        dress: &Dress,
+        now: Instant,
+        extra: Option<&mut Extra>,
+        rcvbuf: usize,
+    ) -> bool {
+        let form = match tcb.plain_header(plan, now) {
+            Some(plain) => Form::Plain(plain),
+            None => Form::Any(tcb.header_for(plan, now)),
+        };
+        let mut head = Head::EMPTY;
+        let (mut text, few);
+        let (at, len) = (plan.text().since(tcb.snd.base), plan.len as usize);
+        let frame = match tcb.snd.queue.slice(at as usize, len) {
+            Some(piece) => {
+                let piece = IoSlice::new(piece);
+                head.fill(self.ip, dress, &form, &[piece]);
+                few = [IoSlice::new(head.bytes()), piece];
+                if len > 0 { &few[..] } else { &few[..1] }
+            }
+            None => {
+                text = Slices::new();
+                tcb.snd.queue.slices(at as usize, len, &mut text);
+                head.fill(self.ip, dress, &form, &text);
+                text.insert(0, IoSlice::new(head.bytes()));
+                &text[..]
+            }
+        };
+        if dress.local {
+            let home = || self.ip.iface_of(dress.dst).unwrap_or(Iface::Loopback);
+            let iface = self.by.unwrap_or_else(home);
+            self.ip.loop_back(iface, frame);
+        } else {
+            self.stats.frames_out += 1;
+            (self.sink)(frame);
+        }
+        extra.is_some_and(|extra| {
+            let going = Going {
+                tcb,
+                dress,
+                frame,
+                len: plan.len,
+            };
+            marks::sent(extra, plan, now, rcvbuf, &going)
+        })
     }
 }
 

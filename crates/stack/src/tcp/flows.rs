@@ -84,7 +84,7 @@ impl Flows {
     }
 
     fn hash(&self, tuple: &Tuple) -> u32 {
-        self.key.hash(tuple) as u32
+        tuple.keyed(&self.key) as u32
     }
 
     /// Adds the flow of a tuple that has none. Whoever `flow` names must know its tuple.

@@ -39,6 +39,12 @@ impl Gathering {
         self.until
     }
 
+    /// Whether a write of `len` octets is any of its business: it is much, or something is held.
+    #[inline]
+    pub(crate) fn heeds(&self, len: usize) -> bool {
+        len >= MUCH || self.until.is_some()
+    }
+
     /// `id` writes `len` octets: whether it did just before.
     fn goes_on(&mut self, id: SocketId, now: Instant, len: usize) -> bool {
         let again = self.id == Some(id) && now.since(self.wrote) <= self.between;
@@ -99,6 +105,7 @@ impl Stack {
         if gathering.until.take().is_none() {
             return;
         }
+        self.ip.forget_deadline();
         let Some(id) = gathering.id else {
             return;
         };

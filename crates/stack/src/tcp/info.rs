@@ -95,11 +95,20 @@ impl Counters {
 }
 
 impl Counters {
+    /// Sending waits for this from now on.
+    #[inline]
+    fn now_waits(&mut self, waits: Option<Waits>, now: Instant) {
+        if waits != self.waits.map(|(what, _)| what) {
+            (self.busy, self.rwnd, self.sndbuf) = self.waited(now);
+            self.waits = waits.map(|what| (what, now));
+        }
+    }
+
     /// How long sending waited, in all, for the peer's window and for the send buffer, as of `now`, microseconds.
     fn waited(&self, now: Instant) -> (u64, u64, u64) {
         let (mut busy, mut rwnd, mut sndbuf) = (self.busy, self.rwnd, self.sndbuf);
         if let Some((what, since)) = self.waits {
-            let span = now.since(since).as_micros() as u64;
+            let span = now.micros_since(since);
             busy += span;
             match what {
                 Waits::Busy => {}
@@ -117,6 +126,10 @@ impl Tcb {
         let snd = &self.snd;
         let unsent = snd.data_end().since(snd.nxt).min(snd.queue.len() as u32);
         let opening = matches!(self.state, State::SynSent | State::SynReceived);
+        if unsent == 0 && !snd.starved && !opening {
+            let waits = (!snd.sent.is_empty()).then_some(Waits::Busy);
+            return self.counts.now_waits(waits, now);
+        }
         let room = self.pipe().saturating_add(self.eff_mss()) <= self.cc.cwnd();
         let buffer = matches!(self.counts.waits, Some((Waits::Buffer, _)));
         let waits = if opening || (unsent == 0 && snd.sent.is_empty()) {
@@ -132,11 +145,7 @@ impl Tcb {
         } else {
             Some(Waits::Busy)
         };
-        if waits != self.counts.waits.map(|(what, _)| what) {
-            let counts = &mut self.counts;
-            (counts.busy, counts.rwnd, counts.sndbuf) = counts.waited(now);
-            counts.waits = waits.map(|what| (what, now));
-        }
+        self.counts.now_waits(waits, now);
     }
 
     /// The figures as of `now`.

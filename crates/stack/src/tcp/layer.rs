@@ -98,12 +98,12 @@ impl TcpLayer {
     /// RFC 6528 3: a clock of 4 microseconds and a keyed hash of the 4-tuple.
     pub(crate) fn isn(&self, tuple: &Tuple, now: Instant) -> SeqNum {
         let clock = (now.as_micros() / 4) as u32;
-        SeqNum::new(clock.wrapping_add(self.secret.hash(&(0u8, tuple)) as u32))
+        SeqNum::new(clock.wrapping_add(tuple.keyed_for(0, &self.secret) as u32))
     }
 
     /// RFC 7323 5.4: timestamps start anywhere.
     pub(crate) fn ts_offset(&self, tuple: &Tuple) -> u32 {
-        self.secret.hash(&(1u8, tuple)) as u32
+        tuple.keyed_for(1, &self.secret) as u32
     }
 
     /// A keyed proof that we said something (SYN cookies).
@@ -113,7 +113,7 @@ impl TcpLayer {
 
     /// A keyed number by which a tuple is given to one of several listeners.
     pub(crate) fn spread(&self, tuple: &Tuple) -> usize {
-        self.secret.hash(&(2u8, tuple)) as usize
+        tuple.keyed_for(2, &self.secret) as usize
     }
 
     /// Whether no socket has anything to send, and none waits for memory that another has given back.
