@@ -100,6 +100,12 @@ impl Span {
         Span(NonZeroU32::MIN.saturating_add(us))
     }
 
+    /// From `earlier` to `later`, none when `earlier` is later.
+    #[inline]
+    pub(crate) const fn between(earlier: Instant, later: Instant) -> Span {
+        Span::from_micros(later.micros_since(earlier))
+    }
+
     /// Microseconds.
     pub(crate) const fn as_micros(self) -> u32 {
         self.0.get() - 1

@@ -15,10 +15,20 @@ use crate::udp;
 use crate::wire::vnet::{self, VnetHdr};
 use crate::wire::{checksum, ipv4, ipv6};
 
+/// Where the protocol stands in a frame with an IPv4 packet.
+const PROTOCOL_AT: usize = vnet::LEN + 9;
+
 /// One frame, from the device or from ourselves (`inside`: by that interface).
 pub(crate) fn input(stack: &mut Stack, now: Instant, frame: &[u8], inside: Option<Iface>) {
-    if inside.is_none() && udp::direct_input::input(stack, now, frame) {
-        return;
+    if inside.is_none() {
+        let direct = match frame.get(PROTOCOL_AT) {
+            Some(&proto::TCP) => tcp::direct_input::input(stack, now, frame),
+            Some(&proto::UDP) => udp::direct_input::input(stack, now, frame),
+            _ => false,
+        };
+        if direct {
+            return;
+        }
     }
     let Some((vnet, packet)) = VnetHdr::parse(frame) else {
         stack.stats.malformed += 1;

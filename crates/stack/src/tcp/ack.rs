@@ -4,7 +4,7 @@ use super::input::{GO_ON, STOP, Segment, Step};
 use super::seq::SeqNum;
 use super::tcb::{Cx, Fate, Tcb, Verdict};
 use crate::socket::{Ready, State};
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use crate::wire::tcp::{Flags, Header};
 
 impl Tcb {
@@ -81,7 +81,7 @@ impl Tcb {
         let mut sample = None;
         self.snd.una = self.snd.iss + 1;
         self.snd.sent.acknowledge(self.snd.una, |record| {
-            sample = (!record.resent).then(|| now.since(record.at));
+            sample = (!record.resent).then(|| Span::between(record.at, now));
         });
         self.counts.delivered = self.counts.delivered.wrapping_add(1);
         if let Some(rtt) = sample {
@@ -132,8 +132,11 @@ impl Tcb {
         self.snd.una = ack;
         self.snd.nxt = self.snd.nxt.later(ack);
         let text = (ack.since(self.snd.base) as usize).min(self.snd.queue.len());
-        self.snd.queue.consume(cx.pool, text);
-        self.snd.queue.release_if_empty(cx.pool);
+        if text == self.snd.queue.len() {
+            self.snd.queue.clear(cx.pool);
+        } else {
+            self.snd.queue.consume(cx.pool, text);
+        }
         // An empty queue needs less than one that takes large chunks: it asks again.
         self.snd.refused &= !self.snd.queue.is_empty();
         self.snd.base += text as u32;

@@ -263,6 +263,14 @@ impl ByteQueue {
         self.0.is_none()
     }
 
+    /// What can be read, if it lies in one chunk and nothing else is before it.
+    #[inline]
+    pub(super) fn one_piece(&self) -> Option<&[u8]> {
+        let chunks = self.0.as_deref().filter(|chunks| chunks.front.is_none())?;
+        let chunk = chunks.chunks.front()?.as_deref()?;
+        chunk.get(chunks.head..chunks.head + chunks.len)
+    }
+
     fn chunk_size(&self) -> usize {
         self.0.as_ref().map_or(CHUNK, |chunks| chunks.size())
     }

@@ -183,7 +183,10 @@ pub(crate) fn recv(
     let offset = extra.as_deref().and_then(Extra::peek_offset);
     let start = offset.filter(|_| peeks).unwrap_or(0);
     let got = match tcp.tcb.as_deref_mut() {
-        Some(tcb) => take(tcb, &mut layer.pool, bufs, flags, start),
+        Some(tcb) => match take_short(tcb, &mut layer.pool, bufs, flags) {
+            Some(got) => got,
+            None => take(tcb, &mut layer.pool, bufs, flags, start),
+        },
         None => 0,
     };
     if got > 0 {
@@ -243,6 +246,25 @@ fn nothing_to_read(sock: &mut Socket, bufs: &[IoSliceMut<'_>]) -> Result<Receive
         return Err(Error::NotConnected);
     }
     Err(Error::WouldBlock)
+}
+
+/// [`take`] into one buffer, neither peeking nor dropping, of octets that lie in one piece and have no mark among them.
+#[inline]
+fn take_short(
+    tcb: &mut Tcb,
+    pool: &mut Pool,
+    bufs: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+) -> Option<usize> {
+    let [buf] = bufs else { return None };
+    if tcb.rcv.urgent.is_some() || flags.intersects(RecvFlags::PEEK | RecvFlags::TRUNC) {
+        return None;
+    }
+    let text = tcb.rcv.queue.one_piece()?;
+    let n = text.len().min(buf.len());
+    buf.get_mut(..n)?.copy_from_slice(text.get(..n)?);
+    consume(tcb, pool, n);
+    Some(n)
 }
 
 /// Copies (or, with TRUNC, drops) what is there from `start` on, up to the urgent mark and not over it. `start` is 0 unless peeking.
@@ -316,11 +338,13 @@ fn copy(tcb: &Tcb, start: usize, bufs: &mut [IoSliceMut<'_>], n: usize) {
 }
 
 fn consume(tcb: &mut Tcb, pool: &mut Pool, n: usize) {
-    tcb.rcv.queue.consume(pool, n);
-    tcb.rcv.base += n as u32;
-    if tcb.rcv.assembler.is_empty() {
-        tcb.rcv.queue.release_if_empty(pool);
+    if n == tcb.rcv.queue.len() && tcb.rcv.assembler.is_empty() {
+        // Nothing is left, nor behind a gap.
+        tcb.rcv.queue.clear(pool);
+    } else {
+        tcb.rcv.queue.consume(pool, n);
     }
+    tcb.rcv.base += n as u32;
     if tcb.rcv.urgent.is_some_and(|u| u.seq.before(tcb.rcv.base)) {
         tcb.rcv.urgent = None;
     }

@@ -51,7 +51,8 @@ fn pack(flow: Flow) -> u32 {
 pub(crate) struct Flows {
     table: HashTable<Entry>,
     key: KeyedState,
-    /// Connections whose segments came last, by their ports: most segments are for one of these. Each of them is in the table.
+    /// Connections whose segments came last by the device, by their ports: most segments are for one of these. Each of them is in the table, and
+    /// its local address one that segments from outside may come to.
     recent: Box<[Option<SocketId>; RECENT]>,
 }
 
@@ -141,17 +142,23 @@ impl Stack {
         find(&self.sockets, &self.tcp, tuple)
     }
 
-    /// The same for a segment that has come: the next is likely to be for the same connection.
-    pub(crate) fn flow_of_segment(&mut self, tuple: &Tuple) -> Option<Flow> {
-        let place = place(tuple);
-        if let Some(id) = self.tcp.flows.recent[place]
-            && connection::tcb(self, id).is_some_and(|tcb| tcb.tuple == *tuple)
-        {
+    /// The connection of `tuple`, if its segments came of late.
+    #[inline]
+    pub(super) fn recent_flow(&self, tuple: &Tuple) -> Option<SocketId> {
+        let id = self.tcp.flows.recent[place(tuple)]?;
+        connection::tcb(self, id).filter(|tcb| tcb.tuple == *tuple)?;
+        Some(id)
+    }
+
+    /// Where a segment goes that has come with `tuple`, by the device (or from ourselves: `local`) and for an address of ours. The next is likely
+    /// to be for the same connection.
+    pub(super) fn flow_of_segment(&mut self, tuple: &Tuple, local: bool) -> Option<Flow> {
+        if let Some(id) = self.recent_flow(tuple) {
             return Some(Flow::Conn(id));
         }
         let flow = self.flow(tuple);
-        if let Some(Flow::Conn(id)) = flow {
-            self.tcp.flows.recent[place] = Some(id);
+        if let Some(Flow::Conn(id)) = flow.filter(|_| !local) {
+            self.tcp.flows.recent[place(tuple)] = Some(id);
         }
         flow
     }

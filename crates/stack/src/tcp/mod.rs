@@ -16,6 +16,7 @@ mod congestion;
 mod connection;
 mod data;
 mod direct;
+pub(crate) mod direct_input;
 mod ecn;
 mod emit;
 mod fastopen;
@@ -113,7 +114,7 @@ pub(crate) fn input(stack: &mut Stack, now: Instant, meta: &RxMeta, segment: &[u
         let network = network_header(quote, segment);
         View::transport(network, head, text, meta, proto::TCP)
     };
-    let flow = stack.flow_of_segment(&tuple);
+    let flow = stack.flow_of_segment(&tuple, meta.local);
     let flow = flow.filter(|flow| !stack.ifaces_matter || hears(stack, *flow, meta.iface));
     if stack.min_ttl_matters && !takes_ttl(stack, flow, &tuple, &view()) {
         return;

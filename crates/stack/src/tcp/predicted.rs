@@ -122,7 +122,7 @@ impl Tcb {
     /// probed for, and no reduction to go on with or to take back.
     fn all_acknowledged(&mut self, cx: &mut Cx<'_>, h: &Header) {
         let now = cx.now;
-        let news = self.take_acknowledgement(now, h);
+        let news = self.take_all_acknowledged(now);
         if let Some(rtt) = news.rtt {
             self.rtt.sample(rtt);
         }

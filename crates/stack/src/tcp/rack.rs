@@ -79,9 +79,9 @@ impl Rack {
         now: Instant,
         ts_earlier: bool,
         fack: Option<SeqNum>,
-        min_rtt: Option<Duration>,
+        min_rtt: Option<Span>,
     ) {
-        let rtt = now.since(record.at);
+        let rtt = Span::between(record.at, now);
         if record.resent {
             // The ACK may be for the earlier transmission.
             if ts_earlier || min_rtt.is_some_and(|min| rtt < min) {
@@ -97,7 +97,7 @@ impl Rack {
             self.fack
                 .map_or(record.end(), |fack| fack.later(record.end())),
         );
-        self.rtt = rtt.into();
+        self.rtt = rtt;
         if self
             .newest
             .is_none_or(|newest| sent_after((record.at, record.end()), newest))

@@ -9,7 +9,7 @@ use super::sent::Sent;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
 use super::vars::Usage;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 
 /// What is noted of octets when they go (the draft's per-packet state, one for each record of the scoreboard).
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
@@ -122,16 +122,15 @@ impl Rate {
         self.lost.wrapping_sub(record.stamp.lost)
     }
 
-    /// GenerateRateSample: octets in a time of which the newest of them tell; no time when it is too short to mean anything.
-    fn sample(&mut self, newest: &Newest, min_rtt: Duration) -> (u32, Option<Duration>) {
+    /// GenerateRateSample: octets in a time, microseconds, of which the newest of them tell; no time when it is too short to mean anything.
+    fn sample(&mut self, newest: &Newest, min_rtt: Span) -> (u32, Option<u64>) {
         let stamp = &newest.stamp;
         let delivered = (self.delivered as u32).wrapping_sub(stamp.delivered);
-        let sending = Duration::from_micros(u64::from(stamp.since_first));
+        let sending = u64::from(stamp.since_first);
         // From the last delivery before the sending: until it, and from it until now.
-        let acking = Duration::from_micros(u64::from(stamp.since_delivery))
-            + self.delivered_at.since(newest.at);
+        let acking = u64::from(stamp.since_delivery) + self.delivered_at.micros_since(newest.at);
         let interval = sending.max(acking);
-        if interval < min_rtt || interval.is_zero() {
+        if interval < u64::from(min_rtt.as_micros()) || interval == 0 {
             return (delivered, None);
         }
         self.note(delivered, interval, stamp.app_limited());
@@ -139,8 +138,8 @@ impl Rate {
     }
 
     /// Linux's tcp_rate_gen: TCP_INFO tells the last sample that shows the network's rate, or a program's that is above it.
-    fn note(&mut self, delivered: u32, interval: Duration, app_limited: bool) {
-        let us = micros(interval).min(APP_LIMITED - 1);
+    fn note(&mut self, delivered: u32, us: u64, app_limited: bool) {
+        let us = us.min(u64::from(APP_LIMITED - 1)) as u32;
         let (octets, time) = (self.told.0, self.told.1 & !APP_LIMITED);
         let faster = u64::from(delivered) * u64::from(time) >= u64::from(octets) * u64::from(us);
         if !app_limited || faster {
@@ -180,13 +179,17 @@ impl Tcb {
             self.rate.app_limited = 0;
         }
         let Some(newest) = news.newest else { return };
-        let min_rtt = self.rtt.min().unwrap_or_default();
+        let min_rtt = self.rtt.min_span().unwrap_or_default();
         let (delivered, interval) = self.rate.sample(&newest, min_rtt);
+        if !self.cc.wants_samples() {
+            return;
+        }
+        let interval = interval.map(Duration::from_micros);
         let sample = Sample {
             now,
             acked: news.delivered,
             newly_lost: self.rate.lost.wrapping_sub(lost_before),
-            rtt: news.rtt,
+            rtt: news.rtt.map(Span::get),
             delivered,
             interval,
             prior_delivered: self.rate.delivered - u64::from(delivered),
@@ -231,10 +234,6 @@ impl Tcb {
     }
 }
 
-fn micros(time: Duration) -> u32 {
-    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
-}
-
 fn clamped(us: u64) -> u32 {
     u32::try_from(us).unwrap_or(u32::MAX)
 }
@@ -268,7 +267,7 @@ mod tests {
             queue.acknowledge(SeqNum::new(n as u32 * 1000), |record| {
                 rate.on_delivery(now, record, &mut newest);
             });
-            let (_, interval) = rate.sample(&newest.expect("acknowledged"), Duration::ZERO);
+            let (_, interval) = rate.sample(&newest.expect("acknowledged"), Span::ZERO);
             assert!(interval.is_some());
             let end = SeqNum::new((n as u32 + 19) * 1000);
             let stamp = rate.on_send(now, queue.pipe(), 1000);

@@ -5,7 +5,6 @@
 //! send meanwhile, `congestion/` how much when all is well; `output.rs` asks them.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use super::cold::Calm;
 use super::congestion::{Congestion, Lost};
@@ -15,7 +14,7 @@ use super::rate::{Newest, Rate};
 use super::sent::Sent;
 use super::seq::SeqNum;
 use super::tcb::Tcb;
-use crate::time::Instant;
+use crate::time::{Instant, Span};
 use crate::wire::tcp::Header;
 
 /// Duplicate acknowledgements that mean a loss (RFC 5681 3.2).
@@ -74,13 +73,26 @@ pub(crate) struct AckNews {
     /// Octets newly acknowledged or SACKed.
     pub(crate) delivered: u32,
     /// Round-trip time of octets sent once.
-    pub(crate) rtt: Option<Duration>,
+    pub(crate) rtt: Option<Span>,
     /// Octets sent once, from before the loss was found, are among them.
     original: bool,
     /// A DSACK block reported octets received twice: how many.
     pub(crate) dsack: u32,
     /// The most recently sent of what was delivered.
     pub(crate) newest: Option<Newest>,
+}
+
+impl AckNews {
+    /// `record` is acknowledged or SACKed. `recover`: SND.NXT when a loss was last found.
+    #[inline]
+    fn take(&mut self, now: Instant, record: &Sent, recover: Option<SeqNum>, rate: &mut Rate) {
+        self.delivered += record.len;
+        if !record.resent {
+            self.rtt = Some(Span::between(record.at, now));
+            self.original |= recover.is_none_or(|recover| record.end().before_eq(recover));
+        }
+        rate.on_delivery(now, record, &mut self.newest);
+    }
 }
 
 impl Calm for Recovery {
@@ -148,16 +160,11 @@ impl Tcb {
         let ts_earlier =
             matches!((echo, stamp), (Some(e), Some(s)) if (e.wrapping_sub(s) as i32) < 0);
         let fack = self.recovery.rack.fack();
-        let min_rtt = self.rtt.min();
+        let min_rtt = self.rtt.min_span();
         let (rack, rate) = (&mut self.recovery.rack, &mut self.rate);
         let mut each = |record: &Sent| {
-            news.delivered += record.len;
-            if !record.resent {
-                news.rtt = Some(now.since(record.at));
-                news.original |= recover.is_none_or(|recover| record.end().before_eq(recover));
-            }
+            news.take(now, record, recover, rate);
             rack.delivered(record, now, ts_earlier, fack, min_rtt);
-            rate.on_delivery(now, record, &mut news.newest);
         };
         let mut dsack = 0;
         if self.sack_ok && h.options.sack_len > 0 {
@@ -179,6 +186,24 @@ impl Tcb {
             self.snd.sent.acknowledge(h.ack, &mut each);
         }
         news.dsack = dsack;
+        if let Some(rtt) = news.rtt {
+            self.rtt.note_min(rtt, now);
+        }
+        news
+    }
+
+    /// The same where all that is out is acknowledged, nothing of it was SACKed or taken for lost, and nothing may have to be taken back.
+    pub(super) fn take_all_acknowledged(&mut self, now: Instant) -> AckNews {
+        self.check_app_limited();
+        let mut news = AckNews::default();
+        let min_rtt = self.rtt.min_span();
+        let rate = &mut self.rate;
+        let recovery = &mut *self.recovery;
+        let (recover, fack) = (recovery.recover, recovery.rack.fack());
+        self.snd.sent.acknowledge_all(|record| {
+            news.take(now, record, recover, rate);
+            (recovery.rack).delivered(record, now, false, fack, min_rtt);
+        });
         if let Some(rtt) = news.rtt {
             self.rtt.note_min(rtt, now);
         }
@@ -288,13 +313,13 @@ impl Tcb {
     }
 
     /// An acknowledgement outside fast recovery, for the congestion control.
-    pub(super) fn open_ack(&mut self, now: Instant, acked: u32, rtt: Option<Duration>) {
+    pub(super) fn open_ack(&mut self, now: Instant, acked: u32, rtt: Option<Span>) {
         let limited = self.window_used() || self.recovery.phase == Phase::Loss;
         let nxt = self.snd.nxt;
         self.cc.on_ack(&super::congestion::Ack {
             now,
             acked,
-            rtt,
+            rtt: rtt.map(Span::get),
             una: self.snd.una,
             nxt,
             limited,

@@ -71,6 +71,12 @@ impl RecvQueue {
         self.tail.holds_nothing()
     }
 
+    /// What can be read, if it lies in one chunk.
+    #[inline]
+    pub(crate) fn one_piece(&self) -> Option<&[u8]> {
+        self.tail.one_piece()
+    }
+
     /// Chunks that it holds; a frame counts as many as it measures.
     pub(crate) fn chunk_count(&self) -> usize {
         let front = self
@@ -206,13 +212,6 @@ impl RecvQueue {
         }
     }
 
-    /// Gives all memory back when nothing readable is left. Not to be called while octets wait behind a gap.
-    pub(crate) fn release_if_empty(&mut self, pool: &mut Pool) {
-        if self.is_empty() {
-            self.clear(pool);
-        }
-    }
-
     /// Drops everything.
     pub(crate) fn clear(&mut self, pool: &mut Pool) {
         if let Some(mut front) = self.tail.detach_front() {
@@ -274,7 +273,7 @@ mod tests {
             assert_eq!(queue.len(), all.len() - read);
         }
         assert!(queue.tail.front().is_none());
-        queue.release_if_empty(&mut pool);
+        queue.clear(&mut pool);
         assert_eq!(pool.in_use(), 0);
     }
 

@@ -41,11 +41,11 @@ impl Default for RttEstimator {
 
 impl RttEstimator {
     /// Takes a sample of a segment that was not retransmitted, or one vouched for by a timestamp (RFC 6298 2 and 3).
-    pub(crate) fn sample(&mut self, r: Duration) {
+    pub(crate) fn sample(&mut self, r: impl Into<Span>) {
         const MIN: u64 = RTO_MIN.as_micros() as u64;
         const MAX: u64 = RTO_MAX.as_micros() as u64;
         // No more than a span can hold: all fits into 64 bits.
-        let r = u64::from(Span::from(r).as_micros());
+        let r = u64::from(r.into().as_micros());
         let (srtt, four_rttvar) = match self.srtt {
             None => (r, 2 * r),
             Some(srtt) => {
@@ -101,10 +101,15 @@ impl RttEstimator {
         self.min.map(|(rtt, _)| rtt.get())
     }
 
+    /// The same as connections keep it.
+    #[inline]
+    pub(crate) fn min_span(&self) -> Option<Span> {
+        self.min.map(|(rtt, _)| rtt)
+    }
+
     /// A round-trip time was measured on octets sent once.
-    pub(crate) fn note_min(&mut self, rtt: Duration, now: Instant) {
+    pub(crate) fn note_min(&mut self, rtt: Span, now: Instant) {
         const WINDOW: u64 = MIN_RTT_WINDOW.as_micros() as u64;
-        let rtt = Span::from(rtt);
         match self.min {
             Some((min, at)) if min < rtt && now.micros_since(at) < WINDOW => {}
             _ => self.min = Some((rtt, now)),

@@ -169,6 +169,15 @@ impl SentQueue {
         }
     }
 
+    /// All that is out is acknowledged, nothing of which was SACKed or is believed lost: tells `each` of every record.
+    pub(crate) fn acknowledge_all(&mut self, mut each: impl FnMut(&Sent)) {
+        debug_assert!(self.sacked == 0 && self.lost == 0);
+        while let Some(record) = self.records.pop_front() {
+            each(&record);
+        }
+        self.total = 0;
+    }
+
     /// The peer holds `left..right`: tells `each` of what is news.
     ///
     /// A peer that names single segments cannot cut what is in flight into records that outweigh it: beyond a bound blocks that cut are

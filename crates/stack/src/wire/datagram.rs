@@ -31,17 +31,17 @@ struct Raw {
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
-struct Ip {
-    version_and_len: u8,
-    tos: u8,
-    total_len: U16,
-    id: U16,
-    fragment: U16,
-    ttl: u8,
-    proto: u8,
-    checksum: U16,
-    src: U32,
-    dst: U32,
+pub(super) struct Ip {
+    pub(super) version_and_len: u8,
+    pub(super) tos: u8,
+    pub(super) total_len: U16,
+    pub(super) id: U16,
+    pub(super) fragment: U16,
+    pub(super) ttl: u8,
+    pub(super) proto: u8,
+    pub(super) checksum: U16,
+    pub(super) src: U32,
+    pub(super) dst: U32,
 }
 
 /// What came in such a frame.

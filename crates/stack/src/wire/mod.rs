@@ -7,6 +7,7 @@ pub(crate) mod ip_options;
 pub(crate) mod ipv4;
 pub(crate) mod ipv6;
 pub(crate) mod opt_stats;
+pub(crate) mod segment;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 pub(crate) mod vnet;

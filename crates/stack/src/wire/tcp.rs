@@ -32,16 +32,16 @@ bitflags::bitflags! {
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
-struct Raw {
-    src_port: U16,
-    dst_port: U16,
-    seq: U32,
-    ack: U32,
-    data_offset: u8,
-    flags: u8,
-    window: U16,
-    checksum: U16,
-    urgent: U16,
+pub(super) struct Raw {
+    pub(super) src_port: U16,
+    pub(super) dst_port: U16,
+    pub(super) seq: U32,
+    pub(super) ack: U32,
+    pub(super) data_offset: u8,
+    pub(super) flags: u8,
+    pub(super) window: U16,
+    pub(super) checksum: U16,
+    pub(super) urgent: U16,
 }
 
 /// A SACK block: octets from the first to just before the second are held by the receiver.

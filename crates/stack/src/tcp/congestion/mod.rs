@@ -120,6 +120,11 @@ pub(crate) trait Congestion: Send {
         false
     }
 
+    /// [`Congestion::on_sample`] is to be called.
+    fn wants_samples(&self) -> bool {
+        false
+    }
+
     /// What an acknowledgement says of the path. True: samples of what goes now show the program's rate, not the network's.
     fn on_sample(&mut self, _sample: &Sample) -> bool {
         false

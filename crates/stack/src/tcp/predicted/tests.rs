@@ -9,7 +9,9 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::{Config, Domain, Instant, Kind, RecvFlags, SendFlags, SockOpt, SocketId, Stack};
+use crate::{
+    Config, Domain, Instant, Kind, Offload, RecvFlags, SendFlags, SockOpt, SocketId, Stack,
+};
 
 /// Two hosts, and what is seen of them.
 struct Twins {
@@ -35,6 +37,10 @@ impl Twins {
             let config = Config {
                 addrs: vec![format!("10.0.0.{n}/24").parse().expect("a prefix")],
                 timestamps,
+                offload: Offload {
+                    csum: seed % 8 > 1,
+                    ..Offload::default()
+                },
                 seed: [n; 32],
                 ..Config::default()
             };

@@ -440,6 +440,10 @@ impl Congestion for Bbr {
     }
 
     /// UpdateOnACK.
+    fn wants_samples(&self) -> bool {
+        true
+    }
+
     fn on_sample(&mut self, sample: &Sample) -> bool {
         self.delivered = sample.total_delivered;
         if self.min_rtt.is_none() {
