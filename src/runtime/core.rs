@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
 use tunsock_link::{Device, LinkError};
-use tunsock_stack::{Closed, Instant, Ready, SocketId, Stack};
+use tunsock_stack::{Closed, Instant, Ready, Sink, SocketId, Stack};
 
 use super::log::{Level, log};
 use super::place::Streak;
@@ -138,8 +138,44 @@ impl Hasher for IdHasher {
 /// Events that nobody has to ask for (poll(2)).
 pub(crate) const ALWAYS: Ready = Ready::ERR.union(Ready::HUP);
 
-/// What takes frames.
-type Sink<'a> = &'a mut dyn FnMut(&[IoSlice<'_>]);
+/// The device as what takes the stack's frames.
+struct Out<'a> {
+    device: &'a mut dyn Device,
+    /// Microseconds.
+    now: u64,
+    /// Octets so far.
+    sent: usize,
+    gone: bool,
+}
+
+impl Out<'_> {
+    fn note(&mut self, frame: &[IoSlice<'_>]) {
+        self.sent += frame.iter().map(|part| part.len()).sum::<usize>();
+    }
+
+    fn judge(&mut self, result: Result<(), LinkError>) {
+        match result {
+            Ok(()) => {}
+            Err(LinkError::Gone) => self.gone = true,
+            // A frame lost below is the transport's affair, as on any network.
+            Err(error) => log(Level::Trace, format_args!("frame not sent: {error:?}")),
+        }
+    }
+}
+
+impl Sink for Out<'_> {
+    fn frame(&mut self, frame: &[IoSlice<'_>]) {
+        self.note(frame);
+        let result = self.device.send(self.now, frame);
+        self.judge(result);
+    }
+
+    fn frames(&mut self, frames: &[&[IoSlice<'_>]]) {
+        frames.iter().for_each(|frame| self.note(frame));
+        let result = self.device.send_all(self.now, frames);
+        self.judge(result);
+    }
+}
 
 /// Frames taken from the device before the others get the lock again.
 const PUMP_BUDGET: usize = 64;
@@ -341,7 +377,7 @@ impl Core {
     /// There is something to send or to tell of.
     fn flush_some(&mut self, now: Instant) {
         self.tell_cpu();
-        self.burst = self.send(now, |stack, sink| stack.transmit(now, sink)) >= BURST;
+        self.burst = self.send(now, |stack, sink| stack.transmit_to(now, sink)) >= BURST;
         self.dispatch();
     }
 
@@ -370,19 +406,15 @@ impl Core {
     }
 
     /// Hands the device what `what` asks of the stack. Returns octets.
-    fn send(&mut self, now: Instant, what: impl FnOnce(&mut Stack, Sink<'_>)) -> usize {
-        let Core { stack, device, .. } = self;
-        let mut gone = false;
-        let mut sent = 0;
-        what(stack, &mut |frame: &[IoSlice<'_>]| {
-            sent += frame.iter().map(|part| part.len()).sum::<usize>();
-            match device.send(now.as_micros(), frame) {
-                Ok(()) => {}
-                Err(LinkError::Gone) => gone = true,
-                // A frame lost below is the transport's affair, as on any network.
-                Err(error) => log(Level::Trace, format_args!("frame not sent: {error:?}")),
-            }
-        });
+    fn send(&mut self, now: Instant, what: impl FnOnce(&mut Stack, &mut dyn Sink)) -> usize {
+        let mut out = Out {
+            device: &mut *self.device,
+            now: now.as_micros(),
+            sent: 0,
+            gone: false,
+        };
+        what(&mut self.stack, &mut out);
+        let Out { sent, gone, .. } = out;
         if gone {
             self.set_gone();
         }

@@ -6,6 +6,7 @@ use std::ptr;
 use libc::{c_int, c_long};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+pub(crate) use tunsock_link::syscall;
 use tunsock_stack::Instant;
 
 /// The kernel's sigset_t: 64 signals.
@@ -473,68 +474,6 @@ fn to_fd(value: usize) -> c_int {
 
 /// Linux refuses more events than fit in an int of bytes (fs/eventpoll.c, EP_MAX_EVENTS).
 const EPOLL_MAX: usize = i32::MAX as usize / size_of::<libc::epoll_event>();
-
-/// One system call.
-///
-/// # Safety
-/// As the call's man page demands of its arguments.
-#[cfg(target_arch = "x86_64")]
-pub(crate) unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
-    let result: isize;
-    // SAFETY: the ABI of x86-64 Linux (syscall(2)): number in rax, arguments as listed, rcx and r11 clobbered.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            inlateout("rax") number as isize => result,
-            in("rdi") args[0],
-            in("rsi") args[1],
-            in("rdx") args[2],
-            in("r10") args[3],
-            in("r8") args[4],
-            in("r9") args[5],
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack)
-        );
-    }
-    outcome(result)
-}
-
-/// One system call.
-///
-/// # Safety
-/// As the call's man page demands of its arguments.
-#[cfg(target_arch = "aarch64")]
-pub(crate) unsafe fn syscall(number: c_long, args: [usize; 6]) -> SysResult<usize> {
-    let result: isize;
-    // SAFETY: the ABI of arm64 Linux (syscall(2)): number in x8, arguments in x0 to x5, result in x0.
-    unsafe {
-        std::arch::asm!(
-            "svc 0",
-            in("x8") number as usize,
-            inlateout("x0") args[0] as isize => result,
-            in("x1") args[1],
-            in("x2") args[2],
-            in("x3") args[3],
-            in("x4") args[4],
-            in("x5") args[5],
-            options(nostack)
-        );
-    }
-    outcome(result)
-}
-
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-compile_error!("tunsock has no system call instruction for this processor yet");
-
-/// -4095..=-1 are errnos (syscall(2)).
-fn outcome(result: isize) -> SysResult<usize> {
-    if (-4095..0).contains(&result) {
-        Err(Errno::from_raw_os_error(-(result as i32)))
-    } else {
-        Ok(result as usize)
-    }
-}
 
 /// Whether this thread may open raw sockets: CAP_NET_RAW, as for the kernel's (capabilities(7)).
 pub(crate) fn may_open_raw() -> bool {

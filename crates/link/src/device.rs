@@ -107,6 +107,22 @@ pub trait Device: Send {
     /// `Full`: dropped. `Gone`: the device vanished. `Io`: anything else, dropped too.
     fn send(&mut self, now_us: u64, frame: &[IoSlice<'_>]) -> Result<(), LinkError>;
 
+    /// Sends several frames in this order, as [`Device::send`] would one after the other; all of them are tried, unless the device is gone.
+    ///
+    /// # Errors
+    /// The last of `send`'s, if there was one.
+    fn send_all(&mut self, now_us: u64, frames: &[&[IoSlice<'_>]]) -> Result<(), LinkError> {
+        let mut result = Ok(());
+        for frame in frames {
+            match self.send(now_us, frame) {
+                Ok(()) => {}
+                Err(LinkError::Gone) => return Err(LinkError::Gone),
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
     /// When `poll` and `recv` have to be called although `fd` is not readable, in microseconds of the
     /// same clock; it may lie in the past. `None`: never.
     fn next_deadline(&self) -> Option<u64>;
@@ -144,6 +160,10 @@ impl<D: Device + ?Sized> Device for Box<D> {
 
     fn send(&mut self, now_us: u64, frame: &[IoSlice<'_>]) -> Result<(), LinkError> {
         (**self).send(now_us, frame)
+    }
+
+    fn send_all(&mut self, now_us: u64, frames: &[&[IoSlice<'_>]]) -> Result<(), LinkError> {
+        (**self).send_all(now_us, frames)
     }
 
     fn next_deadline(&self) -> Option<u64> {

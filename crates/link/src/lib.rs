@@ -6,8 +6,10 @@
 //! what the stack sent and what reached it: an outgoing packet that the faults lose is in the file,
 //! an incoming one that they lose is not. That is what a capture on the sending host would show.
 //!
-//! Everything here talks to the kernel through `rustix`, so no call passes through a libc name.
+//! Everything here talks to the kernel through `rustix` or [`syscall`], so no call passes through a libc name.
 
+mod aio;
+mod call;
 mod capture;
 mod device;
 mod faults;
@@ -18,6 +20,7 @@ mod sys;
 mod sysctl;
 mod tun;
 
+pub use call::syscall;
 pub use capture::{Capture, CaptureConfig};
 pub use device::{
     Caps, Device, FRAME_MAX, GSO_NONE, GSO_TCPV4, GSO_TCPV6, HDR_F_DATA_VALID, HDR_F_NEEDS_CSUM,

@@ -21,6 +21,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{IntegerSetter, Opcode, Setter, Updater, opcode};
 
+use crate::aio::{self, Aio};
 use crate::device::{Caps, Device, LinkError, VNET_HDR_LEN};
 use crate::netlink::{self, HostSide, Netlink, NetlinkError};
 use crate::sys::Descriptor;
@@ -130,6 +131,18 @@ pub struct Tun {
     caps: Caps,
     /// The kernel's frames carry the virtio-net header themselves.
     vnet_hdr: bool,
+    /// For several frames in one call.
+    together: Together,
+}
+
+/// Whether frames can be given to the kernel together.
+#[derive(Debug)]
+enum Together {
+    /// Nobody has asked yet.
+    Unknown,
+    Yes(Aio),
+    /// The kernel has no asynchronous input and output, or no more of it, or may not be asked.
+    No,
 }
 
 impl Tun {
@@ -171,7 +184,25 @@ impl Tun {
             name,
             caps,
             vnet_hdr,
+            together: Together::Unknown,
         })
+    }
+
+    /// Gives the kernel frames together where it can. How many of them it took, and the last error of those.
+    fn send_together(&mut self, frames: &[&[IoSlice<'_>]]) -> (usize, Result<(), LinkError>) {
+        if matches!(self.together, Together::Unknown) {
+            self.together = Aio::new().map_or(Together::No, Together::Yes);
+        }
+        let Together::Yes(aio) = &mut self.together else {
+            return (0, Ok(()));
+        };
+        match aio.write_all(self.fd.as_fd(), frames) {
+            Ok((taken, failed)) => (taken, failed.map_or(Ok(()), |errno| Err(send_error(errno)))),
+            Err(_) => {
+                self.together = Together::No;
+                (0, Ok(()))
+            }
+        }
     }
 
     /// The device's name, with `%d` replaced.
@@ -244,6 +275,24 @@ impl Device for Tun {
                 .map_err(send_error);
         }
         self.send_plain(frame)
+    }
+
+    fn send_all(&mut self, now_us: u64, frames: &[&[IoSlice<'_>]]) -> Result<(), LinkError> {
+        let mut result = Ok(());
+        let mut rest = frames;
+        while rest.len() > 1 && self.vnet_hdr {
+            let (some, _) = rest.split_at(rest.len().min(aio::MOST));
+            let (taken, outcome) = self.send_together(some);
+            result = outcome.and(result);
+            rest = rest.get(taken..).unwrap_or_default();
+            if taken == 0 {
+                break;
+            }
+        }
+        for frame in rest {
+            result = self.send(now_us, frame).and(result);
+        }
+        result
     }
 
     fn next_deadline(&self) -> Option<u64> {
@@ -523,6 +572,7 @@ mod tests {
             name: "plain".into(),
             caps,
             vnet_hdr: false,
+            together: Together::Unknown,
         };
         let mut buf = [0xaa; 100];
         assert_eq!(tun.recv(0, &mut buf), Err(LinkError::WouldBlock));

@@ -26,6 +26,7 @@ const TESTS: &[(&str, fn())] = &[
     ),
     ("ipv6_without_noise", ipv6_without_noise),
     ("the_kernel_gets_our_datagram", the_kernel_gets_our_datagram),
+    ("frames_go_together", frames_go_together),
     (
         "a_super_segment_arrives_and_leaves",
         a_super_segment_arrives_and_leaves,
@@ -288,6 +289,39 @@ fn the_kernel_gets_our_datagram() {
     );
     send(&mut tun, &PLAIN, &udp(port, b"still here")).unwrap();
     assert_eq!(read(&socket), b"still here");
+}
+
+/// As many as need several calls, in their order; one that is refused takes no other along.
+fn frames_go_together() {
+    let mut tun = Tun::open(&config()).unwrap();
+    let socket = UdpSocket::bind("10.83.0.1:0").unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let mut packets: Vec<Vec<u8>> = (0..40).map(|n| udp(port, &[n; 30])).collect();
+    let send_all = |tun: &mut Tun, packets: &[Vec<u8>]| {
+        let frames: Vec<[IoSlice<'_>; 2]> = packets
+            .iter()
+            .map(|packet| [IoSlice::new(&PLAIN), IoSlice::new(packet)])
+            .collect();
+        let frames: Vec<&[IoSlice<'_>]> = frames.iter().map(|frame| &frame[..]).collect();
+        tun.send_all(0, &frames)
+    };
+    assert_eq!(send_all(&mut tun, &packets), Ok(()));
+    for n in 0..40 {
+        assert_eq!(read(&socket), [n; 30]);
+    }
+
+    packets[3][0] = 0x95;
+    let refused = send_all(&mut tun, &packets);
+    assert_eq!(refused, Err(LinkError::Io(rustix::io::Errno::INVAL)));
+    for n in (0..40).filter(|&n| n != 3) {
+        assert_eq!(read(&socket), [n; 30]);
+    }
+
+    delete_persistent(tun.name()).unwrap();
+    assert_eq!(send_all(&mut tun, &packets), Err(LinkError::Gone));
 }
 
 /// A TCP connection to a listener of the kernel, our side played by hand.

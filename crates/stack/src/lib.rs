@@ -21,6 +21,7 @@ mod multicast;
 mod ports;
 mod questions;
 mod raw;
+mod sink;
 mod slab;
 pub mod socket;
 pub mod stack;
@@ -36,6 +37,7 @@ pub use config::{
 pub use error::{Error, Result};
 pub use ip::{RouteEntry, RouteKind, Way};
 pub use multicast::{GroupChange, GroupPlace};
+pub use sink::Sink;
 pub use socket::{
     Attribute, BbrInfo, CaState, Closed, Control, Controls, Domain, ExtendedError, FastOpenFailure,
     Interface, Kind, McOpt, McOptName, Origin, RawOpt, RawOptName, Ready, Received, RecvFlags,

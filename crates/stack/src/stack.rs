@@ -15,6 +15,7 @@ use crate::ip::{self, IpLayer};
 use crate::multicast::{self, MulticastLayer};
 use crate::ports::PortTable;
 use crate::raw::{self, RawLayer, RawSocket};
+use crate::sink::{Each, Sink};
 use crate::socket::address::{self, Use};
 use crate::socket::table::{Proto, Socket, Sockets};
 use crate::socket::*;
@@ -188,7 +189,7 @@ impl Stack {
 
     /// Of what [`Stack::transmit`] would hand to `sink` that which is formed for no connection: SYN-ACKs, resets, answers to pings. Who
     /// takes frames in one go sends these in between, so that what they bring about may be among the next.
-    pub fn answer(&mut self, sink: &mut dyn FnMut(&[IoSlice<'_>])) {
+    pub fn answer(&mut self, sink: &mut dyn Sink) {
         self.flush(sink);
     }
 
@@ -202,6 +203,11 @@ impl Stack {
     /// Hands every frame that is ready to go to `sink`, as slices that together are one frame; returns when none is left.
     /// Packets to the stack's own addresses go round inside and are processed before this returns.
     pub fn transmit(&mut self, now: Instant, sink: &mut dyn FnMut(&[IoSlice<'_>])) {
+        self.transmit_to(now, &mut Each(sink));
+    }
+
+    /// As [`Stack::transmit`], to a sink that may take several frames together.
+    pub fn transmit_to(&mut self, now: Instant, sink: &mut dyn Sink) {
         if self.tcp.is_silent() && !self.ip.has_packets() {
             return self.ip.time_is(now);
         }
@@ -731,10 +737,10 @@ impl Stack {
 
     /// Hands what waits for the device to `sink`.
     #[inline]
-    fn flush(&mut self, sink: &mut dyn FnMut(&[IoSlice<'_>])) {
+    fn flush(&mut self, sink: &mut dyn Sink) {
         while let Some(frame) = self.ip.queue().pop_device() {
             self.stats.frames_out += 1;
-            sink(&[IoSlice::new(&frame)]);
+            sink.frame(&[IoSlice::new(&frame)]);
             self.ip.queue().recycle(frame);
         }
     }

@@ -3,6 +3,7 @@
 use slotmap::SecondaryMap;
 
 use super::flows::Flow;
+use super::gather::Gathers;
 use super::layer::TcpSocket;
 use super::pacing::Pacing;
 use super::tcb::Tcb;
@@ -253,7 +254,7 @@ impl Tcb {
             t.cork,
             self.pacing.as_deref().and_then(Pacing::deadline),
         ];
-        let driven = s.gathers || driving.iter().any(Option::is_some);
+        let driven = s.gathers != Gathers::Nothing || driving.iter().any(Option::is_some);
         hold!(
             !waits || driven,
             "una {:?} nxt {:?} max {:?} queue ends {:?} wnd {}: nothing will send it",

@@ -1,10 +1,10 @@
 //! A connection within its stack: segments, timers and calls act on the control block; their verdicts are carried out here.
 
-use std::io::IoSlice;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batch::Batch;
 use super::ecn;
 use super::emit::{self, Dress, Exit};
 use super::fastopen;
@@ -20,6 +20,7 @@ use super::time_wait;
 use crate::config::Config;
 use crate::error::Error;
 use crate::ip::{IcmpError, Iface};
+use crate::sink::Sink;
 use crate::socket::attribute::{Extra, pmtu};
 use crate::socket::errqueue::Report;
 use crate::socket::table::{CommonOpts, Proto, Socket, Sockets};
@@ -306,12 +307,7 @@ fn sweep_deadlines(stack: &mut Stack) {
 }
 
 /// Sends what may be sent now.
-pub(crate) fn output(
-    stack: &mut Stack,
-    now: Instant,
-    id: SocketId,
-    sink: &mut dyn FnMut(&[IoSlice<'_>]),
-) {
+pub(crate) fn output(stack: &mut Stack, now: Instant, id: SocketId, sink: &mut dyn Sink) {
     let Stack {
         sockets,
         ip,
@@ -340,15 +336,22 @@ pub(crate) fn output(
         stats,
         by,
         sink,
+        batch: Batch::default(),
     };
     while let Some(plan) = tcb.next_segment(now) {
         let dress = Dress {
             df,
             ..dress(tcb, opts, &plan)
         };
-        told |= exit.send(tcb, &plan, &dress, now, extra.as_deref_mut(), opts.rcvbuf());
+        if Batch::fits(plan.len) && extra.is_none() && !dress.local {
+            exit.keep(tcb, &plan, &dress, now);
+        } else {
+            exit.hand_out(tcb);
+            told |= exit.send(tcb, &plan, &dress, now, extra.as_deref_mut(), opts.rcvbuf());
+        }
         tcb.sent(&plan, now);
     }
+    exit.hand_out(tcb);
     let room = tcb.check_room(config, layer.pool.account.pressed());
     tcb.note_waits(now);
     let deadline = sooner(tcp, exit.ip.now());

@@ -5,7 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use super::bytes::Pool;
 use super::calls::socket;
 use super::connection::{enqueue, queue, schedule};
-use super::gather;
+use super::gather::{self, Gathers};
 use super::layer::TcpSocket;
 use super::marks::{self, Wanted};
 use super::tcb::Tcb;
@@ -85,7 +85,7 @@ pub(crate) fn send(
         queue(stack, id);
         return Ok(taken);
     }
-    tcb.snd.gathers = false;
+    tcb.snd.gathers = Gathers::Nothing;
     enqueue(tcp, layer, id);
     Ok(taken)
 }

@@ -4,6 +4,7 @@
 use std::io::IoSlice;
 
 use super::bytes::Pool;
+use super::gather::Gathers;
 use super::memory::Whose;
 use super::output::Plan;
 use super::seq::SeqNum;
@@ -36,7 +37,7 @@ impl Tcb {
         let pushed = snd.pieces.only()?;
         let (len, flight) = (snd.data_end().since(snd.nxt), snd.flight());
         let held = snd.fin
-            || snd.gathers
+            || snd.gathers != Gathers::Nothing
             || snd.una == snd.iss
             || snd.hold_until.is_some()
             || snd.search.is_some()

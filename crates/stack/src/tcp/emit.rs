@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use super::batch::Batch;
 use super::bytes::Slices;
 use super::direct::{PLAIN_LEN, Plain};
 use super::marks::{self, Going};
@@ -13,6 +14,7 @@ use super::seq::SeqNum;
 use super::tcb::Tcb;
 use super::tuple::Tuple;
 use crate::ip::{Iface, IpLayer, TxMeta, proto};
+use crate::sink::Sink;
 use crate::socket::attribute::Extra;
 use crate::socket::table::DEFAULT_TTL;
 use crate::stack::{Stack, Stats};
@@ -175,10 +177,38 @@ pub(super) struct Exit<'a> {
     pub(super) stats: &'a mut Stats,
     /// The interface that the socket is bound to.
     pub(super) by: Option<Iface>,
-    pub(super) sink: &'a mut dyn FnMut(&[IoSlice<'_>]),
+    pub(super) sink: &'a mut dyn Sink,
+    /// Segments that go together.
+    pub(super) batch: Batch,
 }
 
 impl Exit<'_> {
+    /// Dresses the segment of `plan`, which goes with others at the next [`Exit::hand_out`] or before.
+    pub(super) fn keep(&mut self, tcb: &mut Tcb, plan: &Plan, dress: &Dress, now: Instant) {
+        if self.batch.is_full() {
+            self.hand_out(tcb);
+        }
+        let form = match tcb.plain_header(plan, now) {
+            Some(plain) => Form::Plain(plain),
+            None => Form::Any(tcb.header_for(plan, now)),
+        };
+        let mut text = Slices::new();
+        let at = plan.text().since(tcb.snd.base) as usize;
+        tcb.snd.queue.slices(at, plan.len as usize, &mut text);
+        let mut head = Head::EMPTY;
+        head.fill(self.ip, dress, &form, &text);
+        self.stats.frames_out += 1;
+        self.batch.push(head, plan.text(), plan.len);
+    }
+
+    /// Lets those go that wait for each other, all of connection `tcb`.
+    #[inline]
+    pub(super) fn hand_out(&mut self, tcb: &Tcb) {
+        if !self.batch.is_empty() {
+            self.batch.hand_out(tcb, self.sink);
+        }
+    }
+
     /// Lets the segment of `plan` go. Whether the program is to be told of it.
     #[inline]
     pub(super) fn send(
@@ -218,7 +248,7 @@ impl Exit<'_> {
             self.ip.loop_back(iface, frame);
         } else {
             self.stats.frames_out += 1;
-            (self.sink)(frame);
+            self.sink.frame(frame);
         }
         extra.is_some_and(|extra| {
             let going = Going {

@@ -9,6 +9,7 @@
 mod ack;
 mod assembler;
 mod audit;
+mod batch;
 mod bytes;
 pub(crate) mod calls;
 mod cold;
@@ -57,10 +58,9 @@ mod tuple;
 mod vars;
 mod write;
 
-use std::io::IoSlice;
-
 use crate::filter::{View, network_header};
 use crate::ip::{DstKind, IcmpError, Iface, Path, RxMeta, proto};
+use crate::sink::Sink;
 use crate::socket::SocketId;
 use crate::socket::table::Socket;
 use crate::stack::Stack;
@@ -231,7 +231,7 @@ pub(crate) fn hold_back(stack: &mut Stack, now: Instant) {
 }
 
 /// Hands every segment that may go now to `sink`, those to ourselves round inside.
-pub(crate) fn transmit(stack: &mut Stack, now: Instant, sink: &mut dyn FnMut(&[IoSlice<'_>])) {
+pub(crate) fn transmit(stack: &mut Stack, now: Instant, sink: &mut dyn Sink) {
     while let Some(id) = stack.tcp.tx.pop_front() {
         connection::output(stack, now, id, sink);
     }
