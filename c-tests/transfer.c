@@ -107,6 +107,70 @@ BOTH(sendfile_that_does_not_wait)
     expect(p.server, 0, (size_t)sent, 5);
 }
 
+/* What a web server does: a header, and a file behind it. */
+static void answers(void *arg)
+{
+    struct pair *p = arg;
+    static const size_t sizes[] = {100, 20000, 102400, 300000};
+    for (int i = 0; i < 120; i++) {
+        char header[8];
+        recv_all(p->server, header, 8);
+        TRUE(memcmp(header, "a header", 8) == 0);
+        expect(p->server, (size_t)i, sizes[i % 4], 6);
+        OK(send(p->server, "?", 1, 0));
+    }
+}
+
+BOTH(sendfile_behind_a_header)
+{
+    static const size_t sizes[] = {100, 20000, 102400, 300000};
+    struct pair p = tcp_pair(family);
+    int f = file_of(300200, 6);
+    struct task t;
+    start(&t, 20, answers, &p);
+    for (int i = 0; i < 120; i++) {
+        off_t at = i;
+        char asked;
+        if (i == 60)
+            OK(setsockopt(p.client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)));
+        EQ(send(p.client, "a header", 8, 0), 8);
+        EQ(sendfile(p.client, f, &at, sizes[i % 4]), sizes[i % 4]);
+        EQ(at, i + (off_t)sizes[i % 4]);
+        recv_all(p.client, &asked, 1);
+    }
+    join(&t);
+}
+
+/* A header that nothing follows, after many that had a file behind them, is not left lying. */
+BOTH(sendfile_that_does_not_come)
+{
+    struct pair p = tcp_pair(family);
+    int f = file_of(100, 7);
+    char header[8];
+    for (int i = 0; i < 60; i++) {
+        off_t at = 0;
+        EQ(send(p.client, "a header", 8, 0), 8);
+        EQ(sendfile(p.client, f, &at, 100), 100);
+        recv_all(p.server, header, 8);
+        expect(p.server, 0, 100, 7);
+    }
+    EQ(send(p.client, "a header", 8, 0), 8);
+    struct pollfd readable = {p.server, POLLIN, 0};
+    EQ(poll(&readable, 1, 10000), 1);
+    recv_all(p.server, header, 8);
+}
+
+/* The file ends before what was asked for does. */
+BOTH(sendfile_of_less_than_asked_for)
+{
+    struct pair p = tcp_pair(family);
+    int f = file_of(50000, 8);
+    off_t at = 10000;
+    EQ(sendfile(p.client, f, &at, 1000000), 40000);
+    EQ(at, 50000);
+    expect(p.server, 10000, 40000, 8);
+}
+
 BOTH(sendfile_from_a_socket)
 {
     struct pair p = tcp_pair(family);

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno as Os;
 use rustix::pipe::{SpliceFlags, tee};
-use tunsock_stack::SendControl;
+use tunsock_stack::{Buffers, SendControl};
 
 use super::data::{
     clamp, gather, raise_sigpipe, recv_bytes, recv_nowhere, recv_pieces, scatter, send_bytes,
@@ -75,32 +75,24 @@ fn copy_file(
             start => start,
         },
     };
-    let mut chunk = Chunk::take();
-    let chunk = chunk.bytes();
+    let mut spare = Spare::take();
+    let buffers = spare.buffers();
     let mut done = 0usize;
     let outcome = loop {
-        let want = (len - done).min(chunk.len());
-        // SAFETY: `chunk` has that much room.
-        let got = unsafe {
-            originals::pread64(
-                from,
-                chunk.as_mut_ptr().cast(),
-                want,
-                start.saturating_add(done as i64),
-            )
-        };
-        match usize::try_from(got) {
-            Err(_) => break Err(failed()),
+        let want = (len - done).min(Buffers::MAX);
+        let got = match read_at(from, buffers, want, start.saturating_add(done as i64)) {
+            Err(errno) => break Err(errno),
             Ok(0) => break Ok(()),
-            Ok(got) => match send_bytes(socket, &chunk[..got.min(want)], 0, None) {
-                Ok(sent) => {
-                    done += sent as usize;
-                    if (sent as usize) < got || done == len {
-                        break Ok(());
-                    }
+            Ok(got) => got.min(want),
+        };
+        match send_buffers(socket, buffers, got, done > 0) {
+            Ok((sent, goes_on)) => {
+                done += sent;
+                if done == len || sent == 0 || (sent < got && !goes_on) {
+                    break Ok(());
                 }
-                Err(errno) => break Err(errno),
-            },
+            }
+            Err(errno) => break Err(errno),
         }
     };
     if done == 0 {
@@ -112,40 +104,81 @@ fn copy_file(
     Ok(done as ssize_t)
 }
 
-/// Bytes that a file's way to a socket takes at once.
-const CHUNK: usize = 256 << 10;
+/// Reads at a position of a file, as pread does, to where a send queue may take the bytes from.
+fn read_at(from: c_int, buffers: &mut Buffers, want: usize, at: off_t) -> CResult<usize> {
+    let mut pieces = buffers.space(want);
+    let got = match &mut pieces[..] {
+        // preadv2 takes -1 for the file's own position.
+        several @ [_, _, ..] if at >= 0 => {
+            let count = several.len() as c_int;
+            // SAFETY: an IoSliceMut has the layout of an iovec, and each is room that is ours.
+            unsafe { originals::preadv2(from, several.as_mut_ptr().cast(), count, at, 0) }
+        }
+        [one, ..] => {
+            // SAFETY: the slice is ours.
+            unsafe { originals::pread64(from, one.as_mut_ptr().cast(), one.len(), at) }
+        }
+        [] => 0,
+    };
+    usize::try_from(got).map_err(|_| Errno(super::errno::get()))
+}
 
-/// The memory that they pass through. One stays for the next call; calls at the same time have their own.
-struct Chunk(Option<Box<[u8]>>);
+/// Sends the first `len` bytes that stand in `buffers`. Returns how many were taken, and whether the others are to be tried again, since the
+/// call waits until all are. `resumed`: the call has sent some already.
+fn send_buffers(
+    socket: &SocketFile,
+    buffers: &mut Buffers,
+    len: usize,
+    resumed: bool,
+) -> CResult<(usize, bool)> {
+    let outcome = match len < FEW {
+        true => Ok(None),
+        false => socket
+            .send_buffers(buffers, len, resumed)
+            .map_err(Errno::from),
+    };
+    if outcome == Err(Errno(libc::EPIPE)) {
+        raise_sigpipe();
+    }
+    if let Some(sent) = outcome? {
+        return Ok((sent, !socket.nonblocking()));
+    }
+    let text = buffers.text(len);
+    let sent = send_pieces(socket, &text, 0, None, &SendControl::default())?;
+    Ok((sent as usize, false))
+}
 
-/// The one that stays, or null: the first byte of CHUNK.
-static SPARE: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+/// Fewer bytes are copied in any case.
+const FEW: usize = 16 << 10;
 
-impl Chunk {
-    fn take() -> Chunk {
+/// The memory that a file's bytes are read to. One stays for the next call; calls at the same time have their own.
+struct Spare(Option<Box<Buffers>>);
+
+/// The one that stays, or null.
+static SPARE: AtomicPtr<Buffers> = AtomicPtr::new(ptr::null_mut());
+
+impl Spare {
+    fn take() -> Spare {
         let spare = SPARE.swap(ptr::null_mut(), Acquire);
         if spare.is_null() {
-            // Of so much the allocator gives fresh pages, which cost nothing until they are used.
-            return Chunk(Some(vec![0; CHUNK].into_boxed_slice()));
+            return Spare(None);
         }
-        // SAFETY: the box of CHUNK bytes that `drop` took apart; the swap made it ours alone.
-        Chunk(Some(unsafe {
-            Box::from_raw(ptr::slice_from_raw_parts_mut(spare, CHUNK))
-        }))
+        // SAFETY: the box that `drop` took apart; the swap made it ours alone.
+        Spare(Some(unsafe { Box::from_raw(spare) }))
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        self.0.as_deref_mut().unwrap_or_default()
+    fn buffers(&mut self) -> &mut Buffers {
+        self.0.get_or_insert_default()
     }
 }
 
-impl Drop for Chunk {
+impl Drop for Spare {
     fn drop(&mut self) {
-        let Some(chunk) = self.0.take() else { return };
-        let spare = SPARE.swap(Box::into_raw(chunk).cast::<u8>(), AcqRel);
+        let Some(buffers) = self.0.take() else { return };
+        let spare = SPARE.swap(Box::into_raw(buffers), AcqRel);
         if !spare.is_null() {
             // SAFETY: as in `take`.
-            drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(spare, CHUNK)) });
+            drop(unsafe { Box::from_raw(spare) });
         }
     }
 }

@@ -12,9 +12,9 @@ use libc::c_int;
 use once_cell::race::OnceBox;
 use tunsock_stack::filter::Filter;
 use tunsock_stack::{
-    Attribute, Closed, Controls, Domain, Error, GroupChange, GroupPlace, Instant, Kind, Ready,
-    Received, RecvFlags, SendControl, SendFlags, Shutdown, SockOpt, SockOptName, SocketId, Stack,
-    State, TcpInfo,
+    Attribute, Buffers, Closed, Controls, Domain, Error, GroupChange, GroupPlace, Instant, Kind,
+    Ready, Received, RecvFlags, SendControl, SendFlags, Shutdown, SockOpt, SockOptName, SocketId,
+    Stack, State, TcpInfo,
 };
 
 use super::dup::put;
@@ -236,6 +236,35 @@ impl SocketFile {
             },
             outcome => outcome,
         }
+    }
+
+    /// As `send` of the first `len` octets that stand in `buffers`, but for as many as are taken at once. `resumed`: it is no call's beginning, so an
+    /// error is for the next call (0 bytes sent) and a signal ends it. `None`: the socket is none that takes buffers over, and nothing was sent.
+    pub(crate) fn send_buffers(
+        &self,
+        buffers: &mut Buffers,
+        len: usize,
+        resumed: bool,
+    ) -> FdResult<Option<usize>> {
+        let attempt = |stack: &mut Stack, now: Instant, id: SocketId, restart: &Cell<bool>| {
+            if resumed {
+                restart.set(false);
+                if stack.failing(id) {
+                    return Ok(Some(0));
+                }
+            }
+            let outcome = stack.send_buffers(now, id, buffers, len, SendFlags::GATHER);
+            if outcome == Err(Error::WouldBlock) {
+                self.wants_room();
+            }
+            outcome
+        };
+        let (timeout, nonblocking) = (self.send_timeout(), self.nonblocking());
+        let outcome = self.run(Ready::OUT, true, timeout, nonblocking, attempt)?;
+        if outcome.is_some_and(|sent| sent < len) {
+            self.wants_room();
+        }
+        Ok(outcome)
     }
 
     /// recv(2) and its kin. `dontwait`: MSG_DONTWAIT; `waitall`: MSG_WAITALL. With `RecvFlags::TRUNC` on TCP bytes are discarded.
@@ -633,7 +662,7 @@ impl SocketFile {
     ) -> FdResult<T> {
         // signal(7): with a timeout set, a call is never restarted.
         let untouched = Cell::new(timeout.is_none());
-        let sends = interest == Ready::OUT;
+        let sends = interest == Ready::OUT && self.kind == Kind::Stream;
         let mut attempt = |core: &mut Core, now: Instant| {
             if core.gone() {
                 return Some(Err(Fail::Stack(Error::NetworkDown)));

@@ -44,5 +44,5 @@ pub use socket::{
     SendControl, SendFlags, Shutdown, SockOpt, SockOptName, SocketId, SocketInfo, State, TcpInfo,
 };
 pub use stack::{Stack, Stats};
-pub use tcp::Place;
+pub use tcp::{Buffers, Place};
 pub use time::Instant;

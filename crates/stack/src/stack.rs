@@ -500,6 +500,25 @@ impl Stack {
         }
     }
 
+    /// As [`Stack::send`] on a stream, of the first `len` octets of what `buffers` was filled with: the send queue takes over the memory that they are in, if that
+    /// is better than to copy them. Where it does `buffers` holds other memory afterwards, and neither these octets nor those that were not taken.
+    ///
+    /// `None`: the socket is no stream, or this call would open its connection, and it is for [`Stack::send`] to do.
+    pub fn send_buffers(
+        &mut self,
+        now: Instant,
+        id: SocketId,
+        buffers: &mut tcp::Buffers,
+        len: usize,
+        flags: SendFlags,
+    ) -> Result<Option<usize>> {
+        self.ip.set_now(now);
+        if self.get(id)?.kind() != Kind::Stream || self.opens(id, flags) {
+            return Ok(None);
+        }
+        tcp::calls::send_buffers(self, now, id, buffers, len, flags).map(Some)
+    }
+
     /// Whether a send call with these flags opens a connection or joins its opening: [`SendFlags::FASTOPEN`], or a socket whose
     /// connect call left the SYN to it (TCP_FASTOPEN_CONNECT).
     pub fn opens(&self, id: SocketId, flags: SendFlags) -> bool {

@@ -12,11 +12,11 @@ use crate::socket::SocketId;
 /// Octets in a chunk, and what memory is counted in.
 pub(crate) const CHUNK: usize = 4096;
 /// Octets in a chunk of a queue that begins with much: copying into few long pieces, and the kernel's copying from them, is faster.
-const LARGE: usize = 8 * CHUNK;
+pub(super) const LARGE: usize = 8 * CHUNK;
 /// A segment's text from this size on may stay in its frame's buffer of 66 KB: never more than about twice the memory of its octets.
 pub(crate) const KEEP: usize = 32 * 1024;
 /// What much is.
-const MUCH: usize = LARGE / 2;
+pub(super) const MUCH: usize = LARGE / 2;
 /// Chunks that the pool keeps for reuse at least, and as many as are in use otherwise: what breathes in and out with every window is
 /// not the allocator's affair. More are given back to it.
 const POOL_KEEPS: usize = 2048;
@@ -378,6 +378,18 @@ impl ByteQueue {
         chunks.clear(pool);
         if pool.spare.len() < SPARES {
             pool.spare.push(chunks);
+        }
+    }
+
+    /// All that it holds is dropped, and large `chunks` are taken in its place, of which the `len` octets from `head` on are readable. Empty
+    /// chunks are left for those taken.
+    pub(super) fn replace(&mut self, pool: &mut Pool, new: &mut [Chunk], head: usize, len: usize) {
+        let chunks = self.chunks(pool);
+        chunks.clear(pool);
+        (chunks.large, chunks.head, chunks.len) = (true, head, len);
+        for chunk in new {
+            let taken = std::mem::replace(chunk, pool.take(LARGE));
+            chunks.chunks.push_back(Some(taken));
         }
     }
 

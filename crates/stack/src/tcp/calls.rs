@@ -20,7 +20,7 @@ use crate::time::Instant;
 
 pub(crate) use super::data::{
     at_mark, never_sent_bytes, peekable_bytes, readable_bytes, readiness, recv, recv_controls,
-    send, unsent_bytes,
+    send, send_buffers, unsent_bytes,
 };
 pub(crate) use super::options::{buffers, get_option, option_changed, set_option};
 

@@ -2,6 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 
+use super::buffers::Buffers;
 use super::bytes::Pool;
 use super::calls::socket;
 use super::connection::{enqueue, queue, schedule};
@@ -10,6 +11,7 @@ use super::layer::TcpSocket;
 use super::marks::{self, Wanted};
 use super::tcb::Tcb;
 use super::vars::AckDue;
+use super::write::Text;
 use crate::error::{Error, Result};
 use crate::socket::attribute::{Attribute, Extra, sof};
 use crate::socket::control::{self, Control, Controls, SendControl};
@@ -24,6 +26,30 @@ pub(crate) fn send(
     now: Instant,
     id: SocketId,
     data: &[IoSlice<'_>],
+    flags: SendFlags,
+    control: &SendControl,
+) -> Result<usize> {
+    send_text(stack, now, id, &mut Text::Slices(data), flags, control)
+}
+
+/// The same of `len` octets in memory that is taken over.
+pub(crate) fn send_buffers(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    buffers: &mut Buffers,
+    len: usize,
+    flags: SendFlags,
+) -> Result<usize> {
+    let mut text = Text::Buffers(buffers, len);
+    send_text(stack, now, id, &mut text, flags, &SendControl::default())
+}
+
+fn send_text(
+    stack: &mut Stack,
+    now: Instant,
+    id: SocketId,
+    text: &mut Text<'_>,
     flags: SendFlags,
     control: &SendControl,
 ) -> Result<usize> {
@@ -55,13 +81,12 @@ pub(crate) fn send(
     let tcb = tcp.tcb.as_deref_mut().ok_or(Error::BrokenPipe)?;
     tcb.check_app_limited();
     let waiting = tcb.snd.refused;
-    let taken = tcb.write(config, &mut layer.pool, data, flags);
+    let taken = tcb.write(config, &mut layer.pool, text, flags);
     if wanted.any()
         && taken > 0
         && let Some(extra) = sock.extra.as_deref_mut()
     {
-        let total: usize = data.iter().map(|s| s.len()).sum();
-        let goes_on = flags.contains(SendFlags::WHOLE) && taken < total;
+        let goes_on = flags.contains(SendFlags::WHOLE) && taken < text.len();
         let stamps = if goes_on { 0 } else { wanted.stamps };
         marks::written(extra, tcb, taken, Wanted { stamps, ..wanted });
     }
@@ -72,7 +97,7 @@ pub(crate) fn send(
         let least = layer.pool.least_room(&tcb.snd.queue);
         layer.refused.push(id, least);
     }
-    if taken == 0 && data.iter().any(|s| !s.is_empty()) {
+    if taken == 0 && text.len() > 0 {
         return Err(Error::WouldBlock);
     }
     if flags.contains(SendFlags::OOB) && taken > 0 {
@@ -80,9 +105,11 @@ pub(crate) fn send(
     }
     let more = flags.contains(SendFlags::MORE);
     tcb.snd.hold_until = (more && !tcb.snd.starved).then(|| now + tcb.hold());
-    if layer.gathering.heeds(taken) {
-        gather::note_write(stack, now, id, taken, flags);
-        queue(stack, id);
+    let first = layer.gathering.pairs_begin(id, now, taken, flags);
+    if first || layer.gathering.heeds(taken) {
+        if !gather::note_write(stack, now, id, taken, flags, first) {
+            queue(stack, id);
+        }
         return Ok(taken);
     }
     tcb.snd.gathers = Gathers::Nothing;

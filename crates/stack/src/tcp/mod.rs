@@ -10,6 +10,7 @@ mod ack;
 mod assembler;
 mod audit;
 mod batch;
+mod buffers;
 mod bytes;
 pub(crate) mod calls;
 mod cold;
@@ -68,6 +69,7 @@ use crate::time::Instant;
 use crate::wire::checksum::pseudo_header;
 use crate::wire::tcp::{Flags, Header};
 
+pub use buffers::Buffers;
 pub(crate) use bytes::CHUNK;
 use flows::Flow;
 pub use in_place::Place;

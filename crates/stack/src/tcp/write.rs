@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 
+use super::buffers::Buffers;
 use super::bytes::Pool;
 use super::memory::Whose;
 use super::pieces::PIECE_COST;
@@ -45,19 +46,21 @@ impl Send {
 }
 
 impl Tcb {
-    /// Takes into the send queue what fits of `data`; returns how many octets.
+    /// Takes into the send queue what fits of `text`; returns how many octets.
     pub(crate) fn write(
         &mut self,
         config: &Config,
         pool: &mut Pool,
-        data: &[IoSlice<'_>],
+        text: &mut Text<'_>,
         flags: SendFlags,
     ) -> usize {
         let lowat = self.lowat(config);
-        if let Some(taken) = self.write_short(pool, data, flags, lowat) {
+        if let Text::Slices(data) = text
+            && let Some(taken) = self.write_short(pool, data, flags, lowat)
+        {
             return taken;
         }
-        let total: usize = data.iter().map(|part| part.len()).sum();
+        let total = text.len();
         let (oob, more) = (
             flags.contains(SendFlags::OOB),
             flags.contains(SendFlags::MORE),
@@ -74,15 +77,18 @@ impl Tcb {
             reach: self.reach(),
             lowat,
         };
-        self.snd.queue.expect(pool, total);
-        let mut taken = 0;
-        for part in data {
-            let n = self.write_part(pool, part, &mut writing);
-            taken += n;
-            if n < part.len() {
-                break;
+        let taken = match text {
+            Text::Slices(data) => self.write_parts(pool, data, total, &mut writing),
+            Text::Buffers(buffers, len) => {
+                if self.snd.queue.adopt(pool, buffers, *len) {
+                    let taken = self.write_part(pool, Part::Placed(*len), &mut writing);
+                    self.snd.queue.forget_unreadable(pool);
+                    taken
+                } else {
+                    self.write_parts(pool, &buffers.text(*len), total, &mut writing)
+                }
             }
-        }
+        };
         self.snd.starved = taken < total;
         if taken == 0 {
             return 0;
@@ -97,7 +103,27 @@ impl Tcb {
         taken
     }
 
-    fn write_part(&mut self, pool: &mut Pool, part: &[u8], writing: &mut Writing) -> usize {
+    /// All of them, `total` octets, or as far as there is room.
+    fn write_parts(
+        &mut self,
+        pool: &mut Pool,
+        data: &[IoSlice<'_>],
+        total: usize,
+        writing: &mut Writing,
+    ) -> usize {
+        self.snd.queue.expect(pool, total);
+        let mut taken = 0;
+        for part in data {
+            let n = self.write_part(pool, Part::Copied(part), writing);
+            taken += n;
+            if n < part.len() {
+                break;
+            }
+        }
+        taken
+    }
+
+    fn write_part(&mut self, pool: &mut Pool, part: Part<'_>, writing: &mut Writing) -> usize {
         let mut taken = 0;
         while taken < part.len() {
             let end = self.snd.data_end();
@@ -115,7 +141,10 @@ impl Tcb {
                 true => Whose::Writing,
                 false => Whose::Filled,
             };
-            let memory = pool.room(whose, &self.snd.queue);
+            let memory = match part {
+                Part::Copied(_) => pool.room(whose, &self.snd.queue),
+                Part::Placed(_) => usize::MAX,
+            };
             let n = room.min(part.len() - taken).min(memory);
             self.snd.refused = n == 0;
             if n == 0 {
@@ -124,8 +153,13 @@ impl Tcb {
             if fresh {
                 self.snd.pieces.begin(end);
             }
-            let octets = part.get(taken..taken + n).unwrap_or_default();
-            self.snd.queue.push(pool, octets);
+            match part {
+                Part::Copied(part) => {
+                    let octets = part.get(taken..taken + n).unwrap_or_default();
+                    self.snd.queue.push(pool, octets);
+                }
+                Part::Placed(_) => self.snd.queue.extend(n),
+            }
             self.snd.pieces.grow(end + n as u32);
             taken += n;
             if n == room && !writing.oob {
@@ -221,6 +255,41 @@ impl Tcb {
         let wanted = window.saturating_mul(2 * each as usize).min(most);
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
         self.snd.capacity = self.snd.capacity.max(wanted);
+    }
+}
+
+/// What a program writes.
+pub(crate) enum Text<'a> {
+    /// To be copied.
+    Slices(&'a [IoSlice<'a>]),
+    /// So many octets, to be taken over with the memory that they are in.
+    Buffers(&'a mut Buffers, usize),
+}
+
+impl Text<'_> {
+    /// Octets.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Text::Slices(data) => data.iter().map(|part| part.len()).sum(),
+            Text::Buffers(_, len) => *len,
+        }
+    }
+}
+
+/// A part of it.
+#[derive(Copy, Clone)]
+enum Part<'a> {
+    Copied(&'a [u8]),
+    /// So many octets that stand in the queue already.
+    Placed(usize),
+}
+
+impl Part<'_> {
+    fn len(self) -> usize {
+        match self {
+            Part::Copied(part) => part.len(),
+            Part::Placed(len) => len,
+        }
     }
 }
 
