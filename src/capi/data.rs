@@ -74,6 +74,17 @@ pub unsafe extern "C" fn tunsock_sendto(
         if user::outside(data, clamp(len)) {
             return Err(Errno(libc::EFAULT));
         }
+        // Of such an address `destination` has nothing to say, unless the flags or the length are what it looks at first.
+        if socket.kind() == (Domain::V4, Kind::Datagram)
+            && flags & libc::MSG_OOB == 0
+            && len <= 0xffff
+            // SAFETY: the caller vouches for `addr`.
+            && let to @ Some(_) = unsafe { sockaddr::plain_v4(addr, addr_len) }
+        {
+            // SAFETY: the caller vouches for `data`.
+            let data = unsafe { to_send(&socket, data, len, flags, false)? };
+            return send_bytes(&socket, data, flags, to);
+        }
         let to = if addr.is_null() {
             None
         } else {

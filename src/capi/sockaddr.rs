@@ -248,6 +248,30 @@ impl RawAddr {
     }
 }
 
+/// The address of a datagram on an AF_INET socket when it is what it mostly is, a sockaddr_in of its own length with a port. `None`: see
+/// [`RawAddr`], for it is something else, or wrong.
+///
+/// # Safety
+/// As [`RawAddr::read_fast`].
+#[inline]
+pub(super) unsafe fn plain_v4(
+    addr: *const tunsock_sockaddr,
+    len: tunsock_socklen_t,
+) -> Option<SocketAddr> {
+    if usize::try_from(len) != Ok(IN_LEN) {
+        return None;
+    }
+    // SAFETY: the caller vouches.
+    let bytes = unsafe { user::bytes(addr.cast(), IN_LEN).ok()? };
+    let [f0, f1, p0, p1, a, b, c, d, ..] = *bytes else {
+        return None;
+    };
+    let family = c_int::from(u16::from_ne_bytes([f0, f1]));
+    let port = u16::from_be_bytes([p0, p1]);
+    (family == libc::AF_INET && port != 0)
+        .then(|| SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port).into())
+}
+
 /// Puts an address into the caller's memory: as much as `*len` allows, and its true length into `*len`.
 ///
 /// EFAULT for bad pointers, EINVAL for a negative length (move_addr_to_user).

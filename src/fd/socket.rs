@@ -206,6 +206,11 @@ impl SocketFile {
         dest: Option<SocketAddr>,
         control: &SendControl,
     ) -> FdResult<usize> {
+        if self.kind == Kind::Datagram
+            && let Some(outcome) = self.send_datagram(data, flags, dest, control)
+        {
+            return outcome;
+        }
         let nonblocking = dontwait || self.nonblocking();
         let timeout = self.send_timeout();
         let whole = !nonblocking && self.kind == Kind::Stream;
@@ -235,6 +240,33 @@ impl SocketFile {
                 None => Err(Fail::TimedOut),
             },
             outcome => outcome,
+        }
+    }
+
+    /// A datagram goes, or fails, at the first look at the stack, and as a whole. `None`: the stack would have it wait.
+    fn send_datagram(
+        &self,
+        data: &[IoSlice<'_>],
+        flags: SendFlags,
+        dest: Option<SocketAddr>,
+        control: &SendControl,
+    ) -> Option<FdResult<usize>> {
+        let attempt = |core: &mut Core, now: Instant| {
+            if core.gone() {
+                return Some(Err(Error::NetworkDown));
+            }
+            match core
+                .stack
+                .send_with(now, self.id, data, flags, dest, control)
+            {
+                Err(Error::WouldBlock) => None,
+                outcome => Some(outcome),
+            }
+        };
+        match self.runtime.begin(true, attempt) {
+            Ok(First::Done(outcome)) => Some(outcome.map_err(Fail::Stack)),
+            Ok(First::Not(..)) => None,
+            Err(end) => Some(Err(end.into())),
         }
     }
 
@@ -295,21 +327,19 @@ impl SocketFile {
             return self.recv_stream(buf, timeout, nonblocking);
         }
         let datagram = self.kind != Kind::Stream && !errors;
+        // Put here at once: on the way through the wait it would be moved many times.
+        let mut received = Received::default();
         let attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
-            let received = stack.recv_with(now, id, bufs, flags, controls.as_deref_mut())?;
+            received = stack.recv_with(now, id, bufs, flags, controls.as_deref_mut())?;
             // Linux __skb_recv_udp: SHUT_RD ends a wait, but who does not wait is told only that there is nothing.
             if datagram && nonblocking && received.from.is_none() {
                 return Err(Error::WouldBlock);
             }
-            Ok(received)
+            Ok(())
         };
-        self.run(
-            Ready::IN | Ready::RDHUP,
-            true,
-            timeout,
-            nonblocking,
-            attempt,
-        )
+        let interest = Ready::IN | Ready::RDHUP;
+        self.run(interest, true, timeout, nonblocking, attempt)?;
+        Ok(received)
     }
 
     /// recv(2) into a large buffer: as long as the queue is empty, a fast stream is read from the device right there.

@@ -551,6 +551,12 @@ impl Stack {
         controls: Option<&mut Controls>,
     ) -> Result<Received> {
         self.ip.set_now(now);
+        if flags.is_empty()
+            && controls.is_none()
+            && let Some(received) = udp::calls::recv_directly(self, id, bufs)
+        {
+            return received;
+        }
         let socket = self.get(id)?;
         let domain = socket.domain;
         if flags.contains(RecvFlags::ERRQUEUE) {

@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::error::{Error, Result};
 use crate::ip::Path;
+use crate::socket::address::outward;
 use crate::socket::attribute::Attribute;
 use crate::socket::control::{self, Controls, SendControl};
-use crate::socket::table::Socket;
+use crate::socket::table::{Proto, Socket};
 use crate::socket::{Domain, Ready, Received, RecvFlags, SendFlags, Shutdown, SocketId};
 use crate::stack::Stack;
 use crate::udp::output::{self, Datagram};
-use crate::udp::queue::{Plain, Read};
+use crate::udp::queue::Read;
 use crate::udp::{Corked, Way, is_bound};
 use crate::wire::udp::HEADER_LEN;
 
@@ -224,6 +225,33 @@ fn may_send<'a>(
     stack.get_mut(id)
 }
 
+/// [`recv`] without flags and control messages on a UDP socket that has no rare options, so no offset of peeks. `None`: it is another.
+#[inline]
+pub(crate) fn recv_directly(
+    stack: &mut Stack,
+    id: SocketId,
+    bufs: &mut [IoSliceMut<'_>],
+) -> Option<Result<Received>> {
+    let socket = stack.sockets.get_mut(id)?;
+    let Proto::Udp(udp) = &mut socket.proto else {
+        return None;
+    };
+    if socket.extra.is_some() || socket.pending_error.is_some() || udp.read_shut {
+        return None;
+    }
+    let Some(plain) = udp.queue.read_plain(bufs) else {
+        return Some(Err(Error::WouldBlock));
+    };
+    udp.last_stamp = Some(plain.at);
+    Some(Ok(Received {
+        len: plain.copied,
+        full_len: plain.len,
+        from: Some(outward(socket.domain, plain.from)),
+        oob: false,
+        cut: plain.copied < plain.len,
+    }))
+}
+
 /// recv(2) and its kin. `WouldBlock` when nothing waits; 0 bytes from nobody after SHUT_RD.
 pub(crate) fn recv(
     stack: &mut Stack,
@@ -235,21 +263,6 @@ pub(crate) fn recv(
     let socket = stack.get_mut(id)?;
     if let Some(error) = socket.pending_error.take() {
         return Err(error);
-    }
-    // Without rare options there are neither control messages nor an offset of peeks.
-    if flags.is_empty()
-        && socket.extra.is_none()
-        && let Some(udp) = socket.udp_mut()
-        && let Some(Plain { head, copied, cut }) = udp.queue.read_plain(bufs)
-    {
-        udp.last_stamp = Some(head.arrival.at);
-        return Ok(Received {
-            len: copied,
-            full_len: head.len,
-            from: Some(head.from),
-            oob: false,
-            cut,
-        });
     }
     let peeks = flags.contains(RecvFlags::PEEK);
     let offset = socket.peek_offset();

@@ -5,6 +5,7 @@ use std::io::IoSliceMut;
 use std::net::SocketAddr;
 
 use crate::socket::control::Arrival;
+use crate::time::Instant;
 
 /// A socket's receive queue.
 #[derive(Debug, Default)]
@@ -63,12 +64,14 @@ pub(crate) struct Read {
 /// What one read brought without asking how it came.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Plain {
-    /// The datagram.
-    pub(crate) head: Head,
+    /// Who sent it.
+    pub(crate) from: SocketAddr,
+    /// When it came.
+    pub(crate) at: Instant,
+    /// Bytes of it.
+    pub(crate) len: usize,
     /// Bytes copied.
     pub(crate) copied: usize,
-    /// Some of it found no room.
-    pub(crate) cut: bool,
 }
 
 /// Beyond this an emptied ring gives its memory back, bytes.
@@ -132,30 +135,30 @@ impl ReceiveQueue {
     /// As [`ReceiveQueue::read`], for who asks for nothing but the data.
     #[inline]
     pub(crate) fn read_plain(&mut self, bufs: &mut [IoSliceMut<'_>]) -> Option<Plain> {
-        if !matches!(self.heads.front()?.options, [0, 0]) {
-            let Read {
-                head, copied, cut, ..
-            } = self.read(bufs)?;
-            return Some(Plain { head, copied, cut });
-        }
-        let head = self.heads.pop_front()?;
-        let copied = match (&mut *bufs, self.bytes.as_slices().0.get(..head.len)) {
+        let head = self.heads.front()?;
+        let (from, len, octets, at) = (head.from, head.len, head.bytes(), head.arrival.at);
+        let copied = match (&mut *bufs, self.bytes.as_slices().0.get(..len)) {
             // Mostly into one piece of memory, and not round the end of the ring.
             ([buf], Some(data)) => {
                 let n = data.len().min(buf.len());
                 buf[..n].copy_from_slice(&data[..n]);
                 n
             }
-            _ => self.copy_out(0, head.len, bufs),
+            _ => self.copy_out(0, len, bufs),
         };
-        self.charged = self.charged.saturating_sub(charge(head.len));
+        self.heads.pop_front();
+        self.charged = self.charged.saturating_sub(charge(len));
         if self.heads.is_empty() && self.bytes.capacity() <= KEEP {
             self.bytes.clear();
         } else {
-            self.forget_first(head.len);
+            self.forget_first(octets);
         }
-        let cut = copied < head.len;
-        Some(Plain { head, copied, cut })
+        Some(Plain {
+            from,
+            at,
+            len,
+            copied,
+        })
     }
 
     /// The octets of the first datagram, which was read, go.
@@ -279,7 +282,6 @@ pub(crate) fn scatter(parts: [&[u8]; 2], bufs: &mut [IoSliceMut<'_>]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::Instant;
 
     fn push(queue: &mut ReceiveQueue, data: &[u8], rcvbuf: usize) -> bool {
         let from = "10.0.0.1:9".parse().unwrap();
