@@ -102,7 +102,7 @@ pub(crate) fn send(
     let stamps = control.timestamping(socket)?;
     let ip = stack.ip.resolve_unspecified(dest.ip(), source(socket));
     let dest = SocketAddr::new(ip, dest.port());
-    let (path, known) = way(stack, id, control, ip)?;
+    let path = way(stack, id, control, ip)?;
     let socket = may_send(stack, id, &path, dest, len)?;
     let more = flags.contains(SendFlags::MORE) || socket.has(Attribute::UdpCork);
     let udp = socket.udp_mut().ok_or(Error::NotSupported)?;
@@ -128,9 +128,7 @@ pub(crate) fn send(
         }
     } else {
         output::send(stack, id, &send, data)?;
-        if known {
-            stack.udp_learn(id, dest);
-        }
+        stack.udp_learn(id, dest);
     }
     if flags.contains(SendFlags::ZEROCOPY) && len > 0 {
         output::zerocopy(stack, id);
@@ -138,14 +136,9 @@ pub(crate) fn send(
     Ok(len)
 }
 
-/// The way of a datagram to `dst`, and whether it is that of the last one, which went there too. `AccessDenied`: to a broadcast address without
+/// The way of a datagram to `dst`: where the last one went there too, that one's. `AccessDenied`: to a broadcast address without
 /// SO_BROADCAST.
-fn way(
-    stack: &mut Stack,
-    id: SocketId,
-    control: &SendControl,
-    dst: IpAddr,
-) -> Result<(Path, bool)> {
+fn way(stack: &mut Stack, id: SocketId, control: &SendControl, dst: IpAddr) -> Result<Path> {
     let version = stack.ip.version();
     let plain = control.source.is_none() && !control.dont_route;
     let socket = stack.get(id)?;
@@ -155,7 +148,7 @@ fn way(
         && way.dst == dst
         && way.version == version
     {
-        return Ok((way.path, true));
+        return Ok(way.path);
     }
     let path = output::path(stack, id, control, dst)?;
     if stack.ip.is_broadcast(dst) && !broadcast {
@@ -168,7 +161,7 @@ fn way(
             .ok_or(Error::NotSupported)?
             .way = Some(way);
     }
-    Ok((path, false))
+    Ok(path)
 }
 
 /// UDP_CORK is taken out: what was held back goes (udp_push_pending_frames).
@@ -239,17 +232,15 @@ pub(crate) fn recv_directly(
     if socket.extra.is_some() || socket.pending_error.is_some() || udp.read_shut {
         return None;
     }
-    let Some(plain) = udp.queue.read_plain(bufs) else {
+    let mut received = Received::default();
+    let Some(at) = udp.queue.read_plain(bufs, &mut received) else {
         return Some(Err(Error::WouldBlock));
     };
-    udp.last_stamp = Some(plain.at);
-    Some(Ok(Received {
-        len: plain.copied,
-        full_len: plain.len,
-        from: Some(outward(socket.domain, plain.from)),
-        oob: false,
-        cut: plain.copied < plain.len,
-    }))
+    udp.last_stamp = Some(at);
+    if socket.domain == Domain::V6 {
+        received.from = received.from.map(|from| outward(Domain::V6, from));
+    }
+    Some(Ok(received))
 }
 
 /// recv(2) and its kin. `WouldBlock` when nothing waits; 0 bytes from nobody after SHUT_RD.

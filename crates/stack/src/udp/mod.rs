@@ -24,7 +24,7 @@ use crate::stack::Stack;
 use crate::time::Instant;
 
 use direct_input::Recent;
-use direct_output::Flow;
+use direct_output::Flows;
 pub(crate) use queue::{ReceiveQueue, scatter};
 
 /// Sockets that share an address: nearly always one.
@@ -54,8 +54,8 @@ pub(crate) struct UdpSocket {
     pub(crate) last_stamp: Option<Instant>,
     /// The way that the last datagram went.
     way: Option<Way>,
-    /// What the next ones that go there are made from.
-    flow: Option<Flow>,
+    /// What the next ones are made from.
+    flows: Flows,
     /// Where the socket stands in the tables.
     place: Option<Place>,
 }
@@ -90,7 +90,7 @@ impl UdpSocket {
     /// The next datagram's way is to be found anew: the socket's address or an option has changed.
     pub(crate) fn forget_way(&mut self) {
         self.way = None;
-        self.flow = None;
+        self.flows.forget();
     }
 
     /// Whether anything has ever come.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSliceMut;
 use std::net::SocketAddr;
 
+use crate::socket::Received;
 use crate::socket::control::Arrival;
 use crate::time::Instant;
 
@@ -59,19 +60,6 @@ pub(crate) struct Read {
     pub(crate) cut: bool,
     /// The IP options that the program is told of, if there are any: as received, and as an answer would have them.
     pub(crate) options: Option<[Vec<u8>; 2]>,
-}
-
-/// What one read brought without asking how it came.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Plain {
-    /// Who sent it.
-    pub(crate) from: SocketAddr,
-    /// When it came.
-    pub(crate) at: Instant,
-    /// Bytes of it.
-    pub(crate) len: usize,
-    /// Bytes copied.
-    pub(crate) copied: usize,
 }
 
 /// Beyond this an emptied ring gives its memory back, bytes.
@@ -132,11 +120,15 @@ impl ReceiveQueue {
         })
     }
 
-    /// As [`ReceiveQueue::read`], for who asks for nothing but the data.
-    #[inline]
-    pub(crate) fn read_plain(&mut self, bufs: &mut [IoSliceMut<'_>]) -> Option<Plain> {
+    /// As [`ReceiveQueue::read`], for who asks for nothing but the data and their sender; when it came.
+    pub(crate) fn read_plain(
+        &mut self,
+        bufs: &mut [IoSliceMut<'_>],
+        received: &mut Received,
+    ) -> Option<Instant> {
         let head = self.heads.front()?;
-        let (from, len, octets, at) = (head.from, head.len, head.bytes(), head.arrival.at);
+        let (len, octets, at) = (head.len, head.bytes(), head.arrival.at);
+        received.from = Some(head.from);
         let copied = match (&mut *bufs, self.bytes.as_slices().0.get(..len)) {
             // Mostly into one piece of memory, and not round the end of the ring.
             ([buf], Some(data)) => {
@@ -146,6 +138,9 @@ impl ReceiveQueue {
             }
             _ => self.copy_out(0, len, bufs),
         };
+        received.len = copied;
+        received.full_len = len;
+        received.cut = copied < len;
         self.heads.pop_front();
         self.charged = self.charged.saturating_sub(charge(len));
         if self.heads.is_empty() && self.bytes.capacity() <= KEEP {
@@ -153,12 +148,7 @@ impl ReceiveQueue {
         } else {
             self.forget_first(octets);
         }
-        Some(Plain {
-            from,
-            at,
-            len,
-            copied,
-        })
+        Some(at)
     }
 
     /// The octets of the first datagram, which was read, go.

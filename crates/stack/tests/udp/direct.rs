@@ -225,8 +225,8 @@ impl Twins {
         frame
     }
 
-    /// One of the sockets sends.
-    fn send(&mut self) -> bool {
+    /// One of the sockets sends, `to_many`: to any of many ends, in no order.
+    fn send(&mut self, to_many: bool) -> bool {
         let sockets = self.sockets.clone();
         let id = self.pick(&sockets);
         let dest = self.pick(&[
@@ -240,6 +240,11 @@ impl Twins {
             Some("[::ffff:10.0.0.2]:1000"),
             Some("[fd00::2]:1000"),
         ]);
+        let one_of_many = format!("10.0.0.{}:1000", 2 + self.below(24));
+        let dest = match to_many {
+            true => Some(one_of_many.as_str()),
+            false => dest,
+        };
         let flags = match self.below(8) {
             0 => SendFlags::MORE,
             1 => SendFlags::OOB,
@@ -339,9 +344,24 @@ fn what_goes_out_is_the_same_by_both_ways() {
                     let frame = twins.frame();
                     twins.both("frame", |stack, now| stack.handle_frame(now, &frame));
                 }
-                _ => assert!(twins.send(), "frames of a call that failed"),
+                _ => assert!(twins.send(false), "frames of a call that failed"),
             }
             twins.out("answers");
+        }
+    }
+}
+
+#[test]
+fn what_goes_to_many_is_the_same_by_both_ways() {
+    for seed in 0..3 {
+        let mut twins = Twins::new(seed, seed % 2 == 0);
+        twins.open(V4, "0.0.0.0:53", false);
+        for round in 0..1500 {
+            twins.now = twins.now + std::time::Duration::from_micros(100);
+            if round % 200 == 199 {
+                twins.change();
+            }
+            assert!(twins.send(true), "frames of a call that failed");
         }
     }
 }
