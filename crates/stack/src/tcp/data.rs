@@ -206,6 +206,10 @@ pub(crate) fn recv(
     if flags.contains(RecvFlags::OOB) {
         return recv_oob(tcp, bufs, flags);
     }
+    let empty = |tcb: &Tcb| tcb.rcv.queue.holds_nothing();
+    if tcp.tcb.as_deref().is_none_or(empty) {
+        return nothing_to_read(sock, bufs);
+    }
     let peeks = flags.contains(RecvFlags::PEEK);
     let offset = extra.as_deref().and_then(Extra::peek_offset);
     let start = offset.filter(|_| peeks).unwrap_or(0);
@@ -302,9 +306,6 @@ fn take(
     flags: RecvFlags,
     start: usize,
 ) -> usize {
-    if tcb.rcv.queue.holds_nothing() {
-        return 0;
-    }
     let wanted: usize = bufs.iter().map(|b| b.len()).sum();
     let start = start + skip_urgent(tcb, pool, flags, wanted, start);
     let available = tcb.rcv.queue.len().saturating_sub(start);

@@ -57,7 +57,7 @@ pub(crate) struct Flows {
 }
 
 /// How many connections are remembered, a power of two.
-const RECENT: usize = 64;
+const RECENT: usize = 256;
 
 /// Where a connection is remembered.
 fn place(tuple: &Tuple) -> usize {
