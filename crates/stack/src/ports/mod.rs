@@ -18,7 +18,7 @@ use self::scarce::{Asker, Range, Scarce, Span, Who};
 use self::shape::Shapes;
 pub(crate) use self::shape::{Hold, PackedHold, Shape};
 use crate::error::{Error, Result};
-use crate::keyed::{FoldedMap, FoldedState, KeyedState};
+use crate::keyed::{EndKey, FoldedMap, FoldedState, KeyedState};
 use crate::slab::Beside;
 use crate::socket::{Kind, SocketId};
 
@@ -142,8 +142,9 @@ impl PortTable {
         in_use: &dyn Fn(u16) -> bool,
     ) -> Result<u16> {
         shape.connected = true;
-        let offset = self.hash.hash(&(0u8, src, dst)) as u32;
-        let index = self.hash.hash(&(1u8, src, dst)) as usize % self.counters.len();
+        // Both functions of RFC 6056 3.3.4 are halves of one.
+        let hash = self.hash.hash(&(src, EndKey(dst)));
+        let (offset, index) = (hash as u32, (hash >> 32) as usize % self.counters.len());
         let counter = self.counters.get(index).copied().unwrap_or(0);
         let range = self.range.narrowed(own);
         let halves = range.halves();
@@ -303,10 +304,12 @@ impl PortTable {
     /// The socket's address became another (UDP connect), or its options did: the hold follows, unasked.
     pub(crate) fn update(&mut self, id: SocketId, change: impl FnOnce(&mut Shape)) {
         if let Some(hold) = self.held.get(id).and_then(|kept| self.hold(*kept)) {
-            self.release_hold(hold);
             let mut shape = hold.shape;
             change(&mut shape);
-            self.reshape(id, shape);
+            if shape != hold.shape {
+                self.release_hold(hold);
+                self.reshape(id, shape);
+            }
         }
     }
 

@@ -154,12 +154,13 @@ pub(super) fn prepare(
         }
     };
     let tuple = tuple_of(port);
+    let (iss, ts_offset) = stack.tcp.beginnings(&tuple, now);
     let birth = Birth {
         tuple,
         path,
-        iss: stack.tcp.isn(&tuple, now),
+        iss,
         timestamps: stack.config.timestamps,
-        ts_offset: stack.tcp.ts_offset(&tuple),
+        ts_offset,
         buffers: connection::buffers(&opts),
         wscale: connection::window_shift(&stack.config, &opts),
         congestion: tuning.congestion.unwrap_or(stack.config.congestion),

@@ -196,12 +196,13 @@ fn birth(stack: &Stack, now: Instant, listener: SocketId, tuple: Tuple) -> Optio
     let path = stack.ip.path_by(tuple.remote, Some(tuple.local), by);
     let path = path.ok()?;
     let tuning = socket.tcp()?.tuning.clone();
+    let (iss, ts_offset) = stack.tcp.beginnings(&tuple, now);
     Some(Birth {
         tuple,
         path,
-        iss: stack.tcp.isn(&tuple, now),
+        iss,
         timestamps: stack.config.timestamps,
-        ts_offset: stack.tcp.ts_offset(&tuple),
+        ts_offset,
         buffers: connection::buffers(&socket.opts),
         wscale: connection::window_shift(&stack.config, &socket.opts),
         congestion: tuning.congestion.unwrap_or(stack.config.congestion),

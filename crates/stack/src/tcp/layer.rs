@@ -95,15 +95,20 @@ impl TcpLayer {
         self.fast_open.set_keys(keys);
     }
 
-    /// RFC 6528 3: a clock of 4 microseconds and a keyed hash of the 4-tuple.
-    pub(crate) fn isn(&self, tuple: &Tuple, now: Instant) -> SeqNum {
+    /// Where a connection's numbers begin: its ISN, a clock of 4 microseconds and a keyed hash of the 4-tuple (RFC 6528 3), and its
+    /// [`TcpLayer::ts_offset`]. The hash's halves say nothing of each other.
+    pub(crate) fn beginnings(&self, tuple: &Tuple, now: Instant) -> (SeqNum, u32) {
         let clock = (now.as_micros() / 4) as u32;
-        SeqNum::new(clock.wrapping_add(tuple.keyed_for(0, &self.secret) as u32))
+        let hash = tuple.keyed_for(0, &self.secret);
+        (
+            SeqNum::new(clock.wrapping_add(hash as u32)),
+            (hash >> 32) as u32,
+        )
     }
 
     /// RFC 7323 5.4: timestamps start anywhere.
     pub(crate) fn ts_offset(&self, tuple: &Tuple) -> u32 {
-        tuple.keyed_for(1, &self.secret) as u32
+        (tuple.keyed_for(0, &self.secret) >> 32) as u32
     }
 
     /// A keyed proof that we said something (SYN cookies).
