@@ -263,6 +263,9 @@ impl Exit<'_> {
 }
 
 fn whole_checksum(sum: Sum, header: &[u8], text: &[IoSlice<'_>]) -> u16 {
+    if text.is_empty() {
+        return sum.add(header).finish();
+    }
     let pieces: SmallVec<[&[u8]; 24]> = std::iter::once(header)
         .chain(text.iter().map(|s| &**s))
         .collect();

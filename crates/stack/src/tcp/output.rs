@@ -108,7 +108,7 @@ impl Tcb {
         if self.snd.sent.is_empty()
             && !self.snd.all_sent()
             && self.snd.wnd > 0
-            && now.since(self.snd.last_sent) > self.rtt.rto()
+            && now.micros_since(self.snd.last_sent) > self.rtt.rto_micros()
             && self.recovery_open()
         {
             self.cc.on_idle_restart();
