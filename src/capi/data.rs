@@ -162,7 +162,7 @@ pub unsafe extern "C" fn tunsock_recv(
         return netlink::after_read(fd, unsafe { originals::recv(fd, data, len, flags) });
     };
     // SAFETY: the caller vouches for `data`.
-    answer(|| Ok(unsafe { recv_memory(&socket, data, len, flags)? }.0))
+    answer(|| unsafe { recv_count(&socket, data, len, flags) })
 }
 
 /// As tunsock_recv; stores the sender's address at addr (which may be NULL) and its true length at addr_len, 0 for a stream.
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn tunsock_read(fd: c_int, data: *mut c_void, len: size_t)
         0 if user::outside(data, 0) => Err(Errno(libc::EFAULT)),
         0 => Ok(0),
         // SAFETY: the caller vouches for `data`.
-        _ => Ok(unsafe { recv_memory(&socket, data, len, 0)? }.0),
+        _ => unsafe { recv_count(&socket, data, len, 0) },
     })
 }
 
@@ -415,6 +415,27 @@ pub(super) fn raise_sigpipe() {
             [pid as usize, tid as usize, libc::SIGPIPE as usize, 0, 0, 0],
         )
     };
+}
+
+/// [`recv_memory`] for a caller who wants to know how much, not from whom.
+///
+/// # Safety
+/// As for [`recv_memory`].
+unsafe fn recv_count(
+    socket: &SocketFile,
+    data: *mut c_void,
+    len: size_t,
+    flags: c_int,
+) -> CResult<ssize_t> {
+    if flags & !libc::MSG_DONTWAIT == 0
+        && socket.kind().1 == Kind::Stream
+        // SAFETY: the caller's promise.
+        && let Ok(room) = unsafe { user::room(data, clamp(len)) }
+    {
+        return Ok(socket.recv_plain(room, flags != 0)? as ssize_t);
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { recv_memory(socket, data, len, flags)? }.0)
 }
 
 /// Receives into the caller's memory; what bad memory means depends on the socket.

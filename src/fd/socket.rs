@@ -263,7 +263,7 @@ impl SocketFile {
                 outcome => Some(outcome),
             }
         };
-        match self.runtime.begin(true, attempt) {
+        match self.runtime.begin(Some(self.id), attempt) {
             Ok(First::Done(outcome)) => Some(outcome.map_err(Fail::Stack)),
             Ok(First::Not(..)) => None,
             Err(end) => Some(Err(end.into())),
@@ -340,6 +340,22 @@ impl SocketFile {
         let interest = Ready::IN | Ready::RDHUP;
         self.run(interest, true, timeout, nonblocking, attempt)?;
         Ok(received)
+    }
+
+    /// [`SocketFile::recv`] of a stream into one buffer without flags, which is how most is read: octets.
+    pub(crate) fn recv_plain(&self, buf: &mut [u8], dontwait: bool) -> FdResult<usize> {
+        let nonblocking = dontwait || self.nonblocking();
+        let timeout = self.recv_timeout();
+        let _reading = (!nonblocking).then(|| self.reading());
+        if buf.len() >= place::ROOM {
+            return Ok(self.recv_stream(buf, timeout, nonblocking)?.len);
+        }
+        let attempt = |stack: &mut Stack, now: Instant, id: SocketId, _: &Cell<bool>| {
+            let bufs = &mut [IoSliceMut::new(buf)];
+            Ok(stack.recv(now, id, bufs, RecvFlags::empty())?.len)
+        };
+        let interest = Ready::IN | Ready::RDHUP;
+        self.run(interest, true, timeout, nonblocking, attempt)
     }
 
     /// recv(2) into a large buffer: as long as the queue is empty, a fast stream is read from the device right there.
@@ -692,7 +708,7 @@ impl SocketFile {
     ) -> FdResult<T> {
         // signal(7): with a timeout set, a call is never restarted.
         let untouched = Cell::new(timeout.is_none());
-        let sends = interest == Ready::OUT && self.kind == Kind::Stream;
+        let writer = (interest == Ready::OUT && self.kind == Kind::Stream).then_some(self.id);
         let mut attempt = |core: &mut Core, now: Instant| {
             if core.gone() {
                 return Some(Err(Fail::Stack(Error::NetworkDown)));
@@ -702,14 +718,13 @@ impl SocketFile {
                 outcome => Some(outcome.map_err(Fail::Stack)),
             }
         };
-        let (core, now) = match self.runtime.begin(sends, &mut attempt) {
+        let (core, now) = match self.runtime.begin(writer, &mut attempt) {
             Ok(First::Done(outcome)) => return outcome,
             Ok(First::Not(core, now)) => (core, now),
             Err(end) => return Err(end.into()),
         };
         let mut request = self.request(interest, exclusive, timeout, nonblocking);
         request.restart = Some(&untouched);
-        request.sends = sends;
         let runtime = self.runtime;
         let outcome = runtime.go_on(core, now, &mut request, &mut |core, now, _| {
             attempt(core, now)

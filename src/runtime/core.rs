@@ -1,22 +1,21 @@
 //! What the lock guards: the stack, its device, who waits for which socket and who drives.
 
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
-use hashbrown::{HashMap, HashSet};
-use smallvec::SmallVec;
+use hashbrown::HashSet;
+use slotmap::SecondaryMap;
 use tunsock_link::{Device, LinkError};
 use tunsock_stack::{Closed, Instant, Ready, Sink, SocketId, Stack};
 
 use super::log::{Level, log};
 use super::place::Streak;
-use super::sigio::{SigIo, Signal};
+use super::sigio::Signal;
 use super::states::States;
 use super::sys;
 use super::timer::Timer;
 use super::waker::Waker;
+use super::watched::Watched;
 
 /// Everything under the runtime's lock. Nobody blocks or calls out of the library while holding it; the locks of epoll
 /// sets are taken inside it, never the other way round.
@@ -46,18 +45,18 @@ pub(crate) struct Core {
     pub(super) timer: Timer,
     gone: bool,
     pub(super) frame: Box<[u8]>,
-    /// Who waits for which socket. While it is small, entries of sockets that nobody waits for stay: they are mostly waited for again.
-    watched: HashMap<SocketId, Watched, Ids>,
+    /// Who waits for which socket. An entry stays until its socket is closed: it is mostly waited for again.
+    pub(super) watched: SecondaryMap<SocketId, Watched>,
     spare_wakers: Vec<Arc<Waker>>,
     /// Threads to be woken whenever something may have moved.
-    movement: Vec<Arc<Waker>>,
+    pub(super) movement: Vec<Arc<Waker>>,
     /// Every socket that the program has.
     open: HashSet<SocketId>,
     states: States,
     /// To be sent when the lock is given back.
-    signals: Vec<Signal>,
+    pub(super) signals: Vec<Signal>,
     /// Some socket has had signals asked for.
-    tells: bool,
+    pub(super) tells: bool,
 }
 
 /// The thread that has the role of moving the stack forward.
@@ -72,71 +71,16 @@ pub(super) struct Driver {
     pub(super) until: Option<Instant>,
 }
 
-/// Who is to hear of a socket's events.
-#[derive(Default)]
-struct Watched {
-    threads: SmallVec<[Watcher; 2]>,
-    hooks: SmallVec<[Hooked; 1]>,
-    /// Its events are signals too; whether it is a stream.
-    sigio: Option<(Arc<SigIo>, bool)>,
+/// When a look at the device has found enough.
+#[derive(Copy, Clone)]
+enum Enough<'a> {
+    /// When the device has no more, or a budget is used up.
+    Nothing,
+    /// When a small frame has woken this thread.
+    Woken(&'a Waker),
+    /// When nothing that this stream has sent is unacknowledged.
+    Acknowledged(SocketId),
 }
-
-impl Watched {
-    /// Nobody listens any more.
-    fn is_empty(&self) -> bool {
-        self.threads.is_empty() && self.hooks.is_empty() && self.sigio.is_none()
-    }
-}
-
-/// A thread that waits for a socket.
-struct Watcher {
-    waker: Arc<Waker>,
-    interest: Ready,
-    exclusive: bool,
-}
-
-/// A standing listener to a socket's events: an epoll set.
-pub(crate) trait Hook: Send + Sync {
-    /// The socket registered as `token` had these events. True when a waiting thread was woken for it.
-    fn on_event(&self, token: u64, events: Ready) -> bool;
-    /// The socket is closed; `token` means nothing any more.
-    fn on_close(&self, token: u64);
-}
-
-struct Hooked {
-    hook: Arc<dyn Hook>,
-    token: u64,
-    exclusive: bool,
-}
-
-/// Sockets, waited for or not, that the list of who waits has an entry of.
-const KEPT: usize = 256;
-
-/// Hashes of sockets' names, which nobody outside chooses.
-type Ids = BuildHasherDefault<IdHasher>;
-
-/// One multiplication; the bits that a table looks at are the highest and the lowest.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
-    }
-
-    #[inline]
-    fn write_u64(&mut self, id: u64) {
-        let product = u128::from(self.0 ^ id) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = (product as u64) ^ (product >> 64) as u64;
-    }
-}
-
-/// Events that nobody has to ask for (poll(2)).
-pub(crate) const ALWAYS: Ready = Ready::ERR.union(Ready::HUP);
 
 /// The device as what takes the stack's frames.
 struct Out<'a> {
@@ -217,7 +161,7 @@ impl Core {
             timer: Timer::new(),
             gone: false,
             frame: vec![0; FRAME_ROOM].into_boxed_slice(),
-            watched: HashMap::default(),
+            watched: SecondaryMap::new(),
             spare_wakers: Vec::new(),
             movement: Vec::new(),
             open: HashSet::new(),
@@ -269,7 +213,7 @@ impl Core {
         // tcp_poll: who is told that there is no room hears when there is.
         if self.tells
             && !ready.contains(Ready::OUT)
-            && let Some((sigio, true)) = self.watched.get(&id).and_then(|w| w.sigio.as_ref())
+            && let Some((sigio, true)) = self.watched.get(id).and_then(|w| w.sigio.as_ref())
         {
             sigio.want_room();
         }
@@ -298,6 +242,12 @@ impl Core {
     /// Takes what has arrived and lets the timers run. With `own` the thread of that waker needs no more than its own
     /// wake-up: after a small frame that brought it, nothing further is read if nobody else waits and no crowd is behind it. True: so it was.
     pub(super) fn pump(&mut self, now: Instant, own: Option<&Waker>) -> bool {
+        let own = own.filter(|_| self.followers.is_empty() && !self.crowded);
+        self.take_frames(now, own.map_or(Enough::Nothing, Enough::Woken))
+    }
+
+    /// [`Core::pump`] until there is enough. True: this thread was woken, and looked no further.
+    fn take_frames(&mut self, now: Instant, enough: Enough<'_>) -> bool {
         if self.gone {
             return false;
         }
@@ -306,7 +256,6 @@ impl Core {
         if self.device.next_deadline().is_some_and(|d| d <= micros) {
             self.device.poll(micros);
         }
-        let one = own.filter(|_| self.followers.is_empty() && !self.crowded);
         let (mut frames, mut octets) = (0, 0);
         let mut served = false;
         while frames < PUMP_BUDGET && octets < PUMP_OCTETS {
@@ -319,14 +268,16 @@ impl Core {
                     self.streak.note(id, len);
                     // What the other end's kernel says to a SYN-ACK it says inside our write: it is among the next frames.
                     self.send(now, Stack::answer);
-                    if let Some(own) = one
-                        && len <= SMALL_FRAME
-                    {
-                        self.dispatch();
-                        served = own.signaled();
-                        if served {
-                            break;
+                    match enough {
+                        Enough::Woken(own) if len <= SMALL_FRAME => {
+                            self.dispatch();
+                            served = own.signaled();
+                            if served {
+                                break;
+                            }
                         }
+                        Enough::Acknowledged(id) if self.acknowledged(id) => break,
+                        _ => {}
                     }
                 }
                 Err(LinkError::WouldBlock | LinkError::Full) => break,
@@ -340,7 +291,7 @@ impl Core {
                 }
             }
         }
-        if one.is_none() {
+        if !matches!(enough, Enough::Woken(_)) {
             self.crowded = frames > 1;
         }
         if self.stack.next_deadline().is_some_and(|d| d <= now) {
@@ -396,13 +347,19 @@ impl Core {
     }
 
     /// A call has sent what it had, and does not wait. Acknowledgements of a bulk transfer are taken now if nobody else will: left
-    /// lying until the send queue is full, they would make it as large as it may be, and larger than a processor's cache.
-    pub(super) fn finish(&mut self, now: Instant) {
+    /// lying until the send queue is full, they would make it as large as it may be, and larger than a processor's cache. Once all that the
+    /// stream `writer` has sent is acknowledged there is mostly nothing more, and no look for it.
+    pub(super) fn finish(&mut self, now: Instant, writer: Option<SocketId>) {
         self.flush_full(now);
         if std::mem::take(&mut self.burst) && self.driver.as_ref().is_none_or(|d| d.background) {
-            self.pump(now, None);
+            self.take_frames(now, writer.map_or(Enough::Nothing, Enough::Acknowledged));
             self.flush_full(now);
         }
+    }
+
+    /// Nothing that this stream has sent is still to be acknowledged.
+    fn acknowledged(&self, id: SocketId) -> bool {
+        self.stack.unsent_bytes(id) == self.stack.never_sent_bytes(id)
     }
 
     /// Hands the device what `what` asks of the stack. Returns octets.
@@ -457,168 +414,15 @@ impl Core {
         }
     }
 
-    /// Wakes who waits for one of `events`.
-    fn tell(&mut self, id: SocketId, events: Ready) {
-        let Some(watched) = self.watched.get(&id) else {
-            return;
-        };
-        let events_always = events & ALWAYS;
-        let mut exclusive_done = false;
-        for watcher in &watched.threads {
-            if (watcher.interest & events).is_empty() && events_always.is_empty() {
-                continue;
-            }
-            if watcher.exclusive {
-                // One arrival, one thread; an error concerns all.
-                if exclusive_done && events_always.is_empty() || watcher.waker.signaled() {
-                    continue;
-                }
-                exclusive_done = true;
-            }
-            watcher.waker.wake();
-            // The role goes to one that waits without it, if to any.
-            if watcher.waker.place.load(Relaxed) != usize::MAX {
-                self.woken = Some(watcher.waker.clone());
-            }
-        }
-        let mut exclusive_done = false;
-        for hooked in &watched.hooks {
-            if hooked.exclusive && exclusive_done {
-                continue;
-            }
-            exclusive_done |= hooked.hook.on_event(hooked.token, events) && hooked.exclusive;
-        }
-        if let Some((sigio, stream)) = &watched.sigio {
-            sigio.note(events, *stream, &mut self.signals);
-        }
-    }
-
-    /// Threads are to be woken whenever something may have moved.
-    pub(super) fn moves_others(&self) -> bool {
-        !self.movement.is_empty()
-    }
-
-    /// Whether epoll sets or signals tell of the socket's events, or more than one thread waits for them.
-    pub(super) fn has_listeners(&self, id: SocketId) -> bool {
-        let watched = self.watched.get(&id);
-        watched.is_some_and(|w| w.threads.len() > 1 || !w.hooks.is_empty() || w.sigio.is_some())
-    }
-
-    /// A thread starts to wait for a socket. `exclusive`: of all such threads an arrival wakes one.
-    pub(super) fn watch(
-        &mut self,
-        id: SocketId,
-        waker: &Arc<Waker>,
-        interest: Ready,
-        exclusive: bool,
-    ) {
-        let watcher = Watcher {
-            waker: waker.clone(),
-            interest,
-            exclusive,
-        };
-        self.watched.entry(id).or_default().threads.push(watcher);
-    }
-
-    /// The thread waits no more. What woke an exclusive one and is still there goes to the next.
-    pub(super) fn unwatch(&mut self, id: SocketId, waker: &Arc<Waker>) {
-        let few = self.watched.len() <= KEPT;
-        let Some(watched) = self.watched.get_mut(&id) else {
-            return;
-        };
-        let threads = &mut watched.threads;
-        let Some(place) = threads.iter().position(|w| Arc::ptr_eq(&w.waker, waker)) else {
-            return;
-        };
-        let left = threads.remove(place);
-        if left.exclusive && !threads.is_empty() {
-            self.pass_on(id, left.interest);
-        } else if !few && watched.is_empty() {
-            self.watched.remove(&id);
-        }
-    }
-
-    /// A thread that an arrival wakes alone has gone: if something of what it waited for is there, the next one hears of it.
-    fn pass_on(&mut self, id: SocketId, interest: Ready) {
-        let ready = self.readiness(id);
-        if ready.intersects(interest)
-            && let Some(watched) = self.watched.get(&id)
-            && let Some(next) = watched
-                .threads
-                .iter()
-                .find(|w| w.exclusive && ready.intersects(w.interest) && !w.waker.signaled())
-        {
-            next.waker.wake();
-        }
-    }
-
-    /// Some thread has left its wait without a return: its registrations go. Rare, hence the walk over all.
-    pub(super) fn forget_abandoned(&mut self) {
-        self.watched.retain(|_, watched| {
-            watched.threads.retain(|watcher| !watcher.waker.abandoned());
-            !watched.is_empty()
-        });
-        self.movement.retain(|waker| !waker.abandoned());
-    }
-
-    /// From now on `hook` hears of the socket's events under the name `token`.
-    pub(crate) fn hook(&mut self, id: SocketId, hook: Arc<dyn Hook>, token: u64, exclusive: bool) {
-        let hooked = Hooked {
-            hook,
-            token,
-            exclusive,
-        };
-        self.watched.entry(id).or_default().hooks.push(hooked);
-    }
-
-    /// From now on the socket's events are signals too.
-    pub(crate) fn signal_events(&mut self, id: SocketId, sigio: Arc<SigIo>, stream: bool) {
-        self.tells = true;
-        self.watched.entry(id).or_default().sigio = Some((sigio, stream));
-    }
-
     /// What is to be sent once the lock is given back.
     #[inline]
     pub(super) fn take_signals(&mut self) -> Option<Vec<Signal>> {
         (!self.signals.is_empty()).then(|| std::mem::take(&mut self.signals))
     }
 
-    /// `hook` hears no more of `token`.
-    pub(crate) fn unhook(&mut self, id: SocketId, hook: &Arc<dyn Hook>, token: u64) {
-        let Some(watched) = self.watched.get_mut(&id) else {
-            return;
-        };
-        let same = |h: &Hooked| h.token == token && Arc::ptr_eq(&h.hook, hook);
-        if let Some(place) = watched.hooks.iter().position(same) {
-            watched.hooks.swap_remove(place);
-        }
-        if watched.is_empty() {
-            self.watched.remove(&id);
-        }
-    }
-
-    /// The socket is closed: epoll sets forget it (epoll(7)).
-    pub(super) fn forget_hooks(&mut self, id: SocketId) {
-        if let Some(watched) = self.watched.remove(&id) {
-            for hooked in watched.hooks {
-                hooked.hook.on_close(hooked.token);
-            }
-        }
-    }
-
     /// Writes out what the device has only buffered: a capture.
     pub(super) fn flush_capture(&mut self) {
         self.device.flush();
-    }
-
-    /// A thread waits for whatever moves.
-    pub(super) fn watch_movement(&mut self, waker: &Arc<Waker>) {
-        self.movement.push(waker.clone());
-    }
-
-    /// It waits no more.
-    pub(super) fn unwatch_movement(&mut self, waker: &Arc<Waker>) {
-        self.movement.retain(|other| !Arc::ptr_eq(other, waker));
     }
 
     /// The program has this socket now.

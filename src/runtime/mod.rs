@@ -30,6 +30,7 @@ mod thread;
 mod timer;
 mod wait;
 mod waker;
+mod watched;
 
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -40,7 +41,7 @@ use once_cell::sync::OnceCell;
 use rustix::io::Errno;
 use tunsock_stack::{Closed, Error, Instant, SocketId, Stack};
 
-pub(crate) use self::core::{ALWAYS, Core, Hook};
+pub(crate) use self::core::Core;
 pub(crate) use exit::at_exit;
 pub(crate) use fork::Forking;
 pub(crate) use log::{Level, log};
@@ -50,6 +51,7 @@ use sigio::Signal;
 pub(crate) use sigio::{Owner, SigIo};
 pub(crate) use wait::{End, First, KernelFds, Queue, Request, Watch};
 pub(crate) use waker::{Held, Waker};
+pub(crate) use watched::{ALWAYS, Hook};
 
 use background::Background;
 use critical::Critical;

@@ -162,10 +162,10 @@ impl Core {
 
     /// A call has done its work and does not wait: see [`Core::finish`]; while a stream is read in place one acknowledgement is sent for many
     /// calls. The background thread sends it if no further call comes; while that sleeps as the driver nothing would wake it for this.
-    pub(super) fn complete(&mut self, now: Instant) {
+    pub(super) fn complete(&mut self, now: Instant, writer: Option<SocketId>) {
         let asleep = self.driver.as_ref().is_some_and(|d| d.background);
         if !std::mem::take(&mut self.streak.hold) || asleep {
-            self.finish(now);
+            self.finish(now, writer);
         }
     }
 }

@@ -141,7 +141,7 @@ fn what_comes_between_a_streams_frames_is_told_of_at_once() {
     let read = here.read_in_place(now, client, &mut room);
     assert!(read.is_some_and(|n| n > 0), "{read:?} read in place");
     assert!(here.stack.readiness(other).contains(Ready::IN));
-    here.complete(now);
+    here.complete(now, None);
     assert!(reader.signaled(), "nobody was told of it");
 }
 
@@ -167,7 +167,7 @@ fn holds_acknowledgement(asleep: bool) -> bool {
     here.set_taker(true);
     let read = here.read_in_place(now, client, &mut room);
     assert!(read.is_some_and(|n| n > 0), "{read:?} read in place");
-    here.complete(now);
+    here.complete(now, None);
     there.pump(sys::now(), None);
     there.stack.unsent_bytes(server) != Ok(0)
 }
@@ -195,7 +195,7 @@ fn what_an_acknowledgement_lets_go_is_not_held_with_ours() {
     here.set_taker(true);
     let read = here.read_in_place(now, client, &mut room);
     assert!(read.is_some_and(|n| n > 0), "{read:?} read in place");
-    here.complete(now);
+    here.complete(now, None);
     let after = here.stack.never_sent_bytes(client).expect("a connection");
     assert!(after < before, "{after} of {before} still wait");
 }

@@ -38,8 +38,6 @@ pub(crate) struct Request<'a> {
     pub(crate) spin: Duration,
     /// The try can read this connection's octets from the device itself ([`Core::read_in_place`]).
     pub(crate) stream: Option<SocketId>,
-    /// A call that sends: what it leaves of a stream may wait for the next such call (`tcp/gather.rs`).
-    pub(crate) sends: bool,
     /// References that the callers' frames have: given back for them when a handler leaves the wait by siglongjmp, or the thread ends.
     pub(crate) held: HeldList,
 }
@@ -182,7 +180,6 @@ impl<'a> Request<'a> {
             restart: None,
             spin: Duration::ZERO,
             stream: None,
-            sends: false,
             held: HeldList::new(),
         }
     }
@@ -207,17 +204,18 @@ impl Runtime {
         attempt: Attempt<'_, T>,
     ) -> Result<T, End> {
         let kernel = &mut request.kernel;
-        match self.begin(request.sends, |core, now| attempt(core, now, kernel))? {
+        match self.begin(None, |core, now| attempt(core, now, kernel))? {
             First::Done(value) => Ok(value),
             First::Not(core, now) => self.go_on(core, now, request, attempt),
         }
     }
 
-    /// Tries for the first time, which is all that most calls need. `sends`: see [`Request::sends`].
+    /// Tries for the first time, which is all that most calls need. `writer`: the stream of a call that sends. What that leaves may wait for the
+    /// next such call (`tcp/gather.rs`).
     #[inline]
     pub(crate) fn begin<T>(
         &'static self,
-        sends: bool,
+        writer: Option<SocketId>,
         attempt: impl FnOnce(&mut Core, Instant) -> Option<T>,
     ) -> Result<First<T>, End> {
         let mut core = self.lock()?;
@@ -225,10 +223,10 @@ impl Runtime {
         let free = core.driver.as_ref().is_none_or(|d| d.background);
         core.set_taker(free);
         if let Some(value) = attempt(&mut core, now) {
-            if !sends {
+            if writer.is_none() {
                 core.stack.release_end();
             }
-            core.complete(now);
+            core.complete(now, writer);
             return Ok(First::Done(value));
         }
         core.set_taker(false);
@@ -373,7 +371,7 @@ impl Sleeper {
                 if ready == libc::POLLIN && request.stream.is_some_and(|id| core.streams(id)) {
                     core.set_taker(true);
                     if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
-                        core.complete(now);
+                        core.complete(now, None);
                         return (core, Ok(value));
                     }
                     core.set_taker(false);
