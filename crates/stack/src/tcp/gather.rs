@@ -9,8 +9,9 @@
 //! A server that writes a header and then what it is the header of does so every time ([`Pairs`]). Once it has been seen often enough in a row that nothing
 //! came between two such writes, the first waits for the second in the same way, and one segment carries both.
 //!
-//! TCP_NODELAY, urgent data, MSG_EOR, MSG_MORE and a FIN know none of these waits. (Autocorking does not ask for TCP_NODELAY, but what it waits
-//! for takes microseconds, while a program that makes no call for long would be waited for here.)
+//! Urgent data, MSG_EOR, MSG_MORE and a FIN know none of these waits, TCP_NODELAY only the last: it switches off Nagle's wait for an
+//! acknowledgement, and no autocorking. A header that waited in vain until its time was over makes the next one wait only after four times
+//! as many pairs, a million in the end.
 
 use std::time::Duration;
 
@@ -253,6 +254,5 @@ impl Tcb {
             && unsent < self.eff_mss()
             && !special
             && !self.tuning.cork
-            && !self.tuning.nodelay
     }
 }
