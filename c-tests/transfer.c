@@ -141,6 +141,30 @@ BOTH(sendfile_behind_a_header)
     join(&t);
 }
 
+/* It waits for the room that many small pieces take, and what goes then is the file. */
+static void after_small_writes(void *arg)
+{
+    int fd = *(int *)arg;
+    char small[5];
+    recv_all(fd, small, sizeof small);
+    TRUE(memcmp(small, "xxxxx", sizeof small) == 0);
+    expect(fd, 0, 100000, 9);
+}
+
+BOTH(sendfile_behind_many_small_writes)
+{
+    struct pair p = tcp_pair(family);
+    int f = file_of(100000, 9);
+    struct task t;
+    OK(setsockopt(p.client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)));
+    OK(setsockopt(p.client, SOL_SOCKET, SO_SNDBUF, &(int){2048}, sizeof(int)));
+    for (int i = 0; i < 5; i++)
+        EQ(send(p.client, "x", 1, 0), 1);
+    start(&t, 20, after_small_writes, &p.server);
+    EQ(sendfile(p.client, f, NULL, 100000), 100000);
+    join(&t);
+}
+
 /* A header that nothing follows, after many that had a file behind them, is not left lying. */
 BOTH(sendfile_that_does_not_come)
 {

@@ -123,7 +123,7 @@ impl From<NetlinkError> for OpenError {
 
 /// A TUN device, attached. Dropping it detaches; a device that is not persistent goes with it.
 ///
-/// `recv` and `send` are one system call each, without copying or allocating.
+/// `recv` and `send` are one system call each, `send_all` two for up to sixteen frames, all without copying or allocating.
 #[derive(Debug)]
 pub struct Tun {
     fd: Descriptor,
@@ -283,6 +283,9 @@ impl Device for Tun {
         while rest.len() > 1 && self.vnet_hdr {
             let (some, _) = rest.split_at(rest.len().min(aio::MOST));
             let (taken, outcome) = self.send_together(some);
+            if outcome == Err(LinkError::Gone) {
+                return outcome;
+            }
             result = outcome.and(result);
             rest = rest.get(taken..).unwrap_or_default();
             if taken == 0 {
@@ -290,7 +293,11 @@ impl Device for Tun {
             }
         }
         for frame in rest {
-            result = self.send(now_us, frame).and(result);
+            let outcome = self.send(now_us, frame);
+            if outcome == Err(LinkError::Gone) {
+                return outcome;
+            }
+            result = outcome.and(result);
         }
         result
     }

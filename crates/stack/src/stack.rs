@@ -501,7 +501,8 @@ impl Stack {
     }
 
     /// As [`Stack::send`] on a stream, of the first `len` octets of what `buffers` was filled with: the send queue takes over the memory that they are in, if that
-    /// is better than to copy them. Where it does `buffers` holds other memory afterwards, and neither these octets nor those that were not taken.
+    /// is better than to copy them. Where it does `buffers` holds other memory afterwards, and neither these octets nor those that were not taken. After an
+    /// error they are as they were.
     ///
     /// `None`: the socket is no stream, or this call would open its connection, and it is for [`Stack::send`] to do.
     pub fn send_buffers(

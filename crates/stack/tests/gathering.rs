@@ -194,6 +194,44 @@ fn a_file_comes_out_as_if_it_had_been_written() {
 }
 
 #[test]
+fn a_file_that_finds_no_room_is_still_there() {
+    let mut server = Server::new(Config::default());
+    let now = server.s.now;
+    for opt in [SockOpt::NoDelay(true), SockOpt::SndBuf(2048)] {
+        assert_eq!(server.s.stack.set_option(now, server.id, opt), Ok(()));
+    }
+    // Many pieces, and few octets, that nobody acknowledges.
+    for _ in 0..6 {
+        server.write(b"x", SendFlags::empty());
+        while server.s.try_sent_ago().is_some() {
+            server.sent += 1;
+        }
+    }
+    let (mut buffers, text) = file(40_000);
+    let now = server.s.now;
+    let flags = SendFlags::empty();
+    let sent = (server.s.stack).send_buffers(now, server.id, &mut buffers, 40_000, flags);
+    assert_eq!(sent, Err(Error::WouldBlock));
+    let left: Vec<u8> = buffers
+        .text(40_000)
+        .iter()
+        .flat_map(|p| p.to_vec())
+        .collect();
+    assert!(left == text, "the file's octets are gone");
+
+    assert!(server.segments().is_empty());
+    let now = server.s.now;
+    let sent = (server.s.stack).send_buffers(now, server.id, &mut buffers, 40_000, flags);
+    let taken = sent.expect("room").expect("a stream");
+    assert!(taken > 0);
+    let mut got = Vec::new();
+    while got.len() < taken {
+        got.extend(server.segments().concat());
+    }
+    assert!(got == text[..taken], "other octets than the file's");
+}
+
+#[test]
 fn a_file_is_no_datagram_and_needs_a_connection() {
     let mut server = Server::new(Config::default());
     let (mut buffers, _) = file(20_000);

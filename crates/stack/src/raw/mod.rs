@@ -60,12 +60,12 @@ impl RawLayer {
         }
     }
 
-    /// Who sees packets of `protocol`.
     /// Whether any socket takes whole packets.
     pub(crate) fn any(&self) -> bool {
         !self.raw.is_empty()
     }
 
+    /// Who sees packets of `protocol`.
     fn group(&self, domain: Domain, protocol: u8) -> Group {
         // Nearly always nobody: no hash is computed then.
         if self.raw.is_empty() {

@@ -167,7 +167,7 @@ pub(crate) fn note_write(
     let gathering = &mut stack.tcp.gathering;
     let other = gathering.held.is_some_and(|(held, _)| held != id);
     if other {
-        stack.release_end();
+        stack.release_held();
     }
     let gathering = &mut stack.tcp.gathering;
     let again = may_wait(flags) && taken >= MUCH && gathering.goes_on(id, now, taken);
@@ -206,9 +206,12 @@ impl Stack {
 
     /// Whoever sent with [`SendFlags::GATHER`] does something else now: what is held of it goes with the next [`Stack::transmit`].
     pub fn release_end(&mut self) {
-        let gathering = &mut self.tcp.gathering;
-        gathering.pairs.interrupt();
-        let Some((id, _)) = gathering.held.take() else {
+        self.tcp.gathering.pairs.interrupt();
+        self.release_held();
+    }
+
+    fn release_held(&mut self) {
+        let Some((id, _)) = self.tcp.gathering.held.take() else {
             return;
         };
         self.ip.forget_deadline();

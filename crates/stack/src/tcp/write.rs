@@ -80,8 +80,10 @@ impl Tcb {
         let taken = match text {
             Text::Slices(data) => self.write_parts(pool, data, total, &mut writing),
             Text::Buffers(buffers, len) => {
-                if self.snd.queue.adopt(pool, buffers, *len) {
+                // A write that finds no room is tried again, with the same buffers.
+                if self.has_room(&writing) && self.snd.queue.adopt(pool, buffers, *len) {
                     let taken = self.write_part(pool, Part::Placed(*len), &mut writing);
+                    debug_assert!(taken > 0);
                     self.snd.queue.forget_unreadable(pool);
                     taken
                 } else {
@@ -101,6 +103,13 @@ impl Tcb {
             self.mark_push();
         }
         taken
+    }
+
+    /// Whether a write takes anything at all, but for lack of memory.
+    fn has_room(&self, writing: &Writing) -> bool {
+        let unsent = self.snd.data_end().since(writing.sent);
+        self.snd.pieces.room(writing.sent, writing.goal) > 0
+            || self.snd.takes_more(unsent, writing.lowat)
     }
 
     /// All of them, `total` octets, or as far as there is room.

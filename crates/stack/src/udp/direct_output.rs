@@ -108,7 +108,12 @@ impl Flows {
     fn keep(&mut self, keep: Keep, flow: Option<Flow>) {
         match keep {
             Keep::One => self.one = flow,
-            Keep::At(at) => self.several.get_or_insert_default()[at].flow = flow,
+            Keep::At(at) => {
+                // An older one to the same end would be found first.
+                let dest = flow.map(|flow| flow.dest);
+                self.one = self.one.filter(|one| Some(one.dest) != dest);
+                self.several.get_or_insert_default()[at].flow = flow;
+            }
         }
     }
 }

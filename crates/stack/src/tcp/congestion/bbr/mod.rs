@@ -439,11 +439,11 @@ impl Congestion for Bbr {
         true
     }
 
-    /// UpdateOnACK.
     fn wants_samples(&self) -> bool {
         true
     }
 
+    /// UpdateOnACK.
     fn on_sample(&mut self, sample: &Sample) -> bool {
         self.delivered = sample.total_delivered;
         if self.min_rtt.is_none() {
