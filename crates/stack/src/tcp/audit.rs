@@ -3,7 +3,6 @@
 use slotmap::SecondaryMap;
 
 use super::flows::Flow;
-use super::gather::Gathers;
 use super::layer::TcpSocket;
 use super::pacing::Pacing;
 use super::tcb::Tcb;
@@ -254,7 +253,7 @@ impl Tcb {
             t.cork,
             self.pacing.as_deref().and_then(Pacing::deadline),
         ];
-        let driven = s.gathers != Gathers::Nothing || driving.iter().any(Option::is_some);
+        let driven = s.gathers || driving.iter().any(Option::is_some);
         hold!(
             !waits || driven,
             "una {:?} nxt {:?} max {:?} queue ends {:?} wnd {}: nothing will send it",

@@ -6,7 +6,7 @@ use super::buffers::Buffers;
 use super::bytes::Pool;
 use super::calls::socket;
 use super::connection::{enqueue, queue, schedule};
-use super::gather::{self, Gathers};
+use super::gather;
 use super::layer::TcpSocket;
 use super::marks::{self, Wanted};
 use super::tcb::Tcb;
@@ -112,7 +112,7 @@ fn send_text(
         }
         return Ok(taken);
     }
-    tcb.snd.gathers = Gathers::Nothing;
+    tcb.snd.gathers = false;
     enqueue(tcp, layer, id);
     Ok(taken)
 }

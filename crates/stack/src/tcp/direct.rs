@@ -4,7 +4,6 @@
 use std::io::IoSlice;
 
 use super::bytes::Pool;
-use super::gather::Gathers;
 use super::memory::Whose;
 use super::output::Plan;
 use super::seq::SeqNum;
@@ -37,7 +36,7 @@ impl Tcb {
         let pushed = snd.pieces.only()?;
         let (len, flight) = (snd.data_end().since(snd.nxt), snd.flight());
         let held = snd.fin
-            || snd.gathers != Gathers::Nothing
+            || snd.gathers
             || snd.una == snd.iss
             || snd.hold_until.is_some()
             || snd.search.is_some()

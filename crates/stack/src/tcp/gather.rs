@@ -1,8 +1,7 @@
 //! Writes that follow each other without a pause, gathered into full super-segments, and short ones put together with what follows them.
 //!
 //! A program that sends much does so call after call. What is left of each behind its full super-segments would go alone, at the price of a frame and
-//! mostly of an acknowledgement; the next call brings what fills it. And where the windows have room for much, several writes go together, as
-//! frames that the device takes in one system call: the receiver is woken for all of them once. So both wait, until whoever drives the stack says that the
+//! mostly of an acknowledgement; the next call brings what fills it. So it waits for that, until whoever drives the stack says that the
 //! caller is about to do something else ([`Stack::release_end`]), or for [`LONGEST`] if no call comes (a background thread that sees to it may be
 //! some milliseconds late). Linux has TCP autocorking for the like: there it waits while the device still has segments of the connection.
 //!
@@ -27,21 +26,6 @@ const MUCH: usize = 8 << 10;
 
 /// The time between two writes that follow each other, besides a nanosecond for each octet of the first.
 const BETWEEN: Duration = Duration::from_micros(50);
-
-/// Octets that go together, some super-segments in one system call.
-const PILE: u32 = 256 << 10;
-
-/// What of the text written waits for the next write.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Gathers {
-    /// Nothing is held.
-    #[default]
-    Nothing,
-    /// What fills no super-segment.
-    End,
-    /// Whatever is not sent.
-    All,
-}
 
 /// How long an end is held if nothing else happens.
 const LONGEST: Duration = Duration::from_millis(1);
@@ -176,11 +160,7 @@ pub(crate) fn note_write(
     };
     let whole = first && tcb.begins_pair(taken);
     let much = again && tcb.gso > 0 && !tcb.tuning.nodelay;
-    tcb.snd.gathers = match whole || much {
-        false => Gathers::Nothing,
-        true if much && tcb.piles_up() => Gathers::All,
-        true => Gathers::End,
-    };
+    tcb.snd.gathers = whole || much;
     stack.tcp.gathering.held = (whole || much).then(|| (id, now + LONGEST));
     whole
 }
@@ -216,35 +196,17 @@ impl Stack {
         };
         self.ip.forget_deadline();
         if let Some(tcb) = tcb_mut(&mut self.sockets, id) {
-            tcb.snd.gathers = Gathers::Nothing;
+            tcb.snd.gathers = false;
             schedule(self, id);
         }
     }
 }
 
 impl Tcb {
-    /// Whether all that is unsent waits for more: the windows and the buffer have room for several times as much as goes together then,
-    /// nothing is lost, and no pace is kept.
-    fn piles_up(&self) -> bool {
-        let snd = &self.snd;
-        let unsent = snd.data_end().since(snd.nxt);
-        let room = snd.wnd.min(self.cc.cwnd()).min(snd.capacity);
-        unsent < PILE && room >= 4 * PILE && self.recovery_open() && self.pacing.is_none()
-    }
-
-    fn pushes_urgent(&self) -> bool {
-        self.snd.up.is_some_and(|up| up.after(self.snd.nxt))
-    }
-
-    /// Whether nothing new is to go yet.
-    pub(super) fn gathers_all(&self, fin_due: bool) -> bool {
-        self.snd.gathers == Gathers::All && !fin_due && !self.pushes_urgent()
-    }
-
     /// Whether `len` octets, all that are unsent, wait for more: they are no full super-segment, and more is written at once.
     pub(super) fn gathers(&self, len: u32) -> bool {
-        let waits = self.snd.gathers != Gathers::Nothing;
-        waits && !self.pushes_urgent() && len < self.segment_limit()
+        let urgent = self.snd.up.is_some_and(|up| up.after(self.snd.nxt));
+        self.snd.gathers && !urgent && len < self.segment_limit()
     }
 
     /// Whether a write of `taken` octets may wait for the next one: there is nothing else to be sent, and nothing that has to be said with it.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::calls::{socket, tcp_mut};
 use super::connection::with_tcb;
-use super::gather::Gathers;
 use super::layer::TcpSocket;
 use super::listener::queue_limit;
 use super::pacing::UNLIMITED;
@@ -214,7 +213,7 @@ pub(crate) fn set_option(
         // Set again it pushes again, through MSG_MORE and the cork.
         with_tcb(stack, now, id, |tcb, _| {
             tcb.snd.hold_until = None;
-            tcb.snd.gathers = Gathers::Nothing;
+            tcb.snd.gathers = false;
             tcb.timers.override_sws |= tcb.tuning.cork && !tcb.snd.all_sent();
             Verdict::default()
         });

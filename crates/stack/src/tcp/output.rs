@@ -237,9 +237,6 @@ impl Tcb {
         let unsent = snd.pieces.limit(snd.nxt, written);
         let closed = unsent < written;
         let fin_due = snd.fin && !closed && snd.nxt.before_eq(snd.data_end());
-        if self.gathers_all(fin_due) {
-            return None;
-        }
         if unsent == 0 && !fin_due {
             return None;
         }

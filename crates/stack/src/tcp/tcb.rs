@@ -7,7 +7,6 @@ use super::congestion::{self, Congestion};
 use super::connection;
 use super::ecn::EcnState;
 use super::fastopen::FastOpenState;
-use super::gather::Gathers;
 use super::info::Counters;
 use super::mss::{mss_option, path_mss};
 use super::mtu_search::Search;
@@ -239,7 +238,7 @@ impl Tcb {
                 pieces: Pieces::default(),
                 base: iss + 1,
                 fin: false,
-                gathers: Gathers::Nothing,
+                gathers: false,
                 small_end: iss,
                 pushed: iss + 1,
                 hold_until: None,

@@ -2,7 +2,6 @@
 
 use super::assembler::Assembler;
 use super::bytes::ByteQueue;
-use super::gather::Gathers;
 use super::mtu_search::Search;
 use super::pieces::Pieces;
 use super::recv_queue::RecvQueue;
@@ -56,8 +55,8 @@ pub(crate) struct Send {
     pub(crate) base: SeqNum,
     /// A FIN follows the queue.
     pub(crate) fin: bool,
-    /// What waits for the next write; see `gather`.
-    pub(crate) gathers: Gathers,
+    /// Octets that fill no super-segment wait for the next write; see `gather`.
+    pub(crate) gathers: bool,
     /// End of the last small segment sent (Minshall's form of Nagle's rule).
     pub(crate) small_end: SeqNum,
     /// How it is cut, charged and pushed.
