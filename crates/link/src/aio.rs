@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::call::syscall;
 
 /// Most frames in one call.
-pub(crate) const MOST: usize = 16;
+const MOST: usize = 16;
 
 /// `struct iocb` (linux/aio_abi.h).
 #[repr(C)]
@@ -70,7 +70,7 @@ impl Aio {
         Ok(Aio(context))
     }
 
-    /// Writes each of `frames`, of which there are at most [`MOST`], to `fd`, which must not block. Returns how many were taken, from the first
+    /// Writes each of the first [`MOST`] of `frames` to `fd`, which must not block. Returns how many were taken, from the first
     /// on, and the last error of those.
     ///
     /// # Errors
@@ -81,8 +81,7 @@ impl Aio {
         frames: &[&[IoSlice<'_>]],
     ) -> Result<(usize, Option<Errno>), Errno> {
         let fd = fd.as_raw_fd() as u32;
-        let mut requests: SmallVec<[Iocb; MOST]> = frames
-            .iter()
+        let mut requests: SmallVec<[Iocb; MOST]> = (frames.iter().take(MOST))
             .map(|frame| Iocb {
                 opcode: PWRITEV,
                 fd,
@@ -93,7 +92,7 @@ impl Aio {
             .collect();
         let mut pointers: SmallVec<[*mut Iocb; MOST]> =
             requests.iter_mut().map(ptr::from_mut).collect();
-        let count = pointers.len().min(MOST);
+        let count = pointers.len();
         // SAFETY: `count` pointers to requests, each of a frame's slices, which have the layout of `struct iovec` (std::io::IoSlice). All of them
         // are borrowed until every request taken has been reported below, so the kernel reads nothing that is gone.
         let taken = unsafe {

@@ -21,7 +21,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{IntegerSetter, Opcode, Setter, Updater, opcode};
 
-use crate::aio::{self, Aio};
+use crate::aio::Aio;
 use crate::device::{Caps, Device, LinkError, VNET_HDR_LEN};
 use crate::netlink::{self, HostSide, Netlink, NetlinkError};
 use crate::sys::Descriptor;
@@ -188,8 +188,11 @@ impl Tun {
         })
     }
 
-    /// Gives the kernel frames together where it can. How many of them it took, and the last error of those.
+    /// Gives the kernel frames together where it can and there are several. How many of them it took, from the first on, and the last error of those.
     fn send_together(&mut self, frames: &[&[IoSlice<'_>]]) -> (usize, Result<(), LinkError>) {
+        if frames.len() < 2 || !self.vnet_hdr {
+            return (0, Ok(()));
+        }
         if matches!(self.together, Together::Unknown) {
             self.together = Aio::new().map_or(Together::No, Together::Yes);
         }
@@ -280,24 +283,16 @@ impl Device for Tun {
     fn send_all(&mut self, now_us: u64, frames: &[&[IoSlice<'_>]]) -> Result<(), LinkError> {
         let mut result = Ok(());
         let mut rest = frames;
-        while rest.len() > 1 && self.vnet_hdr {
-            let (some, _) = rest.split_at(rest.len().min(aio::MOST));
-            let (taken, outcome) = self.send_together(some);
+        while let [first, ..] = rest {
+            let (taken, outcome) = match self.send_together(rest) {
+                (0, _) => (1, self.send(now_us, first)),
+                some => some,
+            };
             if outcome == Err(LinkError::Gone) {
                 return outcome;
             }
             result = outcome.and(result);
             rest = rest.get(taken..).unwrap_or_default();
-            if taken == 0 {
-                break;
-            }
-        }
-        for frame in rest {
-            let outcome = self.send(now_us, frame);
-            if outcome == Err(LinkError::Gone) {
-                return outcome;
-            }
-            result = outcome.and(result);
         }
         result
     }

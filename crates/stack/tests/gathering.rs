@@ -141,14 +141,17 @@ fn nothing_waits_that_is_pushed_or_ends_the_stream() {
 fn file(len: usize) -> (Buffers, Vec<u8>) {
     let text: Vec<u8> = (0..len).map(|i| (i * 7 % 251) as u8).collect();
     let mut buffers = Buffers::default();
-    let mut rest = &text[..];
-    for mut piece in buffers.space(len) {
-        let (now, later) = rest.split_at(piece.len());
-        piece.copy_from_slice(now);
-        rest = later;
-    }
-    assert!(rest.is_empty());
+    fill(&mut buffers, &text);
     (buffers, text)
+}
+
+fn fill(buffers: &mut Buffers, mut text: &[u8]) {
+    for mut piece in buffers.space(text.len()) {
+        let (now, later) = text.split_at(piece.len());
+        piece.copy_from_slice(now);
+        text = later;
+    }
+    assert!(text.is_empty());
 }
 
 #[test]
@@ -177,12 +180,7 @@ fn a_file_comes_out_as_if_it_had_been_written() {
                     }
                     if at < len {
                         // What was not taken is to be read again.
-                        let mut rest = &text[at..];
-                        for mut piece in buffers.space(len - at) {
-                            let (now, later) = rest.split_at(piece.len());
-                            piece.copy_from_slice(now);
-                            rest = later;
-                        }
+                        fill(&mut buffers, &text[at..]);
                     }
                 }
                 got.extend(server.segments().concat());

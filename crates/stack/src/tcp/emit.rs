@@ -50,6 +50,17 @@ pub(crate) enum Form {
     Any(Header),
 }
 
+impl Form {
+    /// That of the segment of `plan`.
+    #[inline]
+    fn of(tcb: &mut Tcb, plan: &Plan, now: Instant) -> Form {
+        match tcb.plain_header(plan, now) {
+            Some(plain) => Form::Plain(plain),
+            None => Form::Any(tcb.header_for(plan, now)),
+        }
+    }
+}
+
 /// All headers of one frame.
 pub(crate) struct Head {
     bytes: [u8; HEAD_LEN],
@@ -188,10 +199,7 @@ impl Exit<'_> {
         if self.batch.is_full() {
             self.hand_out(tcb);
         }
-        let form = match tcb.plain_header(plan, now) {
-            Some(plain) => Form::Plain(plain),
-            None => Form::Any(tcb.header_for(plan, now)),
-        };
+        let form = Form::of(tcb, plan, now);
         let mut text = Slices::new();
         let at = plan.text().since(tcb.snd.base) as usize;
         tcb.snd.queue.slices(at, plan.len as usize, &mut text);
@@ -220,10 +228,7 @@ impl Exit<'_> {
         extra: Option<&mut Extra>,
         rcvbuf: usize,
     ) -> bool {
-        let form = match tcb.plain_header(plan, now) {
-            Some(plain) => Form::Plain(plain),
-            None => Form::Any(tcb.header_for(plan, now)),
-        };
+        let form = Form::of(tcb, plan, now);
         let mut head = Head::EMPTY;
         let (mut text, few);
         let (at, len) = (plan.text().since(tcb.snd.base), plan.len as usize);
