@@ -44,6 +44,18 @@ pub(super) struct Ip {
     pub(super) dst: U32,
 }
 
+impl Ip {
+    /// Whether it is a header without options, of a whole packet of this protocol, and its checksum is right.
+    #[inline]
+    pub(super) fn is_plain(&self, proto: u8) -> bool {
+        self.version_and_len == 0x45
+            && self.proto == proto
+            // Neither the first nor another part of something.
+            && self.fragment.get() & (ipv4::MF | ipv4::OFFSET) == 0
+            && checksum::of_header(zerocopy::transmute_ref!(self)) == 0
+    }
+}
+
 /// What came in such a frame.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Plain<'a> {
@@ -69,7 +81,7 @@ impl<'a> Plain<'a> {
     #[inline]
     pub(crate) fn parse(frame: &'a [u8]) -> Option<Plain<'a>> {
         let (raw, behind) = Raw::ref_from_prefix(frame).ok()?;
-        if raw.ip.version_and_len != 0x45 || raw.ip.proto != UDP {
+        if raw.gso_type != 0 || !raw.ip.is_plain(UDP) {
             return None;
         }
         let total_len = usize::from(raw.ip.total_len.get());
@@ -77,9 +89,7 @@ impl<'a> Plain<'a> {
         // Behind the datagram, and behind the packet, there may be padding.
         let data = behind.get(..len.checked_sub(udp::HEADER_LEN)?)?;
         let lengths = ipv4::HEADER_LEN + len <= total_len && vnet::LEN + total_len <= frame.len();
-        // Neither the first nor another part of something.
-        let whole = raw.gso_type == 0 && raw.ip.fragment.get() & (ipv4::MF | ipv4::OFFSET) == 0;
-        if !lengths || !whole || checksum::of_header(zerocopy::transmute_ref!(&raw.ip)) != 0 {
+        if !lengths {
             return None;
         }
         let plain = Plain {
