@@ -34,6 +34,8 @@ pub(crate) struct Core {
     pub(super) pumped: Instant,
     /// The last flush sent much.
     burst: bool,
+    /// Octets of a writer that had not gone when acknowledgements were last looked for.
+    waiting: usize,
     /// The background thread sleeps without a timeout because a driver waits.
     pub(super) background_parked: bool,
     pub(super) device: Box<dyn Device>,
@@ -153,6 +155,7 @@ impl Core {
             crowded: false,
             pumped: now,
             burst: false,
+            waiting: 0,
             background_parked: false,
             scatters: device.scatters(),
             streak: Streak::default(),
@@ -351,10 +354,21 @@ impl Core {
     /// stream `writer` has sent is acknowledged there is mostly nothing more, and no look for it.
     pub(super) fn finish(&mut self, now: Instant, writer: Option<SocketId>) {
         self.flush_full(now);
-        if std::mem::take(&mut self.burst) && self.driver.as_ref().is_none_or(|d| d.background) {
+        let much = std::mem::take(&mut self.burst) || writer.is_some_and(|id| self.grows(id));
+        if much && self.driver.as_ref().is_none_or(|d| d.background) {
             self.take_frames(now, writer.map_or(Enough::Nothing, Enough::Acknowledged));
             self.flush_full(now);
         }
+    }
+
+    /// Whether much has been written to this stream, since acknowledgements were last looked for, that the window does not let go.
+    fn grows(&mut self, writer: SocketId) -> bool {
+        let waiting = self.stack.never_sent_bytes(writer).unwrap_or(0);
+        let grows = waiting >= self.waiting.saturating_add(BURST);
+        if grows || waiting < self.waiting {
+            self.waiting = waiting;
+        }
+        grows
     }
 
     /// Nothing that this stream has sent is still to be acknowledged.

@@ -199,3 +199,31 @@ fn what_an_acknowledgement_lets_go_is_not_held_with_ours() {
     let after = here.stack.never_sent_bytes(client).expect("a connection");
     assert!(after < before, "{after} of {before} still wait");
 }
+
+#[test]
+fn a_writer_hears_of_acknowledgements_while_the_window_is_closed() {
+    let (mut here, mut there) = cores();
+    let (client, _server) = connect(&mut here, &mut there, 7);
+    let now = settled(&mut here);
+    let text = vec![0; 64 << 10];
+    let waiting = |core: &Core| core.stack.never_sent_bytes(client).expect("a connection");
+    let write = |core: &mut Core, len: usize| {
+        let (text, flags) = ([IoSlice::new(&text[..len])], SendFlags::empty());
+        let sent = core.stack.send(now, client, &text, flags, None);
+        core.complete(now, Some(client));
+        sent.expect("room")
+    };
+    // More than the first window has room for.
+    write(&mut here, 20_000);
+    let before = waiting(&here);
+    assert!(before > 0, "nothing waits");
+    // The acknowledgement lies at the device, where nobody waits for it; what is written now is not sent without it.
+    there.pump(sys::now(), None);
+    there.flush(sys::now());
+    let written = write(&mut here, text.len());
+    let after = waiting(&here);
+    assert!(
+        after < before + written,
+        "{after} wait, {before} before and {written} since"
+    );
+}
