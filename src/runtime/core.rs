@@ -9,6 +9,7 @@ use tunsock_link::{Device, LinkError};
 use tunsock_stack::{Closed, Instant, Ready, Sink, SocketId, Stack};
 
 use super::log::{Level, log};
+use super::offer::Offers;
 use super::place::Streak;
 use super::sigio::Signal;
 use super::states::States;
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     burst: bool,
     /// Octets of a writer that had not gone when acknowledgements were last looked for.
     waiting: usize,
+    /// When to let others run.
+    pub(super) offers: Offers,
     /// The background thread sleeps without a timeout because a driver waits.
     pub(super) background_parked: bool,
     pub(super) device: Box<dyn Device>,
@@ -156,6 +159,7 @@ impl Core {
             pumped: now,
             burst: false,
             waiting: 0,
+            offers: Offers::default(),
             background_parked: false,
             scatters: device.scatters(),
             streak: Streak::default(),
@@ -331,7 +335,11 @@ impl Core {
     /// There is something to send or to tell of.
     fn flush_some(&mut self, now: Instant) {
         self.tell_cpu();
-        self.burst = self.send(now, |stack, sink| stack.transmit_to(now, sink)) >= BURST;
+        let sent = self.send(now, |stack, sink| stack.transmit_to(now, sink));
+        self.burst = sent >= BURST;
+        if self.burst {
+            self.note_sent(sent);
+        }
         self.dispatch();
     }
 

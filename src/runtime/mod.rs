@@ -15,6 +15,7 @@ mod exit;
 mod fork;
 mod log;
 mod mutex;
+mod offer;
 pub(crate) mod place;
 mod reserved;
 mod sigio;

@@ -12,6 +12,7 @@ use tunsock_stack::{Instant, Ready, SocketId};
 
 use super::core::{Core, Driver};
 use super::critical;
+use super::offer::{Offered, offer_while_sending};
 use super::sleep::SleepRecord;
 use super::spin::Spun;
 use super::sys::{self, SigSet};
@@ -227,6 +228,9 @@ impl Runtime {
                 core.stack.release_end();
             }
             core.complete(now, writer);
+            if writer.is_some() && core.has_sent_much(now) {
+                offer_while_sending(core);
+            }
             return Ok(First::Done(value));
         }
         core.set_taker(false);
@@ -342,7 +346,7 @@ impl Sleeper {
                 let mask = sys::block_signals();
                 self.saved_mask = Some(critical::take_put_off().unwrap_or(mask));
             }
-            slept = true;
+            let first = !std::mem::replace(&mut slept, true);
             if spins {
                 let spun;
                 (core, now, spun) = self.spin(core, now, request, spin_for);
@@ -351,8 +355,21 @@ impl Sleeper {
                     continue;
                 }
             }
-            let before = now;
             let handlers = critical::handlers_run();
+            if first && !spins {
+                let ended;
+                (core, now, ended) = self.offer(core, now, request, attempt);
+                if let Offered::Done(value) = ended {
+                    return (core, Ok(value));
+                }
+                interrupted = critical::handlers_run() != handlers;
+                if interrupted || !matches!(ended, Offered::Nothing) || core.gone() {
+                    look = interrupted || core.gone() || self.deadline.is_some_and(|d| d <= now);
+                    flushed = core.drives(&self.waker);
+                    continue;
+                }
+            }
+            let before = now;
             let (guard, woken) = self.sleep(core, now, request);
             core = guard;
             now = sys::now();
@@ -367,29 +384,44 @@ impl Sleeper {
             }
             if core.drives(&self.waker) {
                 let ready = request.kernel.fds.get(1).map_or(0, |fd| fd.revents);
-                core.woken = None;
-                if ready == libc::POLLIN && request.stream.is_some_and(|id| core.streams(id)) {
-                    core.set_taker(true);
-                    if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
-                        core.complete(now, None);
-                        return (core, Ok(value));
-                    }
-                    core.set_taker(false);
-                }
-                // What has come for this thread alone is taken before anything is sent: one acknowledgement says both.
-                if !core.pump_after_sleep(now, ready, &self.waker) {
-                    core.flush(now);
+                if let Some(value) = self.drive(&mut core, now, ready, request, attempt) {
+                    return (core, Ok(value));
                 }
                 flushed = true;
-                if !self.waker.signaled() {
-                    core.pass_role_on(now);
-                }
             }
             look = interrupted
                 || request.kernel.any()
                 || core.gone()
                 || self.deadline.is_some_and(|d| d <= now);
         }
+    }
+
+    /// What the driver does when it is awake again: `ready` is what ppoll said of the device. The try's value, if the try took what has come.
+    pub(super) fn drive<T>(
+        &self,
+        core: &mut Core,
+        now: Instant,
+        ready: i16,
+        request: &mut Request<'_>,
+        attempt: Attempt<'_, T>,
+    ) -> Option<T> {
+        core.woken = None;
+        if ready == libc::POLLIN && request.stream.is_some_and(|id| core.streams(id)) {
+            core.set_taker(true);
+            if let Some(value) = attempt(core, now, &mut request.kernel) {
+                core.complete(now, None);
+                return Some(value);
+            }
+            core.set_taker(false);
+        }
+        // What has come for this thread alone is taken before anything is sent: one acknowledgement says both.
+        if !core.pump_after_sleep(now, ready, &self.waker) {
+            core.flush(now);
+        }
+        if !self.waker.signaled() {
+            core.pass_role_on(now);
+        }
+        None
     }
 
     /// Lets the lock go and sleeps in one ppoll.

@@ -1,0 +1,234 @@
+//! Offering the CPU to others, once, where the other end may be waiting for it.
+//!
+//! Both ends of a connection may share a CPU. A thread that is about to sleep until the answer comes is then better off to let the other end
+//! run first (sched_yield(2)): the answer is there when it runs again, without a sleep and a wake-up. And one that writes without a
+//! pause fills the other end's receive queue, until nothing of what is read there is in any cache, unless it lets that one run now and then.
+//!
+//! This is not spinning: an offer is made once, and nothing is looked at twice. Where many came to nothing most occasions are let pass; and where
+//! somebody took the CPU for long, twice in a row, no offer is made for many times as long: who sleeps is woken ahead of such a one, who has offered is not.
+
+use std::time::Duration;
+
+use tunsock_stack::Instant;
+
+use super::core::Core;
+use super::sleep::SleepRecord;
+use super::wait::{Attempt, Request, Sleeper, Watch};
+use super::{Guard, critical, sys};
+
+/// Who takes the CPU for longer than this is no peer that reads, or answers, and sleeps again.
+const LONG: Duration = Duration::from_micros(200);
+
+/// Then no offer is made for this many times as long, so that trying again costs a small part of the time only.
+const PAUSE: u32 = 64;
+
+/// Who had the CPU back sooner has been alone.
+const ALONE: Duration = Duration::from_micros(2);
+
+/// So many offers in a row may be good for nothing: the other end may have run of itself.
+const PATIENCE: u32 = 16;
+
+/// Of two to the power of this many occasions one is used at least, as the other end may have come to this CPU meanwhile.
+const MOST: u32 = 3;
+
+/// Octets that are sent between two offers. Half as many cost more switching, eight times as many are no longer in the cache.
+const PILE: usize = 256 << 10;
+
+/// Of so many offers that brought frames one is followed by a look for more.
+const DOUBT: u32 = 16;
+
+/// When to offer the CPU on one kind of occasion.
+#[derive(Debug, Default)]
+pub(super) struct Offer {
+    /// Occasions to let pass.
+    skip: u32,
+    /// Offers since one was good for anything.
+    misses: u32,
+    /// Not before.
+    after: Instant,
+    /// The last one took long.
+    long: bool,
+}
+
+impl Offer {
+    /// An occasion: whether to use it.
+    pub(super) fn due(&mut self, now: Instant) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        now >= self.after
+    }
+
+    /// The CPU was offered, and is had back at `now`, after `away`; whether it was good for anything.
+    pub(super) fn judge(&mut self, now: Instant, away: Duration, good: bool) {
+        // Once, that may have been somebody with much to catch up on.
+        let before = std::mem::replace(&mut self.long, away > LONG);
+        if before && self.long {
+            self.after = now + away * PAUSE;
+        }
+        self.misses = if good {
+            0
+        } else {
+            self.misses.saturating_add(1)
+        };
+        let doubled = self.misses.saturating_sub(PATIENCE).min(MOST);
+        self.skip = (1 << doubled) - 1;
+    }
+}
+
+/// The occasions of a process.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    /// A thread is about to sleep as the driver.
+    before_sleep: Offer,
+    /// A writer has sent much.
+    while_sending: Offer,
+    /// Octets of bulk transfers sent since.
+    sent: usize,
+    /// Offers before a sleep that brought frames.
+    taken: u32,
+}
+
+impl Core {
+    /// So many octets of a bulk transfer were sent.
+    pub(super) fn note_sent(&mut self, octets: usize) {
+        self.offers.sent = self.offers.sent.saturating_add(octets);
+    }
+
+    /// A call has sent what it had. True: much has gone since the CPU was last offered, and the calling thread is to do so now.
+    #[inline]
+    pub(super) fn has_sent_much(&mut self, now: Instant) -> bool {
+        if self.offers.sent < PILE {
+            return false;
+        }
+        self.offers.sent = 0;
+        self.offers.while_sending.due(now)
+    }
+}
+
+impl Core {
+    /// Frames were there when the CPU was had back, and perhaps only one was taken. Whether they come in crowds is found out by a look for all
+    /// now and then.
+    fn doubt(&mut self) {
+        self.offers.taken = self.offers.taken.wrapping_add(1);
+        self.crowded |= self.offers.taken.is_multiple_of(DOUBT);
+    }
+}
+
+/// Offers the CPU at the end of a call that has sent much: the other end may be here to read it.
+#[cold]
+pub(super) fn offer_while_sending(core: Guard) {
+    let runtime = core.runtime;
+    drop(core);
+    let before = sys::now();
+    rustix::thread::sched_yield();
+    let now = sys::now();
+    let away = now.since(before);
+    let mut core = runtime.relock();
+    core.offers.while_sending.judge(now, away, away >= ALONE);
+}
+
+/// What an offer before a sleep has come to.
+pub(super) enum Offered<T> {
+    /// The try has what it wanted.
+    Done(T),
+    /// There is something to look at.
+    News,
+    /// Nothing came, or there was no offer: the thread is to sleep.
+    Nothing,
+}
+
+impl Sleeper {
+    /// Offers the CPU once, if this thread drives and it is an occasion, and takes what has come then. Handlers may run meanwhile, as in a
+    /// sleep. Who waits for several things serves several others mostly, and is woken ahead of them when it sleeps: not for such a one.
+    pub(super) fn offer<T>(
+        &self,
+        mut core: Guard,
+        mut now: Instant,
+        request: &mut Request<'_>,
+        attempt: Attempt<'_, T>,
+    ) -> (Guard, Instant, Offered<T>) {
+        let alone =
+            matches!(request.watches[..], [Watch::Socket { .. }]) && request.kernel.is_empty();
+        if !alone
+            || request.mask.is_some()
+            || !core.offers.before_sleep.due(now)
+            || !core.take_role(&self.waker, now, self.deadline)
+        {
+            return (core, now, Offered::Nothing);
+        }
+        let frames = core.stack.stats().frames_in;
+        drop(core);
+        let frame = SleepRecord::enter(&self.waker);
+        critical::outside(rustix::thread::sched_yield);
+        frame.leave();
+        let mut core = self.runtime.relock();
+        let before = std::mem::replace(&mut now, sys::now());
+        let mut ended = Offered::Nothing;
+        if core.drives(&self.waker)
+            && let Some(value) = self.drive(&mut core, now, libc::POLLIN, request, attempt)
+        {
+            ended = Offered::Done(value);
+        }
+        let came = core.stack.stats().frames_in != frames;
+        let away = now.since(before);
+        core.offers.before_sleep.judge(now, away, came);
+        if came {
+            core.doubt();
+        }
+        // Whoever woke this thread while it was awake wrote to nothing that a sleep would see.
+        if matches!(ended, Offered::Nothing) && (came || self.waker.signaled()) {
+            ended = Offered::News;
+        }
+        (core, now, ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of so many occasions, those that are used when every offer ends like this.
+    fn used(offer: &mut Offer, occasions: u32, away: Duration, good: bool) -> u32 {
+        let mut now = Instant::from_micros(1 << 40);
+        let mut used = 0;
+        for _ in 0..occasions {
+            now = now + Duration::from_micros(10);
+            if offer.due(now) {
+                used += 1;
+                now = now + away;
+                offer.judge(now, away, good);
+            }
+        }
+        used
+    }
+
+    #[test]
+    fn an_offer_that_helps_is_made_each_time() {
+        let mut offer = Offer::default();
+        assert_eq!(used(&mut offer, 1000, Duration::from_micros(5), true), 1000);
+    }
+
+    #[test]
+    fn one_that_does_not_help_is_made_more_rarely_but_never_given_up() {
+        let mut offer = Offer::default();
+        let soon = Duration::from_nanos(300);
+        assert_eq!(used(&mut offer, PATIENCE, soon, false), PATIENCE);
+        let (most, occasions) = (1 << MOST, 1 << 12);
+        let now_and_then = used(&mut offer, occasions, soon, false);
+        assert!((occasions / most..occasions / most + 3).contains(&now_and_then));
+        // The other end has come to this CPU: the next offer shows it.
+        let good = used(&mut offer, occasions, Duration::from_micros(5), true);
+        assert!(good > occasions - most, "{good}");
+    }
+
+    #[test]
+    fn whoever_keeps_the_cpu_is_offered_it_rarely() {
+        let mut offer = Offer::default();
+        let slice = Duration::from_millis(3);
+        // A second of occasions every 10 microseconds: two offers the first time, and then one every 192 ms.
+        let used = used(&mut offer, 100_000, slice, true);
+        assert!((5..=7).contains(&used), "{used}");
+    }
+}
