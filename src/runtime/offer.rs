@@ -12,9 +12,10 @@ use std::time::Duration;
 use tunsock_stack::Instant;
 
 use super::core::Core;
+use super::critical::{self, Critical};
 use super::sleep::SleepRecord;
 use super::wait::{Attempt, Request, Sleeper, Watch};
-use super::{Guard, critical, sys};
+use super::{Guard, sys};
 
 /// Who takes the CPU for longer than this is no peer that reads, or answers, and sleeps again.
 const LONG: Duration = Duration::from_micros(200);
@@ -120,6 +121,8 @@ impl Core {
 #[cold]
 pub(super) fn offer_while_sending(core: Guard) {
     let runtime = core.runtime;
+    // This is no sleep: handlers run when the call is over, as they would without it.
+    let _inside = Critical::enter();
     drop(core);
     let before = sys::now();
     rustix::thread::sched_yield();
