@@ -16,10 +16,11 @@ pub(crate) fn close(fd: c_int) -> Option<FdResult<()>> {
     if runtime::is_reserved(fd) {
         return Some(Err(Fail::Os(Errno::BADF)));
     }
-    lookup_checked(fd)?;
+    lookup(fd)?;
     let (entry, closed) = {
         let _inside = Critical::enter();
-        let _changing = table::changing();
+        let changing = table::changing();
+        changing.lookup(fd)?;
         // The entry goes first: once the kernel has the number back, another thread may get it.
         (table::take(fd)?, sys::close(fd))
     };
@@ -36,14 +37,13 @@ pub(crate) fn dup(fd: c_int, cloexec: bool, min: c_int) -> Option<FdResult<c_int
     if runtime::is_reserved(fd) {
         return Some(Err(Fail::Os(Errno::BADF)));
     }
-    let object = lookup_checked(fd)?;
+    lookup(fd)?;
     let command = if cloexec {
         libc::F_DUPFD_CLOEXEC
     } else {
         libc::F_DUPFD
     };
-    let new = sys::fcntl(fd, command, min).map_err(Fail::Os);
-    Some(new.and_then(|new| put_copy(new, object)))
+    copy(fd, || sys::fcntl(fd, command, min))
 }
 
 /// dup2(2) and dup3(2) (`flags`: 0 or O_CLOEXEC; that dup3 refuses `old == new` is the caller's affair). `None`: neither end is ours.
@@ -51,26 +51,39 @@ pub(crate) fn dup2(old: c_int, new: c_int, flags: c_int) -> Option<FdResult<c_in
     if runtime::is_reserved(old) || runtime::is_reserved(new) {
         return Some(Err(Fail::Os(Errno::BADF)));
     }
-    let object = lookup_checked(old);
-    if object.is_none() && lookup(new).is_none() {
-        return None;
-    }
     if old == new {
-        return object.map(|_| Ok(new));
+        return lookup_checked(old).map(|_| Ok(new));
     }
+    if lookup(old).is_some()
+        && let Some(copied) = copy(old, || sys::dup3(old, new, flags))
+    {
+        return Some(copied);
+    }
+    lookup(new)?;
     let copied = {
         let _inside = Critical::enter();
         let _changing = table::changing();
         sys::dup3(old, new, flags)
     };
-    if let Err(errno) = copied {
-        return Some(Err(Fail::Os(errno)));
-    }
-    let Some(object) = object else {
-        forget(new);
-        return Some(Ok(new));
+    Some(copied.inspect(|&new| forget(new)).map_err(Fail::Os))
+}
+
+/// Another number for what `old` stands for, made by `make`. `None`: `old` is not ours, nothing done.
+fn copy(old: c_int, make: impl FnOnce() -> Result<c_int, Errno>) -> Option<FdResult<c_int>> {
+    let (object, placed) = {
+        let _inside = Critical::enter();
+        // All at once, else `old` could become a relay's end in between, and the copy would not.
+        let changing = table::changing();
+        let object = changing.lookup(old)?;
+        let placed = make().and_then(|new| install(new, object.clone()));
+        (object, placed)
     };
-    Some(put_copy(new, object))
+    let copied = placed.map(|(new, before)| {
+        before.into_iter().for_each(finish);
+        relay::consider(new, &object);
+        new
+    });
+    Some(copied.map_err(Fail::Os))
 }
 
 /// The kernel has just handed this number out (open, pipe, accept of its own …): an entry of ours at it is stale.
@@ -80,25 +93,20 @@ pub(crate) fn forget(fd: c_int) {
     }
 }
 
-/// [`put`] of what another number stands for as well.
-fn put_copy(fd: c_int, object: Object) -> FdResult<c_int> {
-    let placed = put(fd, object.clone())?;
-    relay::consider(fd, &object);
-    Ok(placed)
-}
-
 /// The number stands for this now; what it stood for before is closed.
 pub(super) fn put(fd: c_int, object: Object) -> FdResult<c_int> {
+    let (fd, before) = install(fd, object).map_err(Fail::Os)?;
+    before.into_iter().for_each(finish);
+    Ok(fd)
+}
+
+/// The number stands for this now, and what it stood for before comes back; or the number is closed.
+fn install(fd: c_int, object: Object) -> Result<(c_int, Option<Arc<Entry>>), Errno> {
     match table::install(fd, object) {
-        Ok(before) => {
-            if let Some(entry) = before {
-                finish(entry);
-            }
-            Ok(fd)
-        }
+        Ok(before) => Ok((fd, before)),
         Err(errno) => {
             let _ = sys::close(fd);
-            Err(Fail::Os(errno))
+            Err(errno)
         }
     }
 }

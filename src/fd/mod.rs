@@ -80,7 +80,7 @@ pub(crate) type FdResult<T> = Result<T, Fail>;
 pub(crate) struct Forking {
     loan: relay::LoanForking,
     _answering: MutexGuard<'static, ()>,
-    _changing: MutexGuard<'static, ()>,
+    _changing: table::Changing,
 }
 
 impl Forking {

@@ -10,6 +10,7 @@ use once_cell::race::OnceBox;
 use rustix::io::Errno;
 
 use super::{Object, SocketFile};
+use crate::runtime::critical::Critical;
 use crate::runtime::{self, Mutex, MutexGuard, sys};
 
 /// A number's entry. The identity is what `fstat` says of the kernel descriptor at the number: when it says otherwise later, the
@@ -44,16 +45,23 @@ pub(crate) fn never_ours(fd: c_int) -> bool {
 /// [`lookup`] for calls that are slow anyway: a number that changed hands beyond our sight (closed by a raw system call, say)
 /// loses its entry here. One fstat.
 pub(crate) fn lookup_checked(fd: c_int) -> Option<Object> {
+    let (entry, there) = look_at(fd)?;
+    if there {
+        return Some(entry.object.clone());
+    }
+    // A number that gets another descriptor by our own hand is at odds with its entry for a moment.
+    let _inside = Critical::enter();
+    changing().lookup(fd)
+}
+
+/// The number's entry, and whether the descriptor that it was made for is there.
+fn look_at(fd: c_int) -> Option<(Arc<Entry>, bool)> {
     if !EVER.load(Acquire) {
         return None;
     }
-    let slot = slot(fd)?;
-    let entry = slot.load_full()?;
-    if sys::identity(fd) == Ok(entry.identity) {
-        return Some(entry.object.clone());
-    }
-    slot.compare_and_swap(&entry, None);
-    None
+    let entry = slot(fd)?.load_full()?;
+    let there = sys::identity(fd) == Ok(entry.identity);
+    Some((entry, there))
 }
 
 /// A number for a socket, the lowest free one not below `min`: a duplicate of the master socket. EMFILE comes from the kernel.
@@ -91,10 +99,29 @@ pub(super) fn take(fd: c_int) -> Option<Arc<Entry>> {
     slot(fd)?.swap(None)
 }
 
-/// While this lives, no number of ours is closed or replaced by another thread. Taken before every other lock; no handler may
-/// run meanwhile (`Critical`).
-pub(super) fn changing() -> MutexGuard<'static, ()> {
-    CHANGING.lock()
+/// While this lives, no number of ours is closed or replaced by another thread, so that a number and its entry, which can't change at
+/// the same moment, change as one. Taken before every other lock; no handler may run meanwhile (`Critical`).
+pub(super) struct Changing {
+    _held: MutexGuard<'static, ()>,
+}
+
+/// See [`Changing`].
+pub(super) fn changing() -> Changing {
+    Changing {
+        _held: CHANGING.lock(),
+    }
+}
+
+impl Changing {
+    /// [`lookup_checked`], and the answer holds as long as this lives.
+    pub(super) fn lookup(&self, fd: c_int) -> Option<Object> {
+        let (entry, there) = look_at(fd)?;
+        if there {
+            return Some(entry.object.clone());
+        }
+        slot(fd)?.compare_and_swap(&entry, None);
+        None
+    }
 }
 
 static CHANGING: Mutex<()> = Mutex::new(());

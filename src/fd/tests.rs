@@ -3,7 +3,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -305,6 +305,44 @@ fn dup_shares_and_dup2_replaces() {
     for fd in [twin, server] {
         crate::runtime::sys::close(fd).expect("close");
     }
+}
+
+/// What a loan's other end asks for is done while the program goes on: its close may come between the two steps.
+#[test]
+fn a_number_that_is_becoming_a_relays_end_is_closed_as_one() {
+    let (client, server) = connected();
+    let socket = file(client);
+    let gone = Arc::downgrade(&socket);
+    let (_other, end) = std::os::unix::net::UnixStream::pair().expect("a socketpair");
+    let (tell, told) = mpsc::channel();
+    let closing = {
+        let changing = table::changing();
+        crate::runtime::sys::dup3(end.as_raw_fd(), client, libc::O_CLOEXEC).expect("dup3");
+        let closing = thread::spawn(move || {
+            tell.send(rustix::thread::gettid()).expect("heard");
+            close(client)
+        });
+        let thread = told.recv().expect("told").as_raw_nonzero();
+        while !closing.is_finished() && !sleeps(thread.get()) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        table::install(client, Object::Relay(socket)).expect("an entry");
+        drop(changing);
+        closing
+    };
+    assert_eq!(closing.join().expect("thread"), Some(Ok(())));
+    assert!(gone.upgrade().is_none());
+    assert_eq!(recv(server, 10), Ok(vec![]));
+    close(server).expect("ours").expect("close");
+}
+
+/// Whether a thread of this process sleeps (proc_pid_stat(5)).
+fn sleeps(thread: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
+    stat.is_ok_and(|stat| {
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, rest)| rest.starts_with('S'))
+    })
 }
 
 #[test]

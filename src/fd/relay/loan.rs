@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use libc::c_int;
 use rustix::io::Errno;
 
+use super::super::table::Changing;
 use super::super::{FdResult, Object, SocketFile, table};
 use super::{STANDARD, end, fits, prepare, pump, replace};
 use crate::runtime::critical::Critical;
@@ -61,9 +62,9 @@ impl Loan {
         loop {
             let over = {
                 // No child that is forked meanwhile gets a copy of what comes over the line.
-                let _changing = table::changing();
+                let changing = table::changing();
                 match end::hear(self.line) {
-                    Ok(Some((socket, ends))) => self.serve(socket, &ends),
+                    Ok(Some((socket, ends))) => self.serve(&changing, socket, &ends),
                     Err(Errno::AGAIN) => return true,
                     Ok(None) | Err(_) => break,
                 }
@@ -77,7 +78,7 @@ impl Loan {
 
     /// Without descriptors: the child has closed its last number, and the socket is no longer held. With two: the ends of a relay, ours and
     /// the program's.
-    fn serve(&self, socket: u64, ends: &[c_int]) -> Option<Arc<SocketFile>> {
+    fn serve(&self, changing: &Changing, socket: u64, ends: &[c_int]) -> Option<Arc<SocketFile>> {
         let file = {
             let mut held = self.held.lock();
             if self.standing || ends.is_empty() {
@@ -94,7 +95,7 @@ impl Loan {
             let begun = pump::begin(file.clone(), ours).is_ok();
             if begun {
                 for number in table::numbers_of(&file) {
-                    replace(number, theirs, &file);
+                    replace(changing, number, theirs, &file);
                 }
             }
             begun
@@ -195,14 +196,14 @@ pub(crate) fn take_over(file: &Arc<SocketFile>) -> bool {
         return false;
     }
     let _inside = Critical::enter();
-    let _changing = table::changing();
+    let changing = table::changing();
     let Ok((theirs, ours)) = end::pair() else {
         return false;
     };
     let told = hand_over(line, file, theirs, ours);
     if told.is_ok() {
         for number in table::numbers_of(file) {
-            replace(number, theirs, file);
+            replace(&changing, number, theirs, file);
         }
         // From here on the relay is this process's hold on the socket.
         given_back(file);

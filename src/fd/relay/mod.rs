@@ -17,7 +17,7 @@ use libc::c_int;
 use rustix::io::Errno;
 use tunsock_stack::Kind;
 
-use super::table;
+use super::table::{self, Changing};
 use super::{FdResult, Object, SocketFile};
 use crate::runtime::critical::Critical;
 use crate::runtime::{release, reserve, sys};
@@ -55,7 +55,7 @@ fn fits(file: &SocketFile) -> bool {
 /// Gives every number of a connection one end of a socketpair, whose other end the pump has. EMFILE, ENOMEM.
 fn carry(file: &Arc<SocketFile>) -> FdResult<()> {
     let _inside = Critical::enter();
-    let _changing = table::changing();
+    let changing = table::changing();
     let (theirs, ours) = end::pair()?;
     reserve(theirs);
     reserve(ours);
@@ -63,7 +63,7 @@ fn carry(file: &Arc<SocketFile>) -> FdResult<()> {
     match begun {
         Ok(()) => {
             for number in table::numbers_of(file) {
-                replace(number, theirs, file);
+                replace(&changing, number, theirs, file);
             }
         }
         Err(_) => {
@@ -86,8 +86,9 @@ fn prepare(file: &SocketFile, theirs: c_int) -> Result<(), Errno> {
 }
 
 /// The number stands for the relay's end from now on, marked close-on-exec as it was.
-fn replace(number: c_int, theirs: c_int, file: &Arc<SocketFile>) {
-    if pump::ending() {
+fn replace(changing: &Changing, number: c_int, theirs: c_int, file: &Arc<SocketFile>) {
+    // What the kernel has given out since the program closed a number beyond our sight is no copy of the socket.
+    if pump::ending() || changing.lookup(number).is_none() {
         return;
     }
     let flags = sys::fcntl(number, libc::F_GETFD, 0).unwrap_or(0);
