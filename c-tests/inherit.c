@@ -328,6 +328,83 @@ BOTH(vfork_and_exec_one_after_the_other)
     }
 }
 
+BOTH(vfork_and_exec_at_once)
+{
+    struct pair p = tcp_pair(family);
+    enum { N = 4 };
+    pid_t child[N];
+    for (int i = 0; i < N; i++) {
+        child[i] = vfork();
+        if (child[i] == 0) {
+            dup2(p.client, 1);
+            close(p.server);
+            execlp("echo", "echo", "hello", NULL);
+            _exit(1);
+        }
+    }
+    OK(close(p.client));
+    for (int i = 0; i < N; i++)
+        expect(p.server, "hello\n");
+    for (int i = 0; i < N; i++)
+        EQ(status_of(child[i]), 0);
+    at_end(p.server);
+}
+
+BOTH(vfork_and_exec_on_a_copy)
+{
+    struct pair p = tcp_pair(family);
+    pid_t child = vfork();
+    if (child == 0) {
+        int copy = dup(p.client), other = fcntl(p.client, F_DUPFD_CLOEXEC, 50);
+        close(p.client);
+        close(p.server);
+        if (copy >= 0 && other >= 50 && dup2(other, 0) == 0 && dup2(copy, 1) == 1 && close(copy) == 0)
+            execlp("cat", "cat", NULL);
+        _exit(1);
+    }
+    OK(close(p.client));
+    is_echoed(p.server);
+    EQ(status_of(child), 0);
+}
+
+BOTH(vfork_childs_copies_are_its_own)
+{
+    struct pair p = tcp_pair(family);
+    pid_t child = vfork();
+    if (child == 0) {
+        dup(p.client);
+        fcntl(p.client, F_DUPFD, 50);
+        _exit(0);
+    }
+    EQ(status_of(child), 0);
+    ERR(fcntl(50, F_GETFD), EBADF);
+    ERR(close(50), EBADF);
+    OK(close(p.client));
+    at_end(p.server);
+}
+
+BOTH(vfork_child_puts_something_else_there)
+{
+    struct pair p = tcp_pair(family);
+    int null = (int)OK(open("/dev/null", O_RDWR));
+    pid_t child = vfork();
+    if (child == 0) {
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof(peer);
+        if (dup2(null, p.client) == p.client && getpeername(p.client, (struct sockaddr *)&peer, &len) < 0 && errno == ENOTSOCK &&
+            dup2(p.client, 1) == 1) {
+            close(p.server);
+            execlp("echo", "echo", "nobody hears it", NULL);
+        }
+        _exit(1);
+    }
+    EQ(status_of(child), 0);
+    send_all(p.client, "own", 3);
+    expect(p.server, "own");
+    OK(close(p.client));
+    at_end(p.server);
+}
+
 BOTH(vfork_leaves_the_parents_to_it)
 {
     struct pair p = tcp_pair(family);

@@ -8,8 +8,9 @@ use tunsock_stack::{Domain, Error, Kind, Shutdown, SockOpt, SockOptName};
 use super::errno::{CResult, Errno, answer};
 use super::sockaddr::{self, RawAddr, Target};
 use super::types::{tunsock_sockaddr, tunsock_socklen_t};
-use super::{checked_socket_of, netlink, originals, owner, raw, socket_of};
+use super::{checked_socket_of, netlink, originals, raw, socket_of};
 use crate::fd::{self, Fail, SocketFile};
+use crate::runtime::owner;
 use crate::runtime::sys::cancellation_point;
 
 /// SOCK_NONBLOCK and SOCK_CLOEXEC: what may be or-ed to a socket's type.

@@ -5,8 +5,9 @@ use tunsock_stack::{Domain, Kind};
 
 use super::calls::adopted;
 use super::errno::{CResult, Errno, answer};
-use super::{cmsg, interfaces, netlink, originals, owner, sigio, socket_of, user};
+use super::{cmsg, interfaces, netlink, originals, sigio, socket_of, user};
 use crate::fd::{self, SocketFile};
+use crate::runtime::owner;
 use crate::runtime::sys::cancellation_point;
 
 /// Who gets the signals, an int: asm-generic/sockios.h.
@@ -26,13 +27,18 @@ const SIOCGSTAMPNS_NEW: c_ulong = 0x8010_8907;
 /// The block of interface and routing requests of linux/sockios.h.
 const INTERFACE_REQUESTS: std::ops::RangeInclusive<c_ulong> = 0x890b..=0x89ff;
 
+/// Whether a change of `fd`'s number concerns the kernel alone: it is ours, but the process that changes it borrows our memory.
+fn is_kernels_alone(fd: c_int) -> bool {
+    fd::lookup(fd).is_some() && owner::is_borrowed()
+}
+
 /// Closes a descriptor. The connection ends when its last descriptor is closed; what was written is still delivered.
 ///
 /// Returns 0, or -1 with errno EBADF or EINTR (the descriptor is closed all the same).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_close(fd: c_int) -> c_int {
     cancellation_point();
-    if owner::is_kernels_alone(fd) {
+    if is_kernels_alone(fd) {
         // SAFETY: a plain number.
         return unsafe { originals::close(fd) };
     }
@@ -51,7 +57,12 @@ pub unsafe extern "C" fn tunsock_close(fd: c_int) -> c_int {
 /// Returns it, or -1 with errno EBADF or EMFILE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_dup(fd: c_int) -> c_int {
-    match fd::dup(fd, false, 0) {
+    let copied = if is_kernels_alone(fd) {
+        fd::lend_copy(fd, false, 0)
+    } else {
+        fd::dup(fd, false, 0)
+    };
+    match copied {
         Some(outcome) => answer(|| Ok(outcome?)),
         // SAFETY: a plain number.
         None => adopted(unsafe { originals::dup(fd) }),
@@ -63,7 +74,7 @@ pub unsafe extern "C" fn tunsock_dup(fd: c_int) -> c_int {
 /// Returns new_fd, or -1 with errno EBADF, EMFILE or EINTR.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_dup2(old_fd: c_int, new_fd: c_int) -> c_int {
-    if owner::is_kernels_alone(old_fd) || owner::is_kernels_alone(new_fd) {
+    if is_kernels_alone(old_fd) || is_kernels_alone(new_fd) {
         if let Some(lent) = fd::lend(old_fd, new_fd, 0) {
             return answer(|| Ok(lent?));
         }
@@ -83,7 +94,7 @@ pub unsafe extern "C" fn tunsock_dup3(old_fd: c_int, new_fd: c_int, flags: c_int
     if old_fd == new_fd || flags & !libc::O_CLOEXEC != 0 {
         return answer(|| Err(Errno(libc::EINVAL)));
     }
-    if owner::is_kernels_alone(old_fd) || owner::is_kernels_alone(new_fd) {
+    if is_kernels_alone(old_fd) || is_kernels_alone(new_fd) {
         if let Some(lent) = fd::lend(old_fd, new_fd, flags) {
             return answer(|| Ok(lent?));
         }
@@ -106,7 +117,13 @@ pub unsafe extern "C" fn tunsock_fcntl(fd: c_int, command: c_int, arg: c_long) -
     // C's int in a register as wide as long: the upper half is nobody's.
     let number = arg as c_int;
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
-        return match fd::dup(fd, command == libc::F_DUPFD_CLOEXEC, number) {
+        let cloexec = command == libc::F_DUPFD_CLOEXEC;
+        let copied = if is_kernels_alone(fd) {
+            fd::lend_copy(fd, cloexec, number)
+        } else {
+            fd::dup(fd, cloexec, number)
+        };
+        return match copied {
             Some(outcome) => answer(|| Ok(outcome?)),
             // SAFETY: plain numbers.
             None => adopted(unsafe { originals::fcntl(fd, command, arg) }),

@@ -28,7 +28,6 @@ mod netlink;
 mod option_value;
 mod options;
 pub(crate) mod originals;
-pub(crate) mod owner;
 mod packet_filter;
 mod raw;
 mod resolver;

@@ -27,7 +27,7 @@ pub(crate) use dup::{close, dup, dup2, forget};
 pub(crate) use epoll::{EpollSet, epoll_create, epoll_ctl, epoll_wait};
 pub(crate) use netlink::{NetlinkFile, Protocol, any_netlink, netlink_of, open_netlink};
 pub(crate) use poll::poll;
-pub(crate) use relay::{RelaysForking, at_exit, before_vfork, consider, lend};
+pub(crate) use relay::{RelaysForking, at_exit, before_vfork, consider, lend, lend_copy};
 pub(crate) use select::{FdBits, select};
 pub(crate) use socket::{SocketFile, open};
 pub(crate) use table::{lookup, lookup_checked, never_ours};

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::{Object, SocketFile};
 use crate::runtime::critical::Critical;
-use crate::runtime::{self, Mutex, MutexGuard, sys};
+use crate::runtime::{self, Mutex, MutexGuard, owner, sys};
 
 /// A number's entry. The identity is what `fstat` says of the kernel descriptor at the number: when it says otherwise later, the
 /// number has changed hands beyond our sight and the entry is stale.
@@ -48,6 +48,10 @@ pub(crate) fn lookup_checked(fd: c_int) -> Option<Object> {
     let (entry, there) = look_at(fd)?;
     if there {
         return Some(entry.object.clone());
+    }
+    // A child of vfork has numbers of its own, and the entries are its parent's.
+    if owner::is_borrowed() {
+        return None;
     }
     // A number that gets another descriptor by our own hand is at odds with its entry for a moment.
     let _inside = Critical::enter();
@@ -189,6 +193,11 @@ fn numbers(wanted: impl Fn(&Object) -> bool) -> Vec<c_int> {
 /// `/proc/self/fd` too.
 pub(super) fn master() -> Result<c_int, Errno> {
     Master::get().map(|master| master.fd)
+}
+
+/// Whether a socket's descriptor stands at the number in this process, whoever has the entries.
+pub(super) fn is_sockets(fd: c_int) -> bool {
+    (MASTER.get()).is_some_and(|master| sys::identity(fd) == Ok(master.identity))
 }
 
 struct Master {

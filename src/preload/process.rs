@@ -6,10 +6,10 @@ use std::mem::ManuallyDrop;
 use libc::{c_int, c_void};
 
 use super::stdio;
-use crate::capi::{gai, originals, owner};
+use crate::capi::{gai, originals};
 use crate::fd;
 use crate::runtime::critical::Critical;
-use crate::runtime::{self, MutexGuard, sys};
+use crate::runtime::{self, MutexGuard, owner, sys};
 
 /// Run by the dynamic linker before `main`.
 #[used]

@@ -16,6 +16,7 @@ mod fork;
 mod log;
 mod mutex;
 mod offer;
+pub(crate) mod owner;
 pub(crate) mod place;
 mod reserved;
 mod sigio;

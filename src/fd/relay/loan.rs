@@ -233,24 +233,52 @@ pub(crate) fn before_vfork() {
         return;
     }
     let _inside = Critical::enter();
-    let mut standing = STANDING.lock();
-    if standing.is_none()
-        && let Some((loan, other)) = line_for(HashMap::new(), true)
-    {
-        pump::listen(loan.clone());
-        *standing = Some((other, loan));
+    let drawn = {
+        let mut standing = STANDING.lock();
+        let drawn = standing.as_ref().map(|(_, loan)| loan.clone());
+        if drawn.is_none()
+            && let Some((loan, other)) = line_for(HashMap::new(), true)
+        {
+            pump::listen(loan.clone());
+            *standing = Some((other, loan));
+        }
+        drawn
+    };
+    if let Some(loan) = drawn {
+        // What the child before has asked for; else this one's copies of the numbers are of yesterday.
+        loan.look();
     }
 }
 
 /// In a child of vfork: dup3 of a connection onto a standard number. `None`: nothing of the kind.
 pub(crate) fn lend(old: c_int, new: c_int, flags: c_int) -> Option<FdResult<c_int>> {
+    if new > STANDARD {
+        return None;
+    }
+    lend_as(old, |end| sys::dup3(end, new, flags))
+}
+
+/// In a child of vfork: F_DUPFD of a connection, for the copy may go on to a standard number, and the entries are the parent's. `None`:
+/// nothing of the kind.
+pub(crate) fn lend_copy(old: c_int, cloexec: bool, min: c_int) -> Option<FdResult<c_int>> {
+    let command = if cloexec {
+        libc::F_DUPFD_CLOEXEC
+    } else {
+        libc::F_DUPFD
+    };
+    lend_as(old, |end| sys::fcntl(end, command, min))
+}
+
+/// A copy of the child's end of a relay for the connection at `old`, which is made if the child has none yet.
+fn lend_as(old: c_int, copy: impl Fn(c_int) -> Result<c_int, Errno>) -> Option<FdResult<c_int>> {
     // The memory is the parent's, where the socket may have its relay already; this process's own number is as it was.
     let (file, fresh) = match table::lookup(old)? {
         Object::Socket(file) => (file, true),
         Object::Relay(file) => (file, false),
         Object::Inherited(_) | Object::Epoll(_) | Object::Netlink(_) => return None,
     };
-    if new > STANDARD {
+    // Unless it is a relay's end here as well, or the child has put something else there.
+    if !table::is_sockets(old) {
         return None;
     }
     let process = rustix::process::getpid().as_raw_nonzero().get();
@@ -259,7 +287,7 @@ pub(crate) fn lend(old: c_int, new: c_int, flags: c_int) -> Option<FdResult<c_in
         && (relay.process, relay.socket) == (process, file.cookie())
         && sys::identity(relay.number) == Ok(relay.identity)
     {
-        return Some(sys::dup3(relay.number, new, flags).map_err(Into::into));
+        return Some(copy(relay.number).map_err(Into::into));
     }
     if !fresh || !fits(&file) {
         return None;
@@ -276,5 +304,5 @@ pub(crate) fn lend(old: c_int, new: c_int, flags: c_int) -> Option<FdResult<c_in
         number: theirs,
         identity: sys::identity(theirs).ok()?,
     });
-    Some(sys::dup3(theirs, new, flags).map_err(Into::into))
+    Some(copy(theirs).map_err(Into::into))
 }

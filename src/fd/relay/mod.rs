@@ -22,7 +22,7 @@ use super::{FdResult, Object, SocketFile};
 use crate::runtime::critical::Critical;
 use crate::runtime::{release, reserve, sys};
 
-pub(crate) use loan::{LoanForking, before_vfork, given_back, lend, take_over};
+pub(crate) use loan::{LoanForking, before_vfork, given_back, lend, lend_copy, take_over};
 pub(crate) use pump::{RelaysForking, at_exit};
 
 /// The highest of the numbers that libc's streams use by themselves.
