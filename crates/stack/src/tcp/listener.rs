@@ -106,8 +106,8 @@ pub(crate) fn listen(stack: &mut Stack, id: SocketId, backlog: usize) -> Result<
     stack.join_choosers(id);
     let socket = stack.sockets.get_mut(id).ok_or(Error::BadHandle)?;
     if let Some(tcp) = socket.tcp_mut() {
-        // A fresh life: what a former connection left is gone.
-        tcp.tcb = None;
+        // A fresh life. A former connection's block went, with its memory, when the socket became unconnected (`calls::disconnect`).
+        debug_assert!(tcp.tcb.is_none());
         tcp.shut_rd = false;
         tcp.shut_wr = false;
         tcp.done = false;
