@@ -76,6 +76,27 @@ BOTH(child_knows_the_names)
     EQ(status_of(child), 0);
 }
 
+BOTH(childs_number_keeps_its_place)
+{
+    struct pair p = tcp_pair(family);
+    OK(fcntl(p.client, F_SETFD, FD_CLOEXEC));
+    pid_t child = IN_CHILD({
+        char path[64], before[64] = "", after[64] = "";
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", p.client);
+        OK(readlink(path, before, sizeof(before) - 1));
+        EQ(fcntl(p.client, F_GETFD), FD_CLOEXEC);
+        OK(fcntl(p.client, F_SETFD, 0));
+        EQ(fcntl(p.client, F_GETFD), 0);
+        OK(readlink(path, after, sizeof(after) - 1));
+        EQ(strcmp(before, after), 0);
+        send_all(p.client, "used", 4);
+        EQ(fcntl(p.client, F_GETFD), 0);
+    });
+    expect(p.server, "used");
+    EQ(status_of(child), 0);
+    EQ(fcntl(p.client, F_GETFD), FD_CLOEXEC);
+}
+
 BOTH(child_waits)
 {
     struct pair p = tcp_pair(family);

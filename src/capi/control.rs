@@ -6,7 +6,7 @@ use tunsock_stack::{Domain, Kind};
 use super::calls::adopted;
 use super::errno::{CResult, Errno, answer};
 use super::{cmsg, interfaces, netlink, originals, sigio, socket_of, user};
-use crate::fd::{self, SocketFile};
+use crate::fd::{self, FdResult, SocketFile};
 use crate::runtime::owner;
 use crate::runtime::sys::cancellation_point;
 
@@ -52,17 +52,21 @@ pub unsafe extern "C" fn tunsock_close(fd: c_int) -> c_int {
     }
 }
 
+/// F_DUPFD. `None`: the kernel's affair.
+fn another(fd: c_int, cloexec: bool, min: c_int) -> Option<FdResult<c_int>> {
+    if is_kernels_alone(fd) {
+        fd::lend_copy(fd, cloexec, min)
+    } else {
+        fd::dup(fd, cloexec, min)
+    }
+}
+
 /// Another descriptor, the lowest free one, for the same socket.
 ///
 /// Returns it, or -1 with errno EBADF or EMFILE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tunsock_dup(fd: c_int) -> c_int {
-    let copied = if is_kernels_alone(fd) {
-        fd::lend_copy(fd, false, 0)
-    } else {
-        fd::dup(fd, false, 0)
-    };
-    match copied {
+    match another(fd, false, 0) {
         Some(outcome) => answer(|| Ok(outcome?)),
         // SAFETY: a plain number.
         None => adopted(unsafe { originals::dup(fd) }),
@@ -118,18 +122,15 @@ pub unsafe extern "C" fn tunsock_fcntl(fd: c_int, command: c_int, arg: c_long) -
     let number = arg as c_int;
     if matches!(command, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) {
         let cloexec = command == libc::F_DUPFD_CLOEXEC;
-        let copied = if is_kernels_alone(fd) {
-            fd::lend_copy(fd, cloexec, number)
-        } else {
-            fd::dup(fd, cloexec, number)
-        };
-        return match copied {
+        return match another(fd, cloexec, number) {
             Some(outcome) => answer(|| Ok(outcome?)),
             // SAFETY: plain numbers.
             None => adopted(unsafe { originals::fcntl(fd, command, arg) }),
         };
     }
-    let Some(socket) = socket_of(fd) else {
+    // These concern the number alone: an inherited connection need not become a relay's end for them.
+    let of_number = matches!(command, libc::F_GETFD | libc::F_SETFD);
+    let Some(socket) = (!of_number).then(|| socket_of(fd)).flatten() else {
         // SAFETY: the caller's own arguments.
         return unsafe { originals::fcntl(fd, command, arg) };
     };
@@ -153,7 +154,7 @@ pub unsafe extern "C" fn tunsock_fcntl(fd: c_int, command: c_int, arg: c_long) -
         }),
         _ => match sigio::control(&socket, command, arg) {
             Some(outcome) => answer(|| outcome),
-            // The rest concerns the number (F_SETFD) or is refused alike for every socket (locks, leases): the kernel's answer.
+            // The rest is refused alike for every socket (locks, leases): the kernel's answer.
             // SAFETY: the caller's own arguments.
             None => unsafe { originals::fcntl(fd, command, arg) },
         },
