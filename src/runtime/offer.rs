@@ -125,7 +125,7 @@ pub(super) fn offer_while_sending(core: Guard) {
     let _inside = Critical::enter();
     drop(core);
     let before = sys::now();
-    rustix::thread::sched_yield();
+    sys::yield_cpu();
     let now = sys::now();
     let away = now.since(before);
     let mut core = runtime.relock();
@@ -164,7 +164,7 @@ impl Sleeper {
         let frames = core.stack.stats().frames_in;
         drop(core);
         let frame = SleepRecord::enter(&self.waker);
-        critical::outside(rustix::thread::sched_yield);
+        critical::outside(sys::yield_cpu);
         frame.leave();
         let mut core = self.runtime.relock();
         let before = std::mem::replace(&mut now, sys::now());

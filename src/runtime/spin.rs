@@ -60,7 +60,7 @@ impl Spin {
 
     /// Offers the CPU to others. The time after that, and whether it may go on like this.
     fn offer(&self, before: Instant) -> (Instant, bool) {
-        rustix::thread::sched_yield();
+        sys::yield_cpu();
         let now = sys::now();
         let away = now.since(before);
         if away > LONG {

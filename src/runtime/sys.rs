@@ -28,6 +28,12 @@ pub(crate) fn this_cpu() -> u32 {
     rustix::thread::sched_getcpu() as u32
 }
 
+/// sched_yield(2). A filter that refuses it makes it nothing.
+pub(crate) fn yield_cpu() {
+    // SAFETY: no memory is passed.
+    let _ = unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
+}
+
 /// The CPUs that this process may use now, at least one.
 pub(crate) fn cpus() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1) as usize)
@@ -209,8 +215,8 @@ pub(crate) fn timerfd() -> SysResult<c_int> {
     })
 }
 
-/// Sets a timerfd to become readable once at `when`; `None`: never, and not now either.
-pub(crate) fn timerfd_set(fd: c_int, when: Option<Instant>) {
+/// Sets a timerfd to become readable once at `when`; `None`: never, and not now either. EBADF, EINVAL; and what a seccomp filter says.
+pub(crate) fn timerfd_set(fd: c_int, when: Option<Instant>) -> SysResult<()> {
     // A time of zero disarms; one in the past fires at once.
     let micros = when.map_or(0, |t| t.as_micros().max(1));
     let zero = libc::timespec {
@@ -221,8 +227,8 @@ pub(crate) fn timerfd_set(fd: c_int, when: Option<Instant>) {
         it_interval: zero,
         it_value: to_timespec(micros),
     };
-    // SAFETY: the struct outlives the call. With a valid descriptor and time it cannot fail.
-    let _ = unsafe {
+    // SAFETY: the struct outlives the call.
+    unsafe {
         syscall(
             libc::SYS_timerfd_settime,
             [
@@ -234,7 +240,8 @@ pub(crate) fn timerfd_set(fd: c_int, when: Option<Instant>) {
                 0,
             ],
         )
-    };
+    }
+    .map(drop)
 }
 
 fn to_timespec(micros: u64) -> libc::timespec {

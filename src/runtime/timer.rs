@@ -26,30 +26,37 @@ impl Timer {
         self.fd
     }
 
-    /// Fires at `when` or before, from now on. False: there is no timer.
+    /// Fires at `when` or before, from now on. False: there is no timer, or none any more; so ask for [`Timer::fd`] afterwards.
     pub(super) fn fire_by(&mut self, when: Instant, now: Instant) -> bool {
         if self.fd < 0 {
             return false;
         }
         if self.armed.is_none_or(|at| when < at || at <= now) {
             self.armed = Some(when);
-            sys::timerfd_set(self.fd, Some(when));
+            self.set(Some(when));
         }
-        true
+        self.fd >= 0
+    }
+
+    /// A timer that can't be set (a seccomp filter of the program's) is given up: without one a sleep has a timeout of its own.
+    fn set(&mut self, when: Option<Instant>) {
+        if sys::timerfd_set(self.fd, when).is_err() {
+            self.close();
+        }
     }
 
     /// It has fired, as poll said by these events. It does not any more.
     pub(super) fn polled(&mut self, events: i16) {
         self.armed = None;
         if events & libc::POLLNVAL == 0 {
-            sys::timerfd_set(self.fd, None);
+            self.set(None);
         } else {
             // Somebody has closed it past us.
             super::release(std::mem::replace(&mut self.fd, -1));
         }
     }
 
-    /// Of a forked child's copy: the timer is the parent's to use.
+    /// There is no timer from now on. Of a forked child's copy, too: the timer is the parent's to use.
     pub(super) fn close(&mut self) {
         let fd = std::mem::replace(&mut self.fd, -1);
         super::release(fd);
@@ -69,6 +76,17 @@ mod tests {
         }];
         sys::ppoll(&mut fds, Some(0), None).expect("no signal comes");
         fds[0].revents
+    }
+
+    #[test]
+    fn one_that_cannot_be_set_is_given_up() {
+        // Set as a timer this fails as it does where a filter refuses the call.
+        let fd = sys::eventfd().expect("an eventfd");
+        let mut timer = Timer { fd, armed: None };
+        let now = sys::now();
+        assert!(!timer.fire_by(now, now));
+        assert_eq!(timer.fd(), -1);
+        assert!(!timer.fire_by(now, now));
     }
 
     #[test]

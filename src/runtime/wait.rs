@@ -436,8 +436,8 @@ impl Sleeper {
         if drives {
             until = core.driver.as_ref().and_then(|driver| driver.until);
             device = core.device_fd();
-            timer = core.timer.fd();
             until = until.filter(|&until| !core.timer.fire_by(until, now));
+            timer = core.timer.fd();
         }
         let own = [self.waker.fd(), device, timer];
         for (place, fd) in request.kernel.fds.iter_mut().zip(own) {
