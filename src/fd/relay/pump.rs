@@ -52,7 +52,7 @@ struct Pump {
     fewer: Condvar,
     /// Bytes that went to the stack so far.
     moved: AtomicU64,
-    /// This is a forked child's copy: the thread is the parent's.
+    /// Nobody looks after it: this is a forked child's copy, and the thread is the parent's; or the thread can't sleep.
     dead: AtomicBool,
     /// The process ends: no number of its becomes a relay's end any more. Set while numbers may not change.
     ending: AtomicBool,
@@ -307,8 +307,17 @@ impl Pump {
         let mut room = vec![0; CHUNK].into_boxed_slice();
         let mut events = [std::mem::MaybeUninit::uninit(); 64];
         loop {
-            // It fails only when a signal comes, and all are blocked.
-            let found = sys::epoll_pwait(self.epoll, &mut events, -1, None).unwrap_or(0);
+            let found = match sys::epoll_pwait(self.epoll, &mut events, -1, None) {
+                Ok(found) => found,
+                // Of a signal, and all are blocked.
+                Err(Errno::INTR) => 0,
+                // A seccomp filter of the program's: asking again and again would be all that this thread does.
+                Err(error) => {
+                    self.dead.store(true, Release);
+                    log(Level::Warn, format_args!("relays stand still: {error}"));
+                    return;
+                }
+            };
             let tokens = events.get(..found).unwrap_or(&[]).iter().map(|event| {
                 // SAFETY: the kernel has written so many.
                 unsafe { event.assume_init() }.u64
