@@ -83,6 +83,8 @@ enum Enough<'a> {
     Nothing,
     /// When a small frame has woken this thread.
     Woken(&'a Waker),
+    /// When there was a small frame.
+    Small,
     /// When nothing that this stream has sent is unacknowledged.
     Acknowledged(SocketId),
 }
@@ -253,6 +255,14 @@ impl Core {
         self.take_frames(now, own.map_or(Enough::Nothing, Enough::Woken))
     }
 
+    /// [`Core::pump`] for a thread that asks again: after a small frame nothing further is read, as there. True: something came.
+    pub(super) fn take_one(&mut self, now: Instant) -> bool {
+        let before = self.stack.stats().frames_in;
+        let few = self.followers.is_empty() && !self.crowded;
+        self.take_frames(now, if few { Enough::Small } else { Enough::Nothing });
+        self.stack.stats().frames_in != before
+    }
+
     /// [`Core::pump`] until there is enough. True: this thread was woken, and looked no further.
     fn take_frames(&mut self, now: Instant, enough: Enough<'_>) -> bool {
         if self.gone {
@@ -283,6 +293,7 @@ impl Core {
                                 break;
                             }
                         }
+                        Enough::Small if len <= SMALL_FRAME => break,
                         Enough::Acknowledged(id) if self.acknowledged(id) => break,
                         _ => {}
                     }
@@ -298,7 +309,7 @@ impl Core {
                 }
             }
         }
-        if !matches!(enough, Enough::Woken(_)) {
+        if !matches!(enough, Enough::Woken(_) | Enough::Small) {
             self.crowded = frames > 1;
         }
         if self.stack.next_deadline().is_some_and(|d| d <= now) {

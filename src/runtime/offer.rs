@@ -12,10 +12,10 @@ use std::time::Duration;
 use tunsock_stack::Instant;
 
 use super::core::Core;
-use super::critical::{self, Critical};
-use super::sleep::SleepRecord;
-use super::wait::{Attempt, Request, Sleeper, Watch};
-use super::{Guard, sys};
+use super::critical::Critical;
+use super::thread::THREAD;
+use super::wait::{Attempt, Request, Watch};
+use super::{Guard, Runtime, sys};
 
 /// Who takes the CPU for longer than this is no peer that reads, or answers, and sleeps again.
 const LONG: Duration = Duration::from_micros(200);
@@ -136,61 +136,62 @@ pub(super) fn offer_while_sending(core: Guard) {
 pub(super) enum Offered<T> {
     /// The try has what it wanted.
     Done(T),
-    /// There is something to look at.
-    News,
-    /// Nothing came, or there was no offer: the thread is to sleep.
-    Nothing,
+    /// It has not, or there was no offer: the thread is to wait.
+    Not(Guard, Instant),
 }
 
-impl Sleeper {
-    /// Offers the CPU once, if this thread drives and it is an occasion, and takes what has come then. Handlers may run meanwhile, as in a
-    /// sleep. Who waits for several things serves several others mostly, and is woken ahead of them when it sleeps: not for such a one.
-    pub(super) fn offer<T>(
-        &self,
+impl Runtime {
+    /// Offers the CPU once before a thread waits, if nobody drives and it is an occasion, and takes what has come then. Handlers are put off
+    /// meanwhile and run in the sleep, or when the call is over. Who waits for several things serves several others mostly, and is woken
+    /// ahead of them when it sleeps: no offer of such a one's, nor of a stream's reader, who is better off when much has come.
+    pub(super) fn offer_before_sleep<T>(
+        &'static self,
         mut core: Guard,
         mut now: Instant,
         request: &mut Request<'_>,
         attempt: Attempt<'_, T>,
-    ) -> (Guard, Instant, Offered<T>) {
-        let alone =
+    ) -> Offered<T> {
+        let one =
             matches!(request.watches[..], [Watch::Socket { .. }]) && request.kernel.is_empty();
-        if !alone
+        if !one
+            || core.driver.is_some()
             || request.mask.is_some()
+            || !self.spin.time(request.spin).is_zero()
+            || request.stream.is_some_and(|id| core.streams(id))
             || !core.offers.before_sleep.due(now)
-            || !core.take_role(&self.waker, now, self.deadline)
         {
-            return (core, now, Offered::Nothing);
+            return Offered::Not(core, now);
         }
-        let frames = core.stack.stats().frames_in;
+        core.flush(now);
+        let inside = Critical::enter();
         drop(core);
-        let frame = SleepRecord::enter(&self.waker);
-        critical::outside(sys::yield_cpu);
-        frame.leave();
-        let mut core = self.runtime.relock();
+        sys::yield_cpu();
+        let mut core = self.relock();
+        drop(inside);
         let before = std::mem::replace(&mut now, sys::now());
-        let mut ended = Offered::Nothing;
-        if core.drives(&self.waker)
-            && let Some(value) = self.drive(&mut core, now, libc::POLLIN, request, attempt)
-        {
-            ended = Offered::Done(value);
+        if core.driver.is_none() {
+            let came = core.take_one(now);
+            core.offers.before_sleep.judge(now, now.since(before), came);
+            if came {
+                core.doubt();
+            }
         }
-        let came = core.stack.stats().frames_in != frames;
-        let away = now.since(before);
-        core.offers.before_sleep.judge(now, away, came);
-        if came {
-            core.doubt();
+        // In any case: while the lock was free somebody else may have taken what came, and told nobody, as nobody was waiting yet.
+        if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
+            core.flush(now);
+            THREAD.with(|thread| thread.left.set(now));
+            return Offered::Done(value);
         }
-        // Whoever woke this thread while it was awake wrote to nothing that a sleep would see.
-        if matches!(ended, Offered::Nothing) && (came || self.waker.signaled()) {
-            ended = Offered::News;
-        }
-        (core, now, ended)
+        Offered::Not(core, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tunsock_stack::{Domain, Kind, Ready};
+
     use super::*;
+    use crate::runtime::KernelFds;
 
     /// Of so many occasions, those that are used when every offer ends like this.
     fn used(offer: &mut Offer, occasions: u32, away: Duration, good: bool) -> u32 {
@@ -233,5 +234,28 @@ mod tests {
         // A second of occasions every 10 microseconds: two offers the first time, and then one every 192 ms.
         let used = used(&mut offer, 100_000, slice, true);
         assert!((5..=7).contains(&used), "{used}");
+    }
+
+    #[test]
+    fn what_others_took_meanwhile_is_looked_for() {
+        let runtime = crate::runtime::testing::alone();
+        let mut core = runtime.lock().expect("nobody else has it");
+        let socket = core.stack.socket(Domain::V4, Kind::Datagram);
+        let mut request = Request::new();
+        request.watches.push(Watch::Socket {
+            id: socket.expect("a socket"),
+            interest: Ready::IN,
+            exclusive: true,
+        });
+        let mut tries = 0;
+        let mut attempt = |_: &mut Core, _: Instant, _: &mut KernelFds| {
+            tries += 1;
+            Some(())
+        };
+        let now = sys::now();
+        // No frame comes, so who has taken it, if the try finds something, was somebody else.
+        let offered = runtime.offer_before_sleep(core, now, &mut request, &mut attempt);
+        assert!(matches!(offered, Offered::Done(())));
+        assert_eq!(tries, 1);
     }
 }

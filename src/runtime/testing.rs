@@ -19,6 +19,13 @@ pub(crate) fn hosts() -> (&'static Runtime, &'static Runtime) {
     *HOSTS
 }
 
+/// A runtime of a test's own, which nobody drives but the test. Its peer says nothing.
+pub(crate) fn alone() -> &'static Runtime {
+    let (here, there) = link();
+    std::mem::forget(there);
+    Box::leak(Box::new(host(HERE, 1, here)))
+}
+
 /// Two hosts of a test's own, which nobody drives but the test.
 pub(crate) fn cores() -> (Core, Core) {
     let (here, there) = link();

@@ -241,7 +241,7 @@ impl Runtime {
     pub(crate) fn go_on<T>(
         &'static self,
         mut core: Guard,
-        now: Instant,
+        mut now: Instant,
         request: &mut Request<'_>,
         attempt: Attempt<'_, T>,
     ) -> Result<T, End> {
@@ -249,8 +249,13 @@ impl Runtime {
             core.flush(now);
             return last_try(core, now, request, attempt);
         }
-        let deadline = request.timeout.map(|t| deadline(now, t));
-        let quick = now.since(THREAD.with(|thread| thread.left.get())) < QUICK;
+        let began = now;
+        match self.offer_before_sleep(core, now, request, attempt) {
+            Offered::Done(value) => return Ok(value),
+            Offered::Not(guard, later) => (core, now) = (guard, later),
+        }
+        let deadline = request.timeout.map(|t| deadline(began, t));
+        let quick = began.since(THREAD.with(|thread| thread.left.get())) < QUICK;
         // Whatever the try set going (a connect to ourselves is over in no time) is flushed once we are there to hear of it.
         let waker = match core.take_waker() {
             Ok(waker) => waker,
@@ -346,7 +351,7 @@ impl Sleeper {
                 let mask = sys::block_signals();
                 self.saved_mask = Some(critical::take_put_off().unwrap_or(mask));
             }
-            let first = !std::mem::replace(&mut slept, true);
+            slept = true;
             if spins {
                 let spun;
                 (core, now, spun) = self.spin(core, now, request, spin_for);
@@ -355,21 +360,8 @@ impl Sleeper {
                     continue;
                 }
             }
-            let handlers = critical::handlers_run();
-            if first && !spins {
-                let ended;
-                (core, now, ended) = self.offer(core, now, request, attempt);
-                if let Offered::Done(value) = ended {
-                    return (core, Ok(value));
-                }
-                interrupted = critical::handlers_run() != handlers;
-                if interrupted || !matches!(ended, Offered::Nothing) || core.gone() {
-                    look = interrupted || core.gone() || self.deadline.is_some_and(|d| d <= now);
-                    flushed = core.drives(&self.waker);
-                    continue;
-                }
-            }
             let before = now;
+            let handlers = critical::handlers_run();
             let (guard, woken) = self.sleep(core, now, request);
             core = guard;
             now = sys::now();
@@ -384,44 +376,29 @@ impl Sleeper {
             }
             if core.drives(&self.waker) {
                 let ready = request.kernel.fds.get(1).map_or(0, |fd| fd.revents);
-                if let Some(value) = self.drive(&mut core, now, ready, request, attempt) {
-                    return (core, Ok(value));
+                core.woken = None;
+                if ready == libc::POLLIN && request.stream.is_some_and(|id| core.streams(id)) {
+                    core.set_taker(true);
+                    if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
+                        core.complete(now, None);
+                        return (core, Ok(value));
+                    }
+                    core.set_taker(false);
+                }
+                // What has come for this thread alone is taken before anything is sent: one acknowledgement says both.
+                if !core.pump_after_sleep(now, ready, &self.waker) {
+                    core.flush(now);
                 }
                 flushed = true;
+                if !self.waker.signaled() {
+                    core.pass_role_on(now);
+                }
             }
             look = interrupted
                 || request.kernel.any()
                 || core.gone()
                 || self.deadline.is_some_and(|d| d <= now);
         }
-    }
-
-    /// What the driver does when it is awake again: `ready` is what ppoll said of the device. The try's value, if the try took what has come.
-    pub(super) fn drive<T>(
-        &self,
-        core: &mut Core,
-        now: Instant,
-        ready: i16,
-        request: &mut Request<'_>,
-        attempt: Attempt<'_, T>,
-    ) -> Option<T> {
-        core.woken = None;
-        if ready == libc::POLLIN && request.stream.is_some_and(|id| core.streams(id)) {
-            core.set_taker(true);
-            if let Some(value) = attempt(core, now, &mut request.kernel) {
-                core.complete(now, None);
-                return Some(value);
-            }
-            core.set_taker(false);
-        }
-        // What has come for this thread alone is taken before anything is sent: one acknowledgement says both.
-        if !core.pump_after_sleep(now, ready, &self.waker) {
-            core.flush(now);
-        }
-        if !self.waker.signaled() {
-            core.pass_role_on(now);
-        }
-        None
     }
 
     /// Lets the lock go and sleeps in one ppoll.
