@@ -30,6 +30,7 @@ pub(crate) mod testing;
 mod tests;
 mod thread;
 mod timer;
+mod trial;
 mod wait;
 mod waker;
 mod watched;

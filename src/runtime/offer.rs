@@ -5,7 +5,7 @@
 //! pause fills the other end's receive queue, until nothing of what is read there is in any cache, unless it lets that one run now and then.
 //!
 //! This is not spinning: an offer is made once, and nothing is looked at twice. Where many came to nothing most occasions are let pass; and where
-//! somebody took the CPU for long, twice in a row, no offer is made for many times as long: who sleeps is woken ahead of such a one, who has offered is not.
+//! somebody takes the CPU for long no offer is made for many times as long: who sleeps is woken ahead of such a one, who has offered is not.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tunsock_stack::Instant;
 use super::core::Core;
 use super::critical::Critical;
 use super::thread::THREAD;
+use super::trial::Trial;
 use super::wait::{Attempt, Request, Watch};
 use super::{Guard, Runtime, sys};
 
@@ -21,7 +22,10 @@ use super::{Guard, Runtime, sys};
 const LONG: Duration = Duration::from_micros(200);
 
 /// Then no offer is made for this many times as long, so that trying again costs a small part of the time only.
-const PAUSE: u32 = 64;
+const PAUSE: u32 = 512;
+
+/// What long absences of a writer are forgiven, in [`Offer::judge`]'s units: whoever has much to catch up on takes long once.
+const FORGIVEN: u32 = 3;
 
 /// Who had the CPU back sooner has been alone.
 const ALONE: Duration = Duration::from_micros(2);
@@ -47,8 +51,10 @@ pub(super) struct Offer {
     misses: u32,
     /// Not before.
     after: Instant,
-    /// The last one took long.
-    long: bool,
+    /// Two for each that took long, one less for each that did not.
+    long: u32,
+    /// More than so many make a pause.
+    forgiven: u32,
 }
 
 impl Offer {
@@ -63,10 +69,14 @@ impl Offer {
 
     /// The CPU was offered, and is had back at `now`, after `away`; whether it was good for anything.
     pub(super) fn judge(&mut self, now: Instant, away: Duration, good: bool) {
-        // Once, that may have been somebody with much to catch up on.
-        let before = std::mem::replace(&mut self.long, away > LONG);
-        if before && self.long {
-            self.after = now + away * PAUSE;
+        if away <= LONG {
+            self.long = self.long.saturating_sub(1);
+        } else {
+            self.long += 2;
+            if self.long > self.forgiven {
+                self.long = 0;
+                self.after = now + away * PAUSE;
+            }
         }
         self.misses = if good {
             0
@@ -79,16 +89,30 @@ impl Offer {
 }
 
 /// The occasions of a process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Offers {
-    /// A thread is about to sleep as the driver.
-    before_sleep: Offer,
+    /// A thread is about to wait.
+    before_sleep: Trial,
     /// A writer has sent much.
     while_sending: Offer,
     /// Octets of bulk transfers sent since.
     sent: usize,
     /// Offers before a sleep that brought frames.
     taken: u32,
+}
+
+impl Default for Offers {
+    fn default() -> Offers {
+        Offers {
+            before_sleep: Trial::new(),
+            while_sending: Offer {
+                forgiven: FORGIVEN,
+                ..Offer::default()
+            },
+            sent: 0,
+            taken: 0,
+        }
+    }
 }
 
 impl Core {
@@ -132,25 +156,29 @@ pub(super) fn offer_while_sending(core: Guard) {
     core.offers.while_sending.judge(now, away, away >= ALONE);
 }
 
-/// What an offer before a sleep has come to.
-pub(super) enum Offered<T> {
-    /// The try has what it wanted.
+/// How a wait begins.
+pub(super) enum Beginning<T> {
+    /// With an offer, which has brought what was wanted.
     Done(T),
-    /// It has not, or there was no offer: the thread is to wait.
-    Not(Guard, Instant),
+    /// With an offer that has not.
+    Offer(Guard, Instant),
+    /// With a sleep, which is to be compared with offers.
+    Sleep(Guard),
+    /// With a sleep as always.
+    Plain(Guard),
 }
 
 impl Runtime {
-    /// Offers the CPU once before a thread waits, if nobody drives and it is an occasion, and takes what has come then. Handlers are put off
+    /// Offers the CPU once before a thread waits, if that makes such waits shorter, and takes what has come then. Handlers are put off
     /// meanwhile and run in the sleep, or when the call is over. Who waits for several things serves several others mostly, and is woken
     /// ahead of them when it sleeps: no offer of such a one's, nor of a stream's reader, who is better off when much has come.
     pub(super) fn offer_before_sleep<T>(
         &'static self,
         mut core: Guard,
-        mut now: Instant,
+        began: Instant,
         request: &mut Request<'_>,
         attempt: Attempt<'_, T>,
-    ) -> Offered<T> {
+    ) -> Beginning<T> {
         let one =
             matches!(request.watches[..], [Watch::Socket { .. }]) && request.kernel.is_empty();
         if !one
@@ -158,31 +186,38 @@ impl Runtime {
             || request.mask.is_some()
             || !self.spin.time(request.spin).is_zero()
             || request.stream.is_some_and(|id| core.streams(id))
-            || !core.offers.before_sleep.due(now)
         {
-            return Offered::Not(core, now);
+            return Beginning::Plain(core);
         }
-        core.flush(now);
-        let inside = Critical::enter();
+        if !core.offers.before_sleep.offers() {
+            return Beginning::Sleep(core);
+        }
+        core.flush(began);
         drop(core);
         sys::yield_cpu();
         let mut core = self.relock();
-        drop(inside);
-        let before = std::mem::replace(&mut now, sys::now());
-        if core.driver.is_none() {
-            let came = core.take_one(now);
-            core.offers.before_sleep.judge(now, now.since(before), came);
-            if came {
-                core.doubt();
-            }
+        let now = sys::now();
+        let came = core.driver.is_none() && core.take_one(now);
+        if came {
+            core.doubt();
         }
         // In any case: while the lock was free somebody else may have taken what came, and told nobody, as nobody was waiting yet.
-        if let Some(value) = attempt(&mut core, now, &mut request.kernel) {
-            core.flush(now);
-            THREAD.with(|thread| thread.left.set(now));
-            return Offered::Done(value);
-        }
-        Offered::Not(core, now)
+        let Some(value) = attempt(&mut core, now, &mut request.kernel) else {
+            return Beginning::Offer(core, now);
+        };
+        core.flush(now);
+        let left = THREAD.with(|thread| thread.left.replace(now));
+        core.offers.before_sleep.ended(now.since(left), true);
+        Beginning::Done(value)
+    }
+}
+
+impl Core {
+    /// A wait has ended that could have begun otherwise, with something that came when frames were last taken. `left`: when the thread's wait before
+    /// it ended; `offered`: it began with an offer.
+    pub(super) fn note_wait(&mut self, left: Instant, offered: bool) {
+        let took = self.pumped.since(left);
+        self.offers.before_sleep.ended(took, !offered);
     }
 }
 
@@ -229,17 +264,36 @@ mod tests {
 
     #[test]
     fn whoever_keeps_the_cpu_is_offered_it_rarely() {
-        let mut offer = Offer::default();
         let slice = Duration::from_millis(3);
-        // A second of occasions every 10 microseconds: two offers the first time, and then one every 192 ms.
-        let used = used(&mut offer, 100_000, slice, true);
-        assert!((5..=7).contains(&used), "{used}");
+        // A second of occasions every 10 microseconds.
+        let mut offer = Offers::default().while_sending;
+        assert_eq!(used(&mut offer, 100_000, slice, true), 2);
+    }
+
+    #[test]
+    fn a_writer_is_away_for_long_once_when_there_is_much_to_catch_up_on() {
+        let mut offer = Offers::default().while_sending;
+        let now = Instant::from_micros(1 << 40);
+        offer.judge(now, Duration::from_millis(3), true);
+        assert!(offer.due(now));
+        // Every second time is too often.
+        let turns = (0..10).take_while(|_| {
+            offer.judge(now, Duration::from_micros(20), true);
+            offer.judge(now, Duration::from_millis(3), true);
+            offer.due(now)
+        });
+        assert_eq!(turns.count(), 1);
     }
 
     #[test]
     fn what_others_took_meanwhile_is_looked_for() {
         let runtime = crate::runtime::testing::alone();
         let mut core = runtime.lock().expect("nobody else has it");
+        let began = sys::now();
+        while !core.offers.before_sleep.offers() {
+            core.pumped = began;
+            core.note_wait(began, false);
+        }
         let socket = core.stack.socket(Domain::V4, Kind::Datagram);
         let mut request = Request::new();
         request.watches.push(Watch::Socket {
@@ -252,10 +306,9 @@ mod tests {
             tries += 1;
             Some(())
         };
-        let now = sys::now();
         // No frame comes, so who has taken it, if the try finds something, was somebody else.
-        let offered = runtime.offer_before_sleep(core, now, &mut request, &mut attempt);
-        assert!(matches!(offered, Offered::Done(())));
+        let offered = runtime.offer_before_sleep(core, began, &mut request, &mut attempt);
+        assert!(matches!(offered, Beginning::Done(())));
         assert_eq!(tries, 1);
     }
 }

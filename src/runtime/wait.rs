@@ -12,7 +12,7 @@ use tunsock_stack::{Instant, Ready, SocketId};
 
 use super::core::{Core, Driver};
 use super::critical;
-use super::offer::{Offered, offer_while_sending};
+use super::offer::{Beginning, offer_while_sending};
 use super::sleep::SleepRecord;
 use super::spin::Spun;
 use super::sys::{self, SigSet};
@@ -250,12 +250,25 @@ impl Runtime {
             return last_try(core, now, request, attempt);
         }
         let began = now;
-        match self.offer_before_sleep(core, now, request, attempt) {
-            Offered::Done(value) => return Ok(value),
-            Offered::Not(guard, later) => (core, now) = (guard, later),
-        }
+        // Whether the wait counts for or against offers.
+        let offered = match self.offer_before_sleep(core, now, request, attempt) {
+            Beginning::Done(value) => return Ok(value),
+            Beginning::Offer(guard, later) => {
+                (core, now) = (guard, later);
+                Some(true)
+            }
+            Beginning::Sleep(guard) => {
+                core = guard;
+                Some(false)
+            }
+            Beginning::Plain(guard) => {
+                core = guard;
+                None
+            }
+        };
         let deadline = request.timeout.map(|t| deadline(began, t));
-        let quick = began.since(THREAD.with(|thread| thread.left.get())) < QUICK;
+        let left = THREAD.with(|thread| thread.left.get());
+        let quick = began.since(left) < QUICK;
         // Whatever the try set going (a connect to ourselves is over in no time) is flushed once we are there to hear of it.
         let waker = match core.take_waker() {
             Ok(waker) => waker,
@@ -289,6 +302,11 @@ impl Runtime {
                 Watch::Queue(queue) => queue.leave(&sleeper.waker),
                 Watch::Movement => core.unwatch_movement(&sleeper.waker),
             }
+        }
+        if let Some(offered) = offered
+            && result.is_ok()
+        {
+            core.note_wait(left, offered);
         }
         core.leave(&sleeper.waker, self, quick && result.is_ok());
         THREAD.with(|thread| thread.left.set(core.pumped));
