@@ -35,8 +35,8 @@ pub(crate) struct Core {
     pub(super) pumped: Instant,
     /// The last flush sent much.
     burst: bool,
-    /// Octets of a writer that had not gone when acknowledgements were last looked for.
-    waiting: usize,
+    /// The last writer, and its octets that had not gone when acknowledgements were last looked for.
+    waiting: (Option<SocketId>, usize),
     /// When to let others run.
     pub(super) offers: Offers,
     /// The background thread sleeps without a timeout because a driver waits.
@@ -160,7 +160,7 @@ impl Core {
             crowded: false,
             pumped: now,
             burst: false,
-            waiting: 0,
+            waiting: (None, 0),
             offers: Offers::default(),
             background_parked: false,
             scatters: device.scatters(),
@@ -383,9 +383,11 @@ impl Core {
     /// Whether much has been written to this stream, since acknowledgements were last looked for, that the window does not let go.
     fn grows(&mut self, writer: SocketId) -> bool {
         let waiting = self.stack.never_sent_bytes(writer).unwrap_or(0);
-        let grows = waiting >= self.waiting.saturating_add(BURST);
-        if grows || waiting < self.waiting {
-            self.waiting = waiting;
+        let (last, before) = self.waiting;
+        let same = last == Some(writer);
+        let grows = same && waiting >= before.saturating_add(BURST);
+        if !same || grows || waiting < before {
+            self.waiting = (Some(writer), waiting);
         }
         grows
     }

@@ -4,8 +4,8 @@
 //! run first (sched_yield(2)): the answer is there when it runs again, without a sleep and a wake-up. And one that writes without a
 //! pause fills the other end's receive queue, until nothing of what is read there is in any cache, unless it lets that one run now and then.
 //!
-//! This is not spinning: an offer is made once, and nothing is looked at twice. Where many came to nothing most occasions are let pass; and where
-//! somebody takes the CPU for long no offer is made for many times as long: who sleeps is woken ahead of such a one, who has offered is not.
+//! This is not spinning: an offer is made once, and nothing is looked at twice. Whether it is made before a sleep is found out by trying ([`Trial`]). A writer's
+//! are mostly left out where many came to nothing, and none is made for many times as long as somebody has kept the CPU.
 
 use std::time::Duration;
 
@@ -26,6 +26,9 @@ const PAUSE: u32 = 512;
 
 /// What long absences of a writer are forgiven, in [`Offer::judge`]'s units: whoever has much to catch up on takes long once.
 const FORGIVEN: u32 = 3;
+
+/// Who was away for longer than this was stopped.
+const SLICE: Duration = Duration::from_millis(100);
 
 /// Who had the CPU back sooner has been alone.
 const ALONE: Duration = Duration::from_micros(2);
@@ -75,7 +78,7 @@ impl Offer {
             self.long += 2;
             if self.long > self.forgiven {
                 self.long = 0;
-                self.after = now + away * PAUSE;
+                self.after = now + away.min(SLICE) * PAUSE;
             }
         }
         self.misses = if good {
@@ -141,9 +144,13 @@ impl Core {
     }
 }
 
-/// Offers the CPU at the end of a call that has sent much: the other end may be here to read it.
+/// Offers the CPU at the end of a call that has sent much: the other end may be here to read it. A thread of a real-time class (sched(7)) would have it
+/// back when it pleases the others of its class: no offer of such a one's.
 #[cold]
 pub(super) fn offer_while_sending(core: Guard) {
+    if !sys::shares_the_cpu() {
+        return;
+    }
     let runtime = core.runtime;
     // This is no sleep: handlers run when the call is over, as they would without it.
     let _inside = Critical::enter();
@@ -183,6 +190,8 @@ impl Runtime {
             matches!(request.watches[..], [Watch::Socket { .. }]) && request.kernel.is_empty();
         if !one
             || core.driver.is_some()
+            // Nobody would watch the device for them.
+            || !core.followers.is_empty()
             || request.mask.is_some()
             || !self.spin.time(request.spin).is_zero()
             || request.stream.is_some_and(|id| core.streams(id))
@@ -196,6 +205,7 @@ impl Runtime {
         drop(core);
         sys::yield_cpu();
         let mut core = self.relock();
+        core.set_taker(false);
         let now = sys::now();
         let came = core.driver.is_none() && core.take_one(now);
         if came {
@@ -207,17 +217,25 @@ impl Runtime {
         };
         core.flush(now);
         let left = THREAD.with(|thread| thread.left.replace(now));
-        core.offers.before_sleep.ended(now.since(left), true);
+        core.offers.note(left, now, true, true);
         Beginning::Done(value)
     }
 }
 
 impl Core {
-    /// A wait has ended that could have begun otherwise, with something that came when frames were last taken. `left`: when the thread's wait before
-    /// it ended; `offered`: it began with an offer.
-    pub(super) fn note_wait(&mut self, left: Instant, offered: bool) {
-        let took = self.pumped.since(left);
-        self.offers.before_sleep.ended(took, !offered);
+    /// A wait has ended that could have begun otherwise, at `end`. `left`: when the thread's wait before it did; `offered`: it began with an offer, which
+    /// brought nothing.
+    pub(super) fn note_wait(&mut self, left: Instant, end: Instant, offered: bool) {
+        self.offers.note(left, end, offered, !offered);
+    }
+}
+
+impl Offers {
+    fn note(&mut self, left: Instant, end: Instant, offered: bool, came: bool) {
+        // A thread's first has none before it, and one that began before the trial went on belongs to neither side.
+        if left != Instant::ZERO && offered == self.before_sleep.offers() {
+            self.before_sleep.ended(end.since(left), came);
+        }
     }
 }
 
@@ -285,14 +303,13 @@ mod tests {
         assert_eq!(turns.count(), 1);
     }
 
-    #[test]
-    fn what_others_took_meanwhile_is_looked_for() {
+    /// A runtime whose waits begin with offers, and a request to wait for a socket of it.
+    fn offering() -> (&'static Runtime, Guard, Request<'static>) {
         let runtime = crate::runtime::testing::alone();
         let mut core = runtime.lock().expect("nobody else has it");
         let began = sys::now();
         while !core.offers.before_sleep.offers() {
-            core.pumped = began;
-            core.note_wait(began, false);
+            core.note_wait(began, began + Duration::from_micros(10), false);
         }
         let socket = core.stack.socket(Domain::V4, Kind::Datagram);
         let mut request = Request::new();
@@ -301,14 +318,41 @@ mod tests {
             interest: Ready::IN,
             exclusive: true,
         });
+        (runtime, core, request)
+    }
+
+    #[test]
+    fn what_others_took_meanwhile_is_looked_for() {
+        let (runtime, core, mut request) = offering();
         let mut tries = 0;
         let mut attempt = |_: &mut Core, _: Instant, _: &mut KernelFds| {
             tries += 1;
             Some(())
         };
         // No frame comes, so who has taken it, if the try finds something, was somebody else.
-        let offered = runtime.offer_before_sleep(core, began, &mut request, &mut attempt);
+        let offered = runtime.offer_before_sleep(core, sys::now(), &mut request, &mut attempt);
         assert!(matches!(offered, Beginning::Done(())));
         assert_eq!(tries, 1);
+    }
+
+    #[test]
+    fn who_would_leave_others_without_a_driver_makes_no_offer() {
+        let (runtime, mut core, mut request) = offering();
+        let other = core.take_waker().expect("an eventfd");
+        core.followers.push(other);
+        let mut attempt = |_: &mut Core, _: Instant, _: &mut KernelFds| Some(());
+        let offered = runtime.offer_before_sleep(core, sys::now(), &mut request, &mut attempt);
+        assert!(matches!(offered, Beginning::Plain(_)));
+    }
+
+    #[test]
+    fn waits_of_the_other_side_and_a_threads_first_count_for_neither() {
+        let mut offers = Offers::default();
+        let (zero, now) = (Instant::ZERO, Instant::from_micros(1 << 40));
+        for _ in 0..1 << 20 {
+            offers.note(zero, now, false, true);
+            offers.note(now, now, true, true);
+        }
+        assert!(!offers.before_sleep.offers());
     }
 }

@@ -28,6 +28,19 @@ pub(crate) fn this_cpu() -> u32 {
     rustix::thread::sched_getcpu() as u32
 }
 
+/// Whether the calling thread is of a class whose threads share the CPU by turns (sched(7)): of no real-time class.
+pub(crate) fn shares_the_cpu() -> bool {
+    // SAFETY: the call has no pointers.
+    let class = unsafe { syscall(libc::SYS_sched_getscheduler, [0; 6]) };
+    let shares = |class| {
+        [libc::SCHED_OTHER, libc::SCHED_BATCH, libc::SCHED_IDLE]
+            .iter()
+            .any(|&one| class == one as usize)
+    };
+    // With the flag that a child is to begin in the usual class.
+    class.is_ok_and(|class| shares(class & !(libc::SCHED_RESET_ON_FORK as usize)))
+}
+
 /// sched_yield(2). A filter that refuses it makes it nothing.
 pub(crate) fn yield_cpu() {
     // SAFETY: no memory is passed.

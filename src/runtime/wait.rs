@@ -303,10 +303,11 @@ impl Runtime {
                 Watch::Movement => core.unwatch_movement(&sleeper.waker),
             }
         }
-        if let Some(offered) = offered
-            && result.is_ok()
-        {
-            core.note_wait(left, offered);
+        let end = core.pumped;
+        match (&result, offered) {
+            (Ok(_), Some(offered)) => core.note_wait(left, end, offered),
+            (Err(End::TimedOut), Some(true)) => core.note_wait(left, sys::now(), true),
+            _ => {}
         }
         core.leave(&sleeper.waker, self, quick && result.is_ok());
         THREAD.with(|thread| thread.left.set(core.pumped));

@@ -229,7 +229,8 @@ pub(crate) fn given_back(file: &SocketFile) {
 
 /// Before a vfork: draws the line for its children, if this process has the stack.
 pub(crate) fn before_vfork() {
-    if !has_stack() {
+    // A child of vfork that goes on like its parent has that one's memory, and numbers of its own: nothing here is for it to take.
+    if runtime::owner::is_borrowed() || !has_stack() {
         return;
     }
     let _inside = Critical::enter();

@@ -34,6 +34,7 @@ pub(crate) fn consider(number: c_int, object: &Object) {
     if number > STANDARD {
         return;
     }
+    let _inside = Critical::enter();
     match object {
         Object::Socket(file) if fits(file) => {
             // A child may have made one before it ended.

@@ -206,7 +206,7 @@ pub(crate) fn at_exit() {
     }
     let (mut moved, mut since) = (pump.moved.load(Relaxed), Instant::now());
     let mut list = pump.list.lock();
-    while list.relays().next().is_some() {
+    while list.relays().next().is_some() && !pump.dead.load(Acquire) {
         let waited = pump.fewer.wait_timeout(list, LOOK);
         list = waited.unwrap_or_else(PoisonError::into_inner).0;
         let now = pump.moved.load(Relaxed);
@@ -313,7 +313,10 @@ impl Pump {
                 Err(Errno::INTR) => 0,
                 // A seccomp filter of the program's: asking again and again would be all that this thread does.
                 Err(error) => {
+                    let list = self.list.lock();
                     self.dead.store(true, Release);
+                    self.fewer.notify_all();
+                    drop(list);
                     log(Level::Warn, format_args!("relays stand still: {error}"));
                     return;
                 }
