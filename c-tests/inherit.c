@@ -371,6 +371,34 @@ BOTH(vfork_and_exec_at_once)
     at_end(p.server);
 }
 
+BOTH(vfork_in_a_child_of_vfork)
+{
+    struct pair p = tcp_pair(family);
+    pid_t child = vfork();
+    if (child == 0) {
+        dup2(p.client, 1);
+        pid_t grandchild = vfork();
+        if (grandchild == 0) {
+            close(p.server);
+            execlp("echo", "echo", "hello", NULL);
+            _exit(1);
+        }
+        close(p.server);
+        int status = 1;
+        _exit(grandchild < 0 || waitpid(grandchild, &status, 0) != grandchild || status != 0);
+    }
+    // The parent's number is still the connection, both ways, and nothing else.
+    TRUE(child > 0);
+    expect(p.server, "hello\n");
+    EQ(status_of(child), 0);
+    EQ(write(p.client, "there", 5), 5);
+    expect(p.server, "there");
+    EQ(write(p.server, "back", 4), 4);
+    expect(p.client, "back");
+    OK(close(p.client));
+    at_end(p.server);
+}
+
 BOTH(vfork_and_exec_on_a_copy)
 {
     struct pair p = tcp_pair(family);
