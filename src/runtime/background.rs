@@ -122,9 +122,10 @@ fn run(runtime: &'static Runtime, waker: &Arc<Waker>) {
     }
 }
 
-/// Drives until a thread of the program takes the role or the device is gone.
+/// Drives until a thread of the program takes the role, or frames without it, or the device is gone.
 fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &Arc<Waker>) {
     let mut ready = libc::POLLIN;
+    let mut others = false;
     loop {
         core.pump_after_sleep(now, ready, waker);
         core.flush(now);
@@ -132,7 +133,9 @@ fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &A
             .driver
             .as_ref()
             .is_none_or(|d| Arc::ptr_eq(&d.waker, waker));
-        if !mine || core.gone() {
+        // A thread that writes without a pause takes its acknowledgements itself: woken for each of them, this one would only take the
+        // lock and the processor from it.
+        if !mine || core.gone() || others {
             if mine {
                 core.driver = None;
             }
@@ -155,15 +158,62 @@ fn drive(runtime: &'static Runtime, mut core: Guard, mut now: Instant, waker: &A
         });
         let timeout = until.map(|t| t.as_micros().saturating_sub(now.as_micros()));
         waker.fall_asleep();
+        let pumped = core.pumped;
         drop(core);
         let _ = sys::ppoll(&mut fds, timeout, None);
         let Ok(guard) = runtime.lock() else {
             return;
         };
         core = guard;
+        others = core.pumped != pumped;
         waker.wake_up();
         now = sys::now();
         ready = fds[1].revents;
         core.timer_polled(waker, fds[2].revents);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use tunsock_link::Device;
+
+    use super::*;
+    use crate::runtime::testing;
+
+    /// Whether `what` comes to hold of who drives, with the lock taken now and then; `between` is done each time.
+    fn comes(
+        runtime: &'static Runtime,
+        what: fn(&super::super::Core) -> bool,
+        mut between: impl FnMut(&mut Guard),
+    ) -> bool {
+        let began = sys::now();
+        while sys::now().since(began) < Duration::from_secs(20) {
+            let mut core = runtime.lock().expect("the stack is ours");
+            if what(&core) {
+                return true;
+            }
+            between(&mut core);
+            drop(core);
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        false
+    }
+
+    #[test]
+    fn it_leaves_the_device_to_a_thread_that_takes_frames_itself() {
+        let (runtime, mut peer) = testing::alone();
+        start(runtime);
+        let drives = |core: &super::super::Core| core.driver.as_ref().is_some_and(|d| d.background);
+        assert!(comes(runtime, drives, |_| {}), "it never drives");
+        let leaves = |core: &super::super::Core| core.driver.is_none();
+        let left = comes(runtime, leaves, |core| {
+            let now = sys::now();
+            core.pump(now, None);
+            // Something wakes it: whoever takes it, it is nothing.
+            let _ = peer.send(now.as_micros(), &[IoSlice::new(&[0; 64])]);
+        });
+        assert!(left, "it goes on beside the other");
     }
 }

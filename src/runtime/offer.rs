@@ -305,7 +305,8 @@ mod tests {
 
     /// A runtime whose waits begin with offers, and a request to wait for a socket of it.
     fn offering() -> (&'static Runtime, Guard, Request<'static>) {
-        let runtime = crate::runtime::testing::alone();
+        let (runtime, peer) = crate::runtime::testing::alone();
+        std::mem::forget(peer);
         let mut core = runtime.lock().expect("nobody else has it");
         let began = sys::now();
         while !core.offers.before_sleep.offers() {

@@ -19,11 +19,10 @@ pub(crate) fn hosts() -> (&'static Runtime, &'static Runtime) {
     *HOSTS
 }
 
-/// A runtime of a test's own, which nobody drives but the test. Its peer says nothing.
-pub(crate) fn alone() -> &'static Runtime {
+/// A runtime of a test's own, which nobody drives but the test, and the other end of its link.
+pub(crate) fn alone() -> (&'static Runtime, MemoryDevice) {
     let (here, there) = link();
-    std::mem::forget(there);
-    Box::leak(Box::new(host(HERE, 1, here)))
+    (Box::leak(Box::new(host(HERE, 1, here))), there)
 }
 
 /// Two hosts of a test's own, which nobody drives but the test.
