@@ -24,7 +24,7 @@ const LONG: Duration = Duration::from_micros(200);
 /// Then no offer is made for this many times as long, so that trying again costs a small part of the time only.
 const PAUSE: u32 = 512;
 
-/// What long absences of a writer are forgiven, in [`Offer::judge`]'s units: whoever has much to catch up on takes long once.
+/// More of [`Offer`]'s `long` make a pause: whoever has much to catch up on takes long once.
 const FORGIVEN: u32 = 3;
 
 /// Who was away for longer than this was stopped.
@@ -45,7 +45,7 @@ const PILE: usize = 256 << 10;
 /// Of so many offers that brought frames one is followed by a look for more.
 const DOUBT: u32 = 16;
 
-/// When to offer the CPU on one kind of occasion.
+/// When a writer is to offer the CPU.
 #[derive(Debug, Default)]
 pub(super) struct Offer {
     /// Occasions to let pass.
@@ -56,8 +56,6 @@ pub(super) struct Offer {
     after: Instant,
     /// Two for each that took long, one less for each that did not.
     long: u32,
-    /// More than so many make a pause.
-    forgiven: u32,
 }
 
 impl Offer {
@@ -76,7 +74,7 @@ impl Offer {
             self.long = self.long.saturating_sub(1);
         } else {
             self.long += 2;
-            if self.long > self.forgiven {
+            if self.long > FORGIVEN {
                 self.long = 0;
                 self.after = now + away.min(SLICE) * PAUSE;
             }
@@ -108,10 +106,7 @@ impl Default for Offers {
     fn default() -> Offers {
         Offers {
             before_sleep: Trial::new(),
-            while_sending: Offer {
-                forgiven: FORGIVEN,
-                ..Offer::default()
-            },
+            while_sending: Offer::default(),
             sent: 0,
             taken: 0,
         }
@@ -133,9 +128,7 @@ impl Core {
         self.offers.sent = 0;
         self.offers.while_sending.due(now)
     }
-}
 
-impl Core {
     /// Frames were there when the CPU was had back, and perhaps only one was taken. Whether they come in crowds is found out by a look for all
     /// now and then.
     fn doubt(&mut self) {
@@ -284,13 +277,13 @@ mod tests {
     fn whoever_keeps_the_cpu_is_offered_it_rarely() {
         let slice = Duration::from_millis(3);
         // A second of occasions every 10 microseconds.
-        let mut offer = Offers::default().while_sending;
+        let mut offer = Offer::default();
         assert_eq!(used(&mut offer, 100_000, slice, true), 2);
     }
 
     #[test]
     fn a_writer_is_away_for_long_once_when_there_is_much_to_catch_up_on() {
-        let mut offer = Offers::default().while_sending;
+        let mut offer = Offer::default();
         let now = Instant::from_micros(1 << 40);
         offer.judge(now, Duration::from_millis(3), true);
         assert!(offer.due(now));
