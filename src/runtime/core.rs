@@ -251,16 +251,25 @@ impl Core {
     /// Takes what has arrived and lets the timers run. With `own` the thread of that waker needs no more than its own
     /// wake-up: after a small frame that brought it, nothing further is read if nobody else waits and no crowd is behind it. True: so it was.
     pub(super) fn pump(&mut self, now: Instant, own: Option<&Waker>) -> bool {
-        let own = own.filter(|_| self.followers.is_empty() && !self.crowded);
+        let own = own.filter(|_| self.one_will_do());
         self.take_frames(now, own.map_or(Enough::Nothing, Enough::Woken))
     }
 
     /// [`Core::pump`] for a thread that asks again: after a small frame nothing further is read, as there. True: something came.
     pub(super) fn take_one(&mut self, now: Instant) -> bool {
         let before = self.stack.stats().frames_in;
-        let few = self.followers.is_empty() && !self.crowded;
-        self.take_frames(now, if few { Enough::Small } else { Enough::Nothing });
+        let enough = if self.one_will_do() {
+            Enough::Small
+        } else {
+            Enough::Nothing
+        };
+        self.take_frames(now, enough);
         self.stack.stats().frames_in != before
+    }
+
+    /// Nobody else waits, and no crowd is behind a frame.
+    fn one_will_do(&self) -> bool {
+        self.followers.is_empty() && !self.crowded
     }
 
     /// [`Core::pump`] until there is enough. True: this thread was woken, and looked no further.

@@ -47,7 +47,7 @@ const DOUBT: u32 = 16;
 
 /// When a writer is to offer the CPU.
 #[derive(Debug, Default)]
-pub(super) struct Offer {
+struct Offer {
     /// Occasions to let pass.
     skip: u32,
     /// Offers since one was good for anything.
@@ -60,7 +60,7 @@ pub(super) struct Offer {
 
 impl Offer {
     /// An occasion: whether to use it.
-    pub(super) fn due(&mut self, now: Instant) -> bool {
+    fn due(&mut self, now: Instant) -> bool {
         if self.skip > 0 {
             self.skip -= 1;
             return false;
@@ -69,7 +69,7 @@ impl Offer {
     }
 
     /// The CPU was offered, and is had back at `now`, after `away`; whether it was good for anything.
-    pub(super) fn judge(&mut self, now: Instant, away: Duration, good: bool) {
+    fn judge(&mut self, now: Instant, away: Duration, good: bool) {
         if away <= LONG {
             self.long = self.long.saturating_sub(1);
         } else {
@@ -135,6 +135,12 @@ impl Core {
         self.offers.taken = self.offers.taken.wrapping_add(1);
         self.crowded |= self.offers.taken.is_multiple_of(DOUBT);
     }
+
+    /// A wait has ended that could have begun otherwise, at `end`. `left`: when the thread's wait before it did; `offered`: it began with an offer, which
+    /// brought nothing.
+    pub(super) fn note_wait(&mut self, left: Instant, end: Instant, offered: bool) {
+        self.offers.note(left, end, offered, !offered);
+    }
 }
 
 /// Offers the CPU at the end of a call that has sent much: the other end may be here to read it. A thread of a real-time class (sched(7)) would have it
@@ -160,12 +166,8 @@ pub(super) fn offer_while_sending(core: Guard) {
 pub(super) enum Beginning<T> {
     /// With an offer, which has brought what was wanted.
     Done(T),
-    /// With an offer that has not.
-    Offer(Guard, Instant),
-    /// With a sleep, which is to be compared with offers.
-    Sleep(Guard),
-    /// With a sleep as always.
-    Plain(Guard),
+    /// With a sleep, from that time on, and whether there was an offer before it; `None`: such a wait is not to be compared with others.
+    Sleep(Guard, Instant, Option<bool>),
 }
 
 impl Runtime {
@@ -189,10 +191,10 @@ impl Runtime {
             || !self.spin.time(request.spin).is_zero()
             || request.stream.is_some_and(|id| core.streams(id))
         {
-            return Beginning::Plain(core);
+            return Beginning::Sleep(core, began, None);
         }
         if !core.offers.before_sleep.offers() {
-            return Beginning::Sleep(core);
+            return Beginning::Sleep(core, began, Some(false));
         }
         core.flush(began);
         drop(core);
@@ -206,20 +208,12 @@ impl Runtime {
         }
         // In any case: while the lock was free somebody else may have taken what came, and told nobody, as nobody was waiting yet.
         let Some(value) = attempt(&mut core, now, &mut request.kernel) else {
-            return Beginning::Offer(core, now);
+            return Beginning::Sleep(core, now, Some(true));
         };
         core.flush(now);
         let left = THREAD.with(|thread| thread.left.replace(now));
         core.offers.note(left, now, true, true);
         Beginning::Done(value)
-    }
-}
-
-impl Core {
-    /// A wait has ended that could have begun otherwise, at `end`. `left`: when the thread's wait before it did; `offered`: it began with an offer, which
-    /// brought nothing.
-    pub(super) fn note_wait(&mut self, left: Instant, end: Instant, offered: bool) {
-        self.offers.note(left, end, offered, !offered);
     }
 }
 
@@ -336,7 +330,7 @@ mod tests {
         core.followers.push(other);
         let mut attempt = |_: &mut Core, _: Instant, _: &mut KernelFds| Some(());
         let offered = runtime.offer_before_sleep(core, sys::now(), &mut request, &mut attempt);
-        assert!(matches!(offered, Beginning::Plain(_)));
+        assert!(matches!(offered, Beginning::Sleep(_, _, None)));
     }
 
     #[test]

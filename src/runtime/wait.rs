@@ -250,21 +250,10 @@ impl Runtime {
             return last_try(core, now, request, attempt);
         }
         let began = now;
-        // Whether the wait counts for or against offers.
-        let offered = match self.offer_before_sleep(core, now, request, attempt) {
+        let offered;
+        (core, now, offered) = match self.offer_before_sleep(core, now, request, attempt) {
             Beginning::Done(value) => return Ok(value),
-            Beginning::Offer(guard, later) => {
-                (core, now) = (guard, later);
-                Some(true)
-            }
-            Beginning::Sleep(guard) => {
-                core = guard;
-                Some(false)
-            }
-            Beginning::Plain(guard) => {
-                core = guard;
-                None
-            }
+            Beginning::Sleep(core, now, offered) => (core, now, offered),
         };
         let deadline = request.timeout.map(|t| deadline(began, t));
         let left = THREAD.with(|thread| thread.left.get());
