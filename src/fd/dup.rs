@@ -38,12 +38,7 @@ pub(crate) fn dup(fd: c_int, cloexec: bool, min: c_int) -> Option<FdResult<c_int
         return Some(Err(Fail::Os(Errno::BADF)));
     }
     lookup(fd)?;
-    let command = if cloexec {
-        libc::F_DUPFD_CLOEXEC
-    } else {
-        libc::F_DUPFD
-    };
-    copy(fd, || sys::fcntl(fd, command, min))
+    copy(fd, || sys::dup_from(fd, cloexec, min))
 }
 
 /// dup2(2) and dup3(2) (`flags`: 0 or O_CLOEXEC; that dup3 refuses `old == new` is the caller's affair). `None`: neither end is ours.

@@ -288,6 +288,16 @@ pub(crate) fn eventfd_clear(fd: c_int) {
     };
 }
 
+/// F_DUPFD: another number for what `fd` stands for, the lowest free one not below `min`. EBADF, EINVAL, EMFILE.
+pub(crate) fn dup_from(fd: c_int, cloexec: bool, min: c_int) -> SysResult<c_int> {
+    let command = if cloexec {
+        libc::F_DUPFD_CLOEXEC
+    } else {
+        libc::F_DUPFD
+    };
+    fcntl(fd, command, min)
+}
+
 /// A new pipe at high numbers, close-on-exec: (reading end, writing end).
 pub(crate) fn pipe() -> SysResult<(c_int, c_int)> {
     let mut ends: [c_int; 2] = [-1; 2];

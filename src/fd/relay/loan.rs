@@ -262,12 +262,7 @@ pub(crate) fn lend(old: c_int, new: c_int, flags: c_int) -> Option<FdResult<c_in
 /// In a child of vfork: F_DUPFD of a connection, for the copy may go on to a standard number, and the entries are the parent's. `None`:
 /// nothing of the kind.
 pub(crate) fn lend_copy(old: c_int, cloexec: bool, min: c_int) -> Option<FdResult<c_int>> {
-    let command = if cloexec {
-        libc::F_DUPFD_CLOEXEC
-    } else {
-        libc::F_DUPFD
-    };
-    lend_as(old, |end| sys::fcntl(end, command, min))
+    lend_as(old, |end| sys::dup_from(end, cloexec, min))
 }
 
 /// A copy of the child's end of a relay for the connection at `old`, which is made if the child has none yet.
